@@ -1,0 +1,43 @@
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-all lint types check clean
+
+PYTHON ?= python3
+CONSTRAINTS ?= constraints.txt
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+help:  ## Say what each target does
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(STAMP)  ## Create .venv and install ditkit into it (CONSTRAINTS= lifts the pinned versions)
+
+$(STAMP): pyproject.toml $(CONSTRAINTS)
+	@$(PYTHON) -c 'import sys; sys.exit("ditkit needs Python 3.11 or newer: make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV) \
+	  || { echo "make: on Debian, 'apt install python3-venv' brings what is missing"; exit 1; }
+	$(BIN)/python -m pip install --disable-pip-version-check $(addprefix -c ,$(CONSTRAINTS)) -e '.[dev]'
+	@touch $@
+
+demo: install  ## Install, draw pictures with the shipped weights, say where they are
+	$(BIN)/ditkit sample --out runs/demo
+	@echo "The pictures are in runs/demo; runs/demo/grid.png shows them all."
+
+test: install  ## Run the tests, but for the slow ones
+	$(BIN)/python -m pytest -n 2 -m "not slow"
+
+test-all: install  ## Run every test
+	$(BIN)/python -m pytest -n 2
+
+lint: install  ## Check the style and the format
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: install  ## Check the types
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+check: lint types test  ## Everything that a change must pass
+
+clean:  ## Remove what builds and tests leave behind (not .venv, not runs/)
+	rm -rf build dist .pytest_cache .ruff_cache
+	find ditkit tests -name __pycache__ -type d -prune -exec rm -rf {} +

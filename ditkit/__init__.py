@@ -1,0 +1,77 @@
+"""ditkit: sample, cache, control, train and measure diffusion transformers.
+
+    import ditkit
+    model = ditkit.load("dit-emoji")
+    images = ditkit.sample(model, classes=["fox", "rocket"], steps=20, seeds=[0, 1])
+
+Nothing heavy is imported before it is used.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from ditkit.engine.model import Model
+
+__version__ = "0.1.0"
+__all__ = ["__version__", "load", "sample"]
+
+
+def load(
+    model: str = "dit-emoji",
+    weights: str | None = None,
+    *,
+    device: str = "auto",
+    precision: str = "float32",
+    revision: str | None = None,
+) -> "Model":
+    """A model of the registry with its weights and codec, ready to sample.
+
+    `weights` is a checkpoint to use instead of the model's own, or "random". Raises `ditkit.errors.DitkitError` with the way out
+    when the name is unknown or the weights cannot be had.
+    """
+    from ditkit.config.schema import RuntimeConfig, SampleConfig
+    from ditkit.tasks import build
+
+    runtime = RuntimeConfig(device=device, precision=precision)
+    return build.model(SampleConfig(model=model, weights=weights, revision=revision, runtime=runtime))
+
+
+def sample(
+    model: "Model",
+    classes: Sequence[str | int] = (),
+    *,
+    seeds: Sequence[int] | None = None,
+    steps: int | None = None,
+    solver: str = "auto",
+    guidance: float | None = None,
+    cache: str = "none",
+    batch: int = 16,
+) -> "list[Image]":
+    """One picture per seed (by default seed 0, 1, ... for each class), as PIL images.
+
+    Classes, by name or number, are taken in turn; `steps` counts network evaluations; `cache="auto"` reuses branches. A picture
+    depends on its class and seed only, never on its batch.
+    """
+    from PIL import Image
+
+    from ditkit.codecs.codec import to_uint8
+    from ditkit.config.schema import SampleConfig, option
+    from ditkit.engine.sampler import sample as run
+    from ditkit.tasks import build
+
+    chosen = [str(word) for word in classes]
+    seeds = list(range(len(chosen) or 1)) if seeds is None else list(seeds)
+    config = SampleConfig(
+        classes=chosen,
+        count=len(seeds),
+        steps=steps,
+        guidance=guidance,
+        batch=batch,
+        sampler=option("sampler", solver),
+        cache=option("cache", cache),
+    )
+    made = run(model, build.request(config, model, seeds=seeds))
+    return [Image.fromarray(pixels) for batch_made in made for pixels in to_uint8(batch_made.pictures).movedim(1, -1).numpy()]

@@ -1,0 +1,113 @@
+"""A cache plan is pure data: network evaluations x sites, True = compute, False = reuse the last computed output."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ditkit.errors import PlanMismatch
+from ditkit.execution import Site, Sites
+from ditkit.files import write_atomically
+
+FORMAT = "ditkit-plan"
+VERSION = 1
+TIME_TOLERANCE = 1e-3  # model time runs from 0 to 1000; two grids that differ by less are the same grid
+
+
+@dataclass(frozen=True)
+class CachePlan:
+    """Which site is computed at which evaluation, for the time grid it was made for.
+
+    `compute[e][s]` belongs to evaluation `e` at model time `times[e]` and to `sites[s]`; `provenance` says where it comes from.
+    """
+
+    sites: Sites
+    times: tuple[float, ...]
+    compute: tuple[tuple[bool, ...], ...]
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if len(self.compute) != len(self.times):
+            raise PlanMismatch(f"the plan has {len(self.compute)} rows for {len(self.times)} times")
+        if any(len(row) != len(self.sites) for row in self.compute):
+            raise PlanMismatch(f"every row of the plan must have {len(self.sites)} entries, one for each site")
+        if self.compute and not all(self.compute[0]):
+            raise PlanMismatch("the plan reuses a branch at the first evaluation, before anything was computed")
+
+    @property
+    def evaluations(self) -> int:
+        return len(self.times)
+
+    @property
+    def reused(self) -> float:
+        """The share of site evaluations that are reused, in [0, 1]."""
+        cells = self.evaluations * len(self.sites)
+        return 1 - sum(map(sum, self.compute)) / cells if cells else 0.0
+
+    def check_fits(self, sites: Sites, times: Sequence[float]) -> None:
+        """Raise `PlanMismatch` unless the plan was made for these sites and this time grid."""
+        if self.sites != sites:
+            raise PlanMismatch(f"the plan is for a model with {len(self.sites)} sites ({_span(self.sites)}), this one has {len(sites)} ({_span(sites)})")
+        if self.evaluations != len(times):
+            raise PlanMismatch(f"the plan covers {self.evaluations} evaluations, this run makes {len(times)}; use --steps {self.evaluations} or another plan")
+        for row, (mine, asked) in enumerate(zip(self.times, times, strict=True)):
+            if abs(mine - asked) > TIME_TOLERANCE:
+                raise PlanMismatch(f"the plan was made for another time grid: row {row} is for time {mine:g}, this run evaluates at {asked:g}")
+
+
+def _span(sites: Sites) -> str:
+    return f"{sites[0]} to {sites[-1]}" if sites else "none"
+
+
+def to_data(plan: CachePlan) -> dict[str, Any]:
+    """The plan as JSON data; `from_data` is the inverse."""
+    rows = [{"time": round(time, 6), "compute": "".join("1" if cell else "0" for cell in row)} for time, row in zip(plan.times, plan.compute, strict=True)]
+    return {"format": FORMAT, "version": VERSION, "provenance": dict(plan.provenance), "sites": [str(site) for site in plan.sites], "rows": rows}
+
+
+def from_data(data: Any, where: str) -> CachePlan:
+    """The plan that JSON data describes; raises `PlanMismatch`, naming `where` it was found, when it describes none."""
+    try:
+        if data.get("format") != FORMAT:
+            raise PlanMismatch(f'{where} is not a ditkit plan: it has no "format": "{FORMAT}"')
+        if data.get("version") != VERSION:
+            raise PlanMismatch(f"{where} has plan version {data.get('version')}; this ditkit reads version {VERSION}")
+        return CachePlan(
+            sites=tuple(_site(name) for name in data["sites"]),
+            times=tuple(float(row["time"]) for row in data["rows"]),
+            compute=tuple(_cells(row["compute"]) for row in data["rows"]),
+            provenance=data.get("provenance", {}),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise PlanMismatch(f"{where} is not a ditkit plan: {type(error).__name__}: {error}") from error
+
+
+def write_plan(plan: CachePlan, path: Path) -> None:
+    """Write the plan as JSON with one line per evaluation, so that a diff shows what changed."""
+    head = to_data(plan)
+    rows = ",\n".join("    " + json.dumps(row) for row in head.pop("rows"))
+    text = json.dumps(head, indent=2)[:-2] + ',\n  "rows": [\n' + rows + "\n  ]\n}\n"
+    write_atomically(path, lambda part: part.write_text(text, encoding="utf-8"))
+
+
+def read_plan(path: Path) -> CachePlan:
+    """Read a plan written by `write_plan`; raises `PlanMismatch` with the reason when it cannot be one."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise PlanMismatch(f"cannot read the plan {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise PlanMismatch(f"{path} is not a ditkit plan: {error}") from error
+    return from_data(data, str(path))
+
+
+def _site(name: str) -> Site:
+    block, branch = name.split(".", 1)
+    return Site(int(block), branch)
+
+
+def _cells(row: str) -> tuple[bool, ...]:
+    if set(row) - {"0", "1"}:
+        raise ValueError(f"a row may hold only 0 and 1, not {row!r}")
+    return tuple(cell == "1" for cell in row)

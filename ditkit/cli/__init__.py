@@ -1,0 +1,1 @@
+"""The command line: `app` is the program, one file per command."""

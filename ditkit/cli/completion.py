@@ -1,0 +1,39 @@
+"""Names for the shell to complete; asked only when someone presses TAB."""
+
+import json
+from pathlib import Path
+
+import typer
+
+from ditkit.config.folder import options
+from ditkit.config.schema import SampleConfig
+
+CLASSES = Path(__file__).resolve().parent.parent / "assets" / "classes"
+
+
+def models(incomplete: str) -> list[str]:
+    from ditkit.models.registry import SPECS
+
+    return _starting(incomplete, SPECS)
+
+
+def recipes(incomplete: str) -> list[str]:
+    """What `ditkit train` takes: a preset or any model."""
+    return _starting(incomplete, dict.fromkeys(options("preset"))) + models(incomplete)
+
+
+def solvers(incomplete: str) -> list[str]:
+    return _starting(incomplete, dict.fromkeys(options("sampler")))
+
+
+def classes(ctx: typer.Context, incomplete: str) -> list[str]:
+    """The classes of the model asked for so far."""
+    from ditkit.models.registry import SPECS
+
+    spec = SPECS.get(ctx.params.get("model") or SampleConfig.model)
+    file = CLASSES / f"{spec.classes}.json" if spec else None
+    return _starting(incomplete, dict.fromkeys(json.loads(file.read_text(encoding="utf-8")))) if file and file.is_file() else []
+
+
+def _starting(incomplete: str, names: dict[str, object]) -> list[str]:
+    return [name for name in names if name.startswith(incomplete)]

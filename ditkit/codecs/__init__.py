@@ -1,0 +1,1 @@
+"""Codecs: between the latents a model denoises and the pictures a person sees."""

@@ -1,0 +1,48 @@
+"""The checks that a configuration makes of its own values. Each raises a `ConfigError` that quotes the value and the limit."""
+
+import math
+from collections.abc import Sequence
+
+from ditkit.errors import ConfigError, UnknownName
+
+LARGEST_SEED = 2**63 - 1
+
+
+def check_known(kind: str, name: str, known: Sequence[str]) -> None:
+    if name not in known:
+        raise UnknownName(kind, name, known)
+
+
+def check_least(name: str, value: float | None, least: int) -> None:
+    if value is not None and value < least:
+        raise ConfigError(f"{name} must be at least {least}, not {value}")
+
+
+def check_positive(name: str, value: float) -> None:
+    if value <= 0:
+        raise ConfigError(f"{name} must be more than 0, not {value:g}")
+
+
+def check_share(name: str, value: float) -> None:
+    if not 0 <= value < 1:
+        raise ConfigError(f"{name} must be at least 0 and less than 1, not {value:g}")
+
+
+def check_finite(name: str, value: float | None) -> None:
+    if value is not None and not math.isfinite(value):
+        raise ConfigError(f"{name} must be a finite number, not {value}")
+
+
+def check_seed(seed: int) -> None:
+    if not 0 <= seed <= LARGEST_SEED:
+        raise ConfigError(f"seed must be from 0 to {LARGEST_SEED}, not {seed}")
+
+
+def check_interval(interval: list[float] | None) -> None:
+    if interval is not None and (len(interval) != 2 or not interval[0] <= interval[1]):
+        raise ConfigError(f"guidance_interval takes two model times, the lower first, as in guidance_interval=[100,900], not {interval}")
+
+
+def check_folder(out: str | None) -> None:
+    if out is not None and not out.strip():
+        raise ConfigError("out must name a folder, as in --out runs/mine")

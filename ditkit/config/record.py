@@ -1,0 +1,30 @@
+"""A configuration as JSON data and back, so that a manifest can repeat its run."""
+
+from dataclasses import asdict
+from typing import Any
+
+from ditkit.config.schema import GROUPS, CodecConfig, DataConfig, RuntimeConfig, SampleConfig, TrainConfig
+from ditkit.errors import ConfigError
+
+NESTED: dict[str, type] = {"codec": CodecConfig, "runtime": RuntimeConfig, "data": DataConfig}
+
+
+def config_to_data(config: SampleConfig | TrainConfig) -> dict[str, Any]:
+    """Every field, groups included; a group's `name` says which option it is."""
+    return asdict(config)
+
+
+def sample_config_from_data(data: Any, where: str) -> SampleConfig:
+    """The inverse for `ditkit sample`; raises `ConfigError`, naming `where` the data was found, when it does not fit."""
+    try:
+        values = {name: _restored(name, value) for name, value in data.items()}
+        return SampleConfig(**values)
+    except (AttributeError, KeyError, TypeError, StopIteration) as error:
+        raise ConfigError(f"{where} holds a configuration that this ditkit cannot read: {error}") from error
+
+
+def _restored(name: str, value: Any) -> Any:
+    if name in GROUPS:
+        option = next(option for option in GROUPS[name] if option.name == value["name"])  # pyright: ignore[reportAttributeAccessIssue]
+        return option(**value)
+    return NESTED[name](**value) if name in NESTED else value

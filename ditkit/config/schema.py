@@ -1,0 +1,238 @@
+"""The configuration of every command as plain dataclasses: names, defaults and the checks that need nothing but the values.
+
+A config group (sampler, cache) is a base class with one subclass per option. `name` says which option it is and cannot be set.
+Below `ditkit.tasks` nobody sees these; they need neither torch nor Hydra.
+"""
+
+from dataclasses import dataclass, field
+
+from ditkit.config.checks import (
+    check_finite,
+    check_folder,
+    check_interval,
+    check_known,
+    check_least,
+    check_positive,
+    check_seed,
+    check_share,
+)
+from ditkit.errors import ConfigError
+
+PRECISIONS = ("float32", "bfloat16", "float16")
+DEVICES = ("auto", "cpu", "cuda", "mps")
+COMPATS = ("official", "diffusers")
+OPTIMIZERS = ("adamw", "muon")
+
+
+@dataclass
+class SamplerConfig:
+    """The group `sampler`: which solver, and what only that solver knows."""
+
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        _check_name("sampler", self)
+
+
+@dataclass
+class AutoSampler(SamplerConfig):
+    """The solver that the model was published with."""
+
+    name: str = "auto"
+
+
+@dataclass
+class DDIMConfig(SamplerConfig):
+    name: str = "ddim"
+    grid: str = "even"
+    eta: float = 0.0
+
+
+@dataclass
+class DDPMConfig(SamplerConfig):
+    name: str = "ddpm"
+    grid: str = "even"
+    variance: str = "learned"
+
+
+@dataclass
+class DPMSolver2Config(SamplerConfig):
+    name: str = "dpm-solver-2"
+
+
+@dataclass
+class DPMSolverPPConfig(SamplerConfig):
+    name: str = "dpm-solver++"
+    grid: str = "diffusers"
+
+
+@dataclass
+class CacheConfig:
+    """The group `cache`: which branches are reused instead of computed."""
+
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        _check_name("cache", self)
+
+
+@dataclass
+class NoCache(CacheConfig):
+    """Compute everything."""
+
+    name: str = "none"
+
+
+@dataclass
+class AutoCache(CacheConfig):
+    """The best plan known for this model and solver."""
+
+    name: str = "auto"
+
+
+@dataclass
+class EveryCache(CacheConfig):
+    """Compute at every `period`-th evaluation, reuse in between."""
+
+    name: str = "every"
+    period: int = 2
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_least("cache.period", self.period, 1)
+
+
+@dataclass
+class FileCache(CacheConfig):
+    """A plan read from a file."""
+
+    name: str = "file"
+    path: str = ""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.path:
+            raise ConfigError("cache=file needs a plan: --plan FILE or cache.path=FILE")
+
+
+@dataclass
+class CodecConfig:
+    """What turns latents into pictures: a known `name`, or a `path` to one; neither is the model's own."""
+
+    name: str | None = None
+    path: str | None = None
+    revision: str | None = None
+
+
+@dataclass
+class RuntimeConfig:
+    """Where and how the arithmetic is done."""
+
+    device: str = "auto"
+    precision: str = "float32"
+    compile: bool = False
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        kind, _, index = self.device.partition(":")
+        check_known("device", kind, DEVICES)
+        if index and (kind != "cuda" or not index.isdecimal()):
+            raise ConfigError(f"no device named '{self.device}'; a number follows only cuda, as in cuda:1")
+        check_known("precision", self.precision, PRECISIONS)
+        check_least("runtime.threads", self.threads, 1)
+
+
+@dataclass
+class SampleConfig:
+    """`ditkit sample`. None means the model's own default."""
+
+    model: str = "dit-emoji"
+    weights: str | None = None  # a file, or "random"
+    revision: str | None = None  # of weights that come from the hub
+    compat: str = "official"  # whose equations: "official" or "diffusers"
+    source: str | None = None  # the manifest of a run to repeat
+    classes: list[str] = field(default_factory=list)  # names or numbers; none is a spread over all
+    count: int = 16
+    seed: int = 0
+    steps: int | None = None  # network evaluations
+    guidance: float | None = None  # w in null + w (cond - null)
+    guidance_interval: list[float] | None = None  # guide only at model times from ... to ...
+    batch: int = 16
+    out: str | None = None  # None is a folder in runs/ named after the model and the request
+    sampler: SamplerConfig = field(default_factory=AutoSampler)
+    cache: CacheConfig = field(default_factory=NoCache)
+    codec: CodecConfig = field(default_factory=CodecConfig)
+    runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
+
+    def __post_init__(self) -> None:
+        check_known("compat", self.compat, COMPATS)
+        for name in ("count", "steps", "batch"):
+            check_least(name, getattr(self, name), 1)
+        check_seed(self.seed)
+        check_finite("guidance", self.guidance)
+        check_interval(self.guidance_interval)
+        check_folder(self.out)
+
+
+@dataclass
+class DataConfig:
+    """What a model is trained on: a folder with one folder of images per class, or an .npz; latents are kept in `cache`."""
+
+    path: str | None = None
+    cache: str | None = None  # None is a folder beside the checkpoints
+    augment: int = 8  # how many variants of each image are encoded
+    mirror: bool = True
+
+    def __post_init__(self) -> None:
+        check_least("data.augment", self.augment, 1)
+
+
+@dataclass
+class TrainConfig:
+    """`ditkit train`. Run again with the same values, it goes on from the last saved state."""
+
+    model: str = "dit-emoji"
+    data: DataConfig = field(default_factory=DataConfig)
+    steps: int = 100_000
+    batch: int = 256
+    learning_rate: float = 1e-4
+    warmup: int = 100  # steps until the rate is reached
+    decay: int = 0  # steps at the end over which it falls to zero
+    weight_decay: float = 0.0
+    ema: float = 0.9999
+    clip: float = 1.0  # largest norm of the gradient
+    label_dropout: float = 0.1
+    optimizer: str = "adamw"
+    seed: int = 0
+    save_minutes: float = 5.0
+    init: str | None = None  # weights to start from
+    tensorboard: bool = False
+    out: str = "runs/train"  # conf/train.yaml adds the name of the model
+    runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
+
+    def __post_init__(self) -> None:
+        check_known("optimizer", self.optimizer, OPTIMIZERS)
+        for name in ("steps", "batch"):
+            check_least(name, getattr(self, name), 1)
+        for name in ("warmup", "decay", "weight_decay", "save_minutes"):
+            check_finite(name, getattr(self, name))
+            check_least(name, getattr(self, name), 0)
+        for name in ("learning_rate", "clip"):
+            check_finite(name, getattr(self, name))
+            check_positive(name, getattr(self, name))
+        for name in ("ema", "label_dropout"):
+            check_share(name, getattr(self, name))
+        check_seed(self.seed)
+        check_folder(self.out)
+
+
+COMMANDS: dict[str, type] = {"sample": SampleConfig, "train": TrainConfig}
+GROUPS: dict[str, tuple[type[SamplerConfig] | type[CacheConfig], ...]] = {
+    "sampler": (AutoSampler, DDIMConfig, DDPMConfig, DPMSolver2Config, DPMSolverPPConfig),
+    "cache": (NoCache, AutoCache, EveryCache, FileCache),
+}
+
+
+def _check_name(group: str, config: SamplerConfig | CacheConfig) -> None:
+    if config.name != type(config).name:
+        raise ConfigError(f"{group}.name cannot be set; choose with {group}={config.name}")

@@ -1,0 +1,1 @@
+"""The mathematics of diffusion sampling: schedules, predictions, solvers, guidance and noise. Tensors, not networks."""

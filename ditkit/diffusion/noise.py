@@ -1,0 +1,27 @@
+"""Gaussian noise that belongs to a sample, so that a result never depends on the batch it was in."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class SampleNoise:
+    """One stream of noise per sample, keyed by its seed. Drawing twice gives the same noise twice."""
+
+    seeds: tuple[int, ...]
+
+    def draw(self, count: int, shape: Sequence[int], device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> Tensor:
+        """The first `count` tensors of every stream, (count, B, *shape), in one transfer to `device`.
+
+        Draw once for a whole run: row 0 as the starting point, the rest for the solver's steps. Row i is the same for every count,
+        and the numbers are drawn in float32 on the CPU, so they depend neither on `device` nor on `dtype` (but for rounding).
+        """
+        noise = torch.empty(count, len(self.seeds), *shape)
+        for column, seed in enumerate(self.seeds):
+            generator = torch.Generator().manual_seed(seed)
+            for row in range(count):  # one call each: how randn fills a tensor depends on the tensor's length
+                torch.randn(*shape, generator=generator, out=noise[row, column])
+        return noise.to(device, dtype)

@@ -1,0 +1,53 @@
+"""Which of `torchrun`'s processes this one is, and the one exchange that training makes between them."""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class World:
+    """Process `rank` of `size`; a run without torchrun is process 0 of 1."""
+
+    rank: int = 0
+    size: int = 1
+
+    def share(self, count: int) -> slice:
+        """This process's contiguous part of `count` things, the same cut on every process."""
+        return slice(count * self.rank // self.size, count * (self.rank + 1) // self.size)
+
+
+def join_world(device: torch.device) -> World:
+    """Join the other processes when started by torchrun (nccl on cuda, gloo elsewhere); alone otherwise."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return World()
+    if not dist.is_initialized():
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    return World(dist.get_rank(), dist.get_world_size())
+
+
+def barrier(world: World) -> None:
+    """Wait until every process is here."""
+    if world.size > 1:
+        dist.barrier()
+
+
+def leave_world() -> None:
+    if dist.is_available() and dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def sum_gradients(parameters: Iterable[torch.nn.Parameter], world: World) -> None:
+    """Add every process's gradients together in place, in one exchange; a missing gradient counts as zero."""
+    if world.size == 1:
+        return
+    owners = [parameter for parameter in parameters if parameter.requires_grad]
+    gradients: list[Tensor] = [torch.zeros_like(p) if p.grad is None else p.grad for p in owners]
+    flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
+    dist.all_reduce(flat)
+    for parameter, gradient in zip(owners, flat.split([g.numel() for g in gradients]), strict=True):
+        parameter.grad = gradient.view_as(parameter)

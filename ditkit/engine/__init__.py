@@ -1,0 +1,1 @@
+"""One request in, one result out: the sampling engine that every command shares."""

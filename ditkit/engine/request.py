@@ -1,0 +1,62 @@
+"""What is asked of the engine, and what comes back."""
+
+import math
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from ditkit.cache.plan import CachePlan
+from ditkit.diffusion.guidance import GuidanceInterval
+from ditkit.diffusion.solvers import Solver
+from ditkit.errors import RequestError
+from ditkit.execution import Sites
+from ditkit.models.spec import ModelSpec
+
+
+@dataclass(frozen=True)
+class SamplingRequest:
+    """One label and one seed per sample. `guidance` is w in null + w (cond - null); 1 is the plain conditional model."""
+
+    labels: tuple[int, ...]
+    seeds: tuple[int, ...]
+    solver: Solver
+    guidance: float = 1.0
+    interval: GuidanceInterval = GuidanceInterval()
+    plan: CachePlan | None = None
+    batch: int = 16
+
+    def __post_init__(self) -> None:
+        if len(self.labels) != len(self.seeds):
+            raise RequestError(f"{len(self.labels)} labels but {len(self.seeds)} seeds; give one of each per sample")
+        if self.batch < 1:
+            raise RequestError(f"the batch must hold at least 1 sample, not {self.batch}")
+        if not math.isfinite(self.guidance):
+            raise RequestError(f"guidance must be a finite number, not {self.guidance}")
+
+    def check_fits(self, spec: ModelSpec, sites: Sites) -> None:
+        """Raise `RequestError` if this model cannot do what is asked, `PlanMismatch` if the plan is not for it."""
+        bad = [label for label in self.labels if not 0 <= label < max(spec.label_count, 1)]
+        if bad:
+            raise RequestError(f"{spec.name} has classes 0 to {spec.label_count - 1}, not {bad[0]}")
+        if self.guidance != 1 and not spec.can_be_guided:
+            raise RequestError(f"{spec.name} was trained without a null class and cannot be guided; use --guidance 1")
+        if self.plan:
+            self.plan.check_fits(sites, self.solver.times)
+
+    def batches(self) -> list[range]:
+        """The samples of each batch; every process cuts them the same way."""
+        return [range(first, min(first + self.batch, len(self.seeds))) for first in range(0, len(self.seeds), self.batch)]
+
+
+@dataclass(frozen=True)
+class SampleBatch:
+    """Finished samples `indices` of a request: latents (B, C, h, w) and pictures (B, 3, H, W) in [-1, 1].
+
+    `halved` counts how often the batch had to be halved to fit in memory.
+    """
+
+    indices: tuple[int, ...]
+    latents: Tensor
+    pictures: Tensor
+    seconds: float
+    halved: int = 0

@@ -1,0 +1,111 @@
+"""The sampling loop: any backbone, any solver, guided or not, with or without a plan.
+
+Nothing in the loop waits for the device: times, coefficients and plan rows are host numbers known before it starts, and
+noise and conditioning are on the device by the first step.
+
+Shapes: B samples, C channels, h w latent.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from ditkit.cache.execute import PlanRun
+from ditkit.diffusion.guidance import combine
+from ditkit.diffusion.noise import SampleNoise
+from ditkit.diffusion.prediction import Prediction, split_learned_sigma
+from ditkit.diffusion.solvers import Denoise, Solver, State
+from ditkit.engine.conditioning import ConditioningTable
+from ditkit.engine.model import Model
+from ditkit.engine.request import SampleBatch, SamplingRequest
+from ditkit.execution import PLAIN
+
+OnStep = Callable[[int], None]
+"""Called after every network evaluation with the number of samples it advanced."""
+
+
+def trajectory(denoise: Denoise, solver: Solver, x: Tensor, state: State) -> Iterator[Tensor]:
+    """The state after every solver step, from noise `x`."""
+    for k in range(solver.steps):
+        x, state = solver.step(denoise, x, k, state)
+        yield x
+
+
+def denoiser(model: Model, request: SamplingRequest, labels: Sequence[int], on_step: OnStep | None = None) -> Denoise:
+    """What the network says of a batch with these labels at each evaluation, guided and cached as the request asks.
+
+    Guidance is one batched forward [cond; null]. With a plan the null half is carried even where guidance is off, because
+    cached outputs must keep their rows.
+    """
+    solver, plan = request.solver, request.plan
+    run = PlanRun(plan) if plan else None
+    covered = request.interval.covers(solver.times)
+    scales = [request.guidance if inside else 1.0 for inside in covered]
+    table = ConditioningTable(model.backbone, solver.times, sorted(set(labels)), model.device)
+    alone, both = table.rows(labels, guided=False), table.rows(labels, guided=True)
+    learned = model.backbone.predicts_variance
+
+    def denoise(x: Tensor, evaluation: int) -> Prediction:
+        execution = run.at(evaluation) if run else PLAIN
+        low = x.to(model.dtype)
+        if request.guidance != 1 and (covered[evaluation] or run):
+            out = model.backbone(torch.cat([low, low]), table.at(evaluation, both), execution)
+            out = combine(out, scales[evaluation], model.spec.guided_channels)
+        else:
+            out = model.backbone(low, table.at(evaluation, alone), execution)
+        if on_step:
+            on_step(len(x))
+        return split_learned_sigma(out) if learned else Prediction(out)
+
+    return denoise
+
+
+@torch.inference_mode()
+def sample_latents(model: Model, request: SamplingRequest, indices: Sequence[int], on_step: OnStep | None = None) -> Tensor:
+    """The latents (B, C, h, w) of these samples of the request, as one batch."""
+    solver = request.solver
+    labels = [request.labels[index] for index in indices]
+    seeds = tuple(request.seeds[index] for index in indices)
+    noise = SampleNoise(seeds).draw(1 + solver.draws, model.spec.sample_shape, model.device)
+    x, state = noise[0], solver.init(noise[1:] if solver.draws else None)
+    for x in trajectory(denoiser(model, request, labels, on_step), solver, x, state):
+        pass
+    return x
+
+
+def sample(model: Model, request: SamplingRequest, batches: Sequence[range] | None = None, on_step: OnStep | None = None) -> Iterator[SampleBatch]:
+    """Sample `batches` of the request (all of them by default), yielding each as it is finished.
+
+    A batch that does not fit in memory is halved until it does.
+    """
+    request.check_fits(model.spec, model.backbone.sites)
+    for batch in request.batches() if batches is None else batches:
+        yield _sample_batch(model, request, tuple(batch), on_step)
+
+
+def _sample_batch(model: Model, request: SamplingRequest, indices: tuple[int, ...], on_step: OnStep | None) -> SampleBatch:
+    started = time.perf_counter()
+    try:
+        latents = sample_latents(model, request, indices, on_step)
+        pictures = model.codec.decode(latents)
+    except (torch.OutOfMemoryError, RuntimeError) as error:
+        if len(indices) == 1 or not is_out_of_memory(error):
+            raise
+    else:
+        return SampleBatch(indices, latents.cpu(), pictures.float().cpu(), time.perf_counter() - started)
+    half = len(indices) // 2  # outside `except`, so that the failed attempt's tensors are gone
+    parts = [_sample_batch(model, request, part, on_step) for part in (indices[:half], indices[half:])]
+    return SampleBatch(
+        indices,
+        torch.cat([part.latents for part in parts]),
+        torch.cat([part.pictures for part in parts]),
+        time.perf_counter() - started,
+        1 + max(part.halved for part in parts),
+    )
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a device, or the CPU's allocator, ran out of memory."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)

@@ -1,0 +1,64 @@
+"""Every error that ditkit raises on purpose. The command line prints one as a single line and exits with code 2.
+
+* DitkitError: something the user can fix
+  * UnknownName: no model, solver, class ... of that name (names the nearest)
+  * ConfigError: an option or override that cannot be
+  * RequestError: a sampling request that cannot be carried out
+  * CheckpointError: a file that is not the weights it should be
+  * PlanMismatch: a cache plan that does not fit this model, solver or time grid
+  * DataError: training or reference data that cannot be read
+  * ScheduleError: a noise schedule or time grid that cannot be
+  * OutputError: a folder or file that cannot be written
+  * MissingDependency: a library, or a file of the system, that is not installed
+
+Anything else that escapes is a bug, shown with its traceback and exit code 1.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class DitkitError(Exception):
+    """Something the user can fix; the message is one line that says how."""
+
+
+class UnknownName(DitkitError):
+    """A name that is in no list: `UnknownName("model", "dit-xl-3", SPECS)` suggests the nearest one."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        names = sorted(known)
+        near = get_close_matches(name, names, n=1, cutoff=0.5)
+        hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(names[:8])}{', ...' if len(names) > 8 else ''}"
+        super().__init__(f"no {kind} named '{name}'; {hint}")
+
+
+class ConfigError(DitkitError):
+    pass
+
+
+class RequestError(DitkitError):
+    pass
+
+
+class CheckpointError(DitkitError):
+    pass
+
+
+class PlanMismatch(DitkitError):
+    pass
+
+
+class DataError(DitkitError):
+    pass
+
+
+class ScheduleError(DitkitError):
+    pass
+
+
+class OutputError(DitkitError):
+    pass
+
+
+class MissingDependency(DitkitError):
+    pass

@@ -1,0 +1,51 @@
+"""The one seam between a model and whoever runs it: whether a branch is computed now, and how attention is evaluated.
+
+Shapes: B batch, H heads, T query tokens, S key tokens, K head width.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch.nn.functional as F
+from torch import Tensor
+
+
+class Site(NamedTuple):
+    """One residual branch of one block, e.g. `Site(3, "attn")`; blocks are numbered in the order they run."""
+
+    block: int
+    branch: str
+
+    def __str__(self) -> str:
+        return f"{self.block}.{self.branch}"
+
+
+Sites = tuple[Site, ...]
+Branch = Callable[[Site, Callable[[], Tensor]], Tensor]
+Attend = Callable[[Site, Tensor, Tensor, Tensor, Tensor | None], Tensor]
+
+
+def compute_branch(site: Site, compute: Callable[[], Tensor]) -> Tensor:
+    """Compute the branch: what a model does when nobody caches."""
+    return compute()
+
+
+def fused_attention(site: Site, q_BHTK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor, bias: Tensor | None = None) -> Tensor:
+    """softmax(q k^T / sqrt(K) + bias) v, never materialising the probabilities."""
+    return F.scaled_dot_product_attention(q_BHTK, k_BHSK, v_BHSK, attn_mask=bias)
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How to run one evaluation of a network.
+
+    `branch(site, compute)` returns the branch's output, calling `compute` at most once and before it returns;
+    `attend(site, q, k, v, bias)` evaluates attention and may keep the probabilities.
+    """
+
+    branch: Branch = compute_branch
+    attend: Attend = fused_attention
+
+
+PLAIN = Execution()

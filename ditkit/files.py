@@ -1,0 +1,26 @@
+"""Files that are always whole: the old one or the new one, never half of one."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from ditkit.errors import OutputError
+
+
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` fill a temporary file beside `path`, then put it in place; makes the folder it lies in.
+
+    Raises `OutputError` where the folder cannot be written or is full.
+    """
+    part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")  # some writers go by the ending
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            write(part)
+            with part.open("rb+") as file:
+                os.fsync(file.fileno())
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error

@@ -1,0 +1,1 @@
+"""The model families and the one list of models."""

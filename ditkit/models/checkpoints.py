@@ -1,0 +1,228 @@
+"""Weights in and out: any known layout is read under the published names, which are also ditkit's own.
+
+Known are the published files, train.py's {model, ema, opt, args}, diffusers folders and single files, and ditkit's safetensors.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ditkit.errors import CheckpointError, ConfigError
+from ditkit.files import write_atomically
+from ditkit.models import registry
+from ditkit.models.diffusers_layout import from_config, is_diffusers_dit, position_table, to_config, to_diffusers, to_official
+from ditkit.models.dit import DiTParams
+from ditkit.models.identify import describe, identify, registered
+from ditkit.models.spec import ModelSpec, Params
+from ditkit.models.uvit import UViTParams
+from ditkit.tensorfile import State, read_metadata, read_tensors, write_tensors
+from ditkit.weights import RANDOM, locate
+
+FILE_NAMES = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
+LAYOUTS = ("ditkit", "diffusers")
+CONFIG_CLASSES = ("DiTTransformer2DModel", "Transformer2DModel")
+TABLE_ROUNDING = 0.01  # a position table this close to the computed one is that table, rounded to half precision or not
+
+
+def load_backbone(spec: ModelSpec, path: str | None = None, revision: str | None = None) -> tuple[Any, dict[str, Any]]:
+    """The network with its weights, float32 on the CPU, and where they came from, for manifests.
+
+    `path` takes the place of the published weights; "random" leaves the network as its paper initialises it.
+    """
+    found = locate(spec.weights, path, revision)
+    if found is None:
+        return registry.build(spec), {"weights": RANDOM}
+    state = read_checkpoint(found.path).state
+    with torch.device("meta"):
+        backbone = registry.build(spec)
+    load_into(backbone, state, found.path)
+    return backbone, {"weights": found.origin, "commit": found.commit, "fingerprint": fingerprint(state)}
+
+
+def with_compat(spec: ModelSpec, compat: str) -> ModelSpec:
+    """The same model with the published equations ("official") or with diffusers' two deviations from them ("diffusers")."""
+    if compat not in ("official", "diffusers"):
+        raise ConfigError(f"compat is official or diffusers, not {compat}")
+    if isinstance(spec.params, DiTParams):
+        return replace(spec, params=replace(spec.params, compat=compat))
+    if compat != "official":
+        raise ConfigError(f"compat={compat} is for DiT only; {spec.name} is not in diffusers")
+    return spec
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Weights under the published names, and the numbers of the network they are for (None if ditkit does not know it)."""
+
+    state: State
+    params: Params | None
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Read a file, or a diffusers folder (the pipeline's or the transformer's).
+
+    The numbers come from ditkit's metadata or diffusers' config.json, else from names and shapes (see `identify`).
+    """
+    file = weight_file(path)
+    state = read_tensors(file)
+    if not is_diffusers_dit(state):
+        return Checkpoint(state, _params_in(read_metadata(file), file) or identify(state))
+    official, params = to_official(state), _params_beside(file)
+    if params:
+        official["pos_embed"] = position_table(params)
+    return Checkpoint(official, params or identify(official))
+
+
+def _params_in(metadata: Mapping[str, str], file: Path) -> Params | None:
+    kind = {"dit": DiTParams, "uvit": UViTParams}.get(metadata.get("family", ""))
+    try:
+        return kind(**json.loads(metadata["params"])) if kind else None
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{file} was written by another version of ditkit: {error}") from error
+
+
+def _params_beside(file: Path) -> DiTParams | None:
+    """What the config.json beside a diffusers file says, if it is a transformer's."""
+    path = file.with_name("config.json")
+    config = _read_json(path) if path.exists() else {}
+    return from_config(config) if config.get("_class_name") in CONFIG_CLASSES else None
+
+
+def weight_file(path: Path) -> Path:
+    """`path` itself, or the file of weights in a diffusers folder."""
+    if not path.is_dir():
+        return path
+    folder = path / "transformer" if (path / "transformer").is_dir() else path
+    for name in FILE_NAMES:
+        if (folder / name).exists():
+            return folder / name
+    raise CheckpointError(f"{path} is not a diffusers folder: it has no {FILE_NAMES[0]} or {FILE_NAMES[1]}, nor a transformer/ with one")
+
+
+def read_class_names(path: Path) -> tuple[str, ...]:
+    """The class names, by label, that a diffusers pipeline folder carries in model_index.json; empty where there are none."""
+    index = path / "model_index.json"
+    names = _read_json(index).get("id2label", {}) if index.exists() else {}
+    return tuple(names[key] for key in sorted(names, key=int))
+
+
+def load_into(backbone: Any, state: Mapping[str, Tensor], origin: str | Path = "the checkpoint") -> None:
+    """Give the network these weights, converted to its precision. On the meta device it takes the tensors over as they are.
+
+    Raises `CheckpointError` with what is missing, unexpected or misshapen, and what the file looks like instead.
+    """
+    module: nn.Module = backbone
+    params: Params = backbone.params
+    wanted = module.state_dict()
+    given = dict(state)
+    if isinstance(params, DiTParams):
+        given["pos_embed"] = _position_table(params, given.get("pos_embed"))
+    problems = _problems(wanted, given)
+    if problems:
+        raise CheckpointError(f"{origin} does not fit {describe(params)}: {problems}{_instead(params, state)}")
+    on_meta = any(value.is_meta for value in wanted.values())
+    module.load_state_dict({name: given[name].to(wanted[name].dtype) for name in wanted}, assign=on_meta)
+
+
+def _position_table(params: DiTParams, given: Tensor | None) -> Tensor:
+    """DiT's table is fixed: a file may leave it out or keep it rounded. One that is really different is used as it is."""
+    table = position_table(params)
+    if given is None or (given.shape == table.shape and torch.allclose(given.float(), table, rtol=0, atol=TABLE_ROUNDING)):
+        return table
+    return given
+
+
+def _problems(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> str:
+    misshapen = [
+        f"{name} {tuple(given[name].shape)} instead of {tuple(value.shape)}"
+        for name, value in wanted.items()
+        if name in given and given[name].shape != value.shape
+    ]
+    kinds = {"missing": wanted.keys() - given.keys(), "unexpected": given.keys() - wanted.keys(), "misshapen": misshapen}
+    return "; ".join(f"{len(names)} {kind} ({_first(names)})" for kind, names in kinds.items() if names)
+
+
+def _first(names: Iterable[str], count: int = 3) -> str:
+    ordered = sorted(names)
+    return ", ".join(ordered[:count]) + (", ..." if len(ordered) > count else "")
+
+
+def _instead(wanted: Params, state: Mapping[str, Tensor]) -> str:
+    if any(name.startswith(("decoder.conv_in", "encoder.conv_in")) for name in state):
+        return "; this is an autoencoder: give it as codec.path=PATH"
+    found = identify(state)
+    if found is None or found == wanted:
+        return ""
+    spec = registered(found)
+    hint = f"; use --model {spec.name}" if spec else ""
+    return f"; this is a {describe(found)} checkpoint{f' (input {found.input_size})' if found.input_size else ''}{hint}"
+
+
+def fingerprint(state: Mapping[str, Tensor]) -> str:
+    """A name for these weights, the same in every layout and in float32 and float16: sha256 over names, shapes and float16 values.
+
+    DiT's position table is left out, since layouts differ in whether they carry it. A bfloat16 copy is rounded differently and has
+    another fingerprint.
+    """
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        if name == "pos_embed" and "x_embedder.proj.weight" in state:
+            continue
+        value = state[name].detach().cpu().to(torch.float16).contiguous()
+        digest.update(f"{name}{tuple(value.shape)}".encode())
+        digest.update(value.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def save(state: Mapping[str, Tensor], path: Path, *, model: str, params: Params, dtype: torch.dtype | None = None, **metadata: str) -> None:
+    """Write ditkit's safetensors: published names, with the model's name and numbers as metadata."""
+    words = {"ditkit": "1", "model": model, "family": _family(params), "params": json.dumps(asdict(params)), **metadata}
+    write_tensors(path, state, words, dtype)
+
+
+def convert(path: Path, out: Path, layout: str = "ditkit") -> Params:
+    """Read weights in any known layout and write ditkit's safetensors file, or a diffusers folder (DiT only); precision is kept.
+
+    Returns the numbers of the network they are for.
+    """
+    if layout not in LAYOUTS:
+        raise ConfigError(f"layout is {' or '.join(LAYOUTS)}, not {layout}")
+    checkpoint = read_checkpoint(path)
+    params = checkpoint.params
+    if params is None:
+        raise CheckpointError(f"{path} is no checkpoint that ditkit knows; known are DiT and U-ViT")
+    if not params.input_size:
+        raise CheckpointError(f"{path} does not say for which input size it is; put diffusers' config.json beside it")
+    with torch.device("meta"):
+        whole = registry.FAMILIES[_family(params)](params)
+    load_into(whole, checkpoint.state, path)
+    if layout == "diffusers":
+        if not isinstance(params, DiTParams):
+            raise CheckpointError(f"{path} is a {describe(params)} checkpoint, and diffusers has no U-ViT; use layout ditkit")
+        config = json.dumps(to_config(params), indent=2) + "\n"
+        write_tensors(out / FILE_NAMES[0], to_diffusers(checkpoint.state))
+        write_atomically(out / "config.json", lambda part: part.write_text(config, encoding="utf-8"))
+    else:
+        spec = registered(params)
+        save(checkpoint.state, out, model=spec.name if spec else describe(params), params=params)
+    return params
+
+
+def _family(params: Params) -> str:
+    return "dit" if isinstance(params, DiTParams) else "uvit"
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} is not readable JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path} holds no JSON object")
+    return content

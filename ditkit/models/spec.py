@@ -1,0 +1,53 @@
+"""What the registry knows of a model: plain data, from which the objects are built."""
+
+from dataclasses import dataclass, field
+
+from ditkit.models.dit import DiTParams
+from ditkit.models.uvit import UViTParams
+from ditkit.weights import WeightSource
+
+Params = DiTParams | UViTParams
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """What `ditkit sample` does when nothing is said. `guidance` is w in null + w (cond - null)."""
+
+    solver: str
+    steps: int
+    guidance: float
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """One model: its numbers, its noise schedule, its codec and how it was published.
+
+    `published_guidance_offset` is what to add to the scale its paper quotes to get w (1 for U-ViT, which quotes w - 1).
+    """
+
+    name: str
+    family: str
+    params: Params
+    schedule: str
+    codec: str
+    image_size: int
+    guided_channels: int
+    defaults: Defaults
+    weights: WeightSource = field(default_factory=WeightSource)
+    classes: str | None = None
+    published_guidance_offset: float = 0.0
+
+    @property
+    def sample_shape(self) -> tuple[int, int, int]:
+        """The shape (C, H, W) of one latent."""
+        return (self.params.channels, self.params.input_size, self.params.input_size)
+
+    @property
+    def label_count(self) -> int:
+        """How many classes one can ask for, the null class not counted; 0 means unconditional."""
+        return self.params.classes
+
+    @property
+    def can_be_guided(self) -> bool:
+        """Whether the network has a null class to guide away from."""
+        return self.params.classes > 0 and (isinstance(self.params, DiTParams) or self.params.null_class)

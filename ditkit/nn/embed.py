@@ -1,0 +1,57 @@
+"""Embeddings of time, labels and positions.
+
+Shapes: N any leading shape, D width, T tokens, G grid side.
+"""
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+
+def sinusoid(t_N: Tensor, width: int, *, denominator: int | None = None) -> Tensor:
+    """[cos | sin] of t at `width / 2` geometric frequencies from 1 to 1/10000, float32 (N, width).
+
+    f_k = 10000^(-k / denominator); the published DiT and U-ViT divide by width / 2 (diffusers by width / 2 - 1).
+    """
+    half = width // 2
+    frequencies = torch.exp(-math.log(10000) * torch.arange(half, dtype=torch.float32, device=t_N.device) / (denominator or half))
+    angles = t_N.float()[..., None] * frequencies
+    return torch.cat([angles.cos(), angles.sin()], dim=-1)
+
+
+def sincos_positions_2d(width: int, rows: int, columns: int) -> Tensor:
+    """Fixed position table (1, rows * columns, width): [sin c | cos c | sin r | cos r] of integer column c and row r.
+
+    Computed in float64 and rounded to float32, as in DiT: bit-identical to the table in published checkpoints.
+    """
+    quarter = width // 4
+    frequencies = 1.0 / 10000 ** (np.arange(quarter, dtype=np.float64) / quarter)
+    row, column = np.meshgrid(np.arange(rows, dtype=np.float64), np.arange(columns, dtype=np.float64), indexing="ij")
+    parts = [f(axis.reshape(-1, 1) * frequencies) for axis in (column, row) for f in (np.sin, np.cos)]
+    return torch.from_numpy(np.concatenate(parts, axis=1)).float()[None]
+
+
+class TimeEmbedding(nn.Module):
+    """Sinusoid of t -> Linear -> SiLU -> Linear."""
+
+    def __init__(self, width: int, frequencies: int = 256, denominator: int | None = None) -> None:
+        super().__init__()
+        self.frequencies, self.denominator = frequencies, denominator
+        self.mlp = nn.Sequential(nn.Linear(frequencies, width), nn.SiLU(), nn.Linear(width, width))
+
+    def forward(self, t_N: Tensor) -> Tensor:
+        weight: Tensor = self.mlp[0].weight  # pyright: ignore[reportAssignmentType]
+        return self.mlp(sinusoid(t_N, self.frequencies, denominator=self.denominator).to(weight.dtype))
+
+
+class LabelEmbedding(nn.Module):
+    """A table with one row per class and a last one for "no class"."""
+
+    def __init__(self, classes: int, width: int) -> None:
+        super().__init__()
+        self.embedding_table = nn.Embedding(classes + 1, width)
+
+    def forward(self, y_N: Tensor) -> Tensor:
+        return self.embedding_table(y_N)

@@ -1,0 +1,108 @@
+"""Run folders: the pictures of a run, a labelled grid, and a manifest from which the run can be repeated.
+
+A folder belongs to one request. It is claimed before the first picture is made; the same request continues it, another is refused.
+"""
+
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from ditkit.errors import OutputError
+from ditkit.files import write_atomically
+
+FORMAT = "ditkit-run"
+VERSION = 1
+GRID_LIMIT = 100
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """`path/images/000000.png ...`, `path/grid.png`, `path/manifest.json`."""
+
+    path: Path
+
+    @property
+    def manifest_file(self) -> Path:
+        return self.path / "manifest.json"
+
+    def image_file(self, index: int) -> Path:
+        return self.path / "images" / f"{index:06d}.png"
+
+    def claim(self, request: Mapping[str, Any]) -> None:
+        """Make the folder this request's, or raise `OutputError` if it holds another run."""
+        if self.manifest_file.exists():
+            earlier = read_manifest(self.manifest_file)["request"]
+            changed = sorted(key for key in {*earlier, *request} if earlier.get(key) != _plain(request).get(key))
+            if changed:
+                raise OutputError(f"{self.path} holds a run that differs in {', '.join(changed)}; choose another folder with --out")
+        else:
+            self.write_manifest({"request": request, "complete": False})
+
+    def write_manifest(self, content: Mapping[str, Any]) -> None:
+        record = {"format": FORMAT, "version": VERSION, **content, "versions": library_versions()}
+        write_atomically(self.manifest_file, lambda path: path.write_text(json.dumps(_plain(record), indent=2) + "\n", encoding="utf-8"))
+
+    def save_image(self, index: int, pixels: np.ndarray) -> None:
+        write_atomically(self.image_file(index), lambda path: Image.fromarray(pixels).save(path, format="png"))
+
+    def save_grid(self, count: int, captions: Sequence[str]) -> Path:
+        """Draw the first pictures, captioned, into grid.png."""
+        images = [Image.open(self.image_file(index)).convert("RGB") for index in range(min(count, GRID_LIMIT))]
+        target = self.path / "grid.png"
+        write_atomically(target, lambda path: draw_grid(images, captions).save(path, format="png"))
+        return target
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """A run's manifest; raises `OutputError` if it is none, or one of another version."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise OutputError(f"cannot read the manifest {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise OutputError(f"{path} is not a manifest: {error}") from error
+    if not isinstance(data, dict) or data.get("format") != FORMAT or "request" not in data:
+        raise OutputError(f'{path} is not a manifest of a ditkit run (it has no "format": "{FORMAT}")')
+    if data.get("version") != VERSION:
+        raise OutputError(f"{path} has manifest version {data.get('version')}; this ditkit reads version {VERSION}")
+    return data
+
+
+def draw_grid(images: Sequence[Image.Image], captions: Sequence[str]) -> Image.Image:
+    """The pictures in rows, near a square, each at least 96 pixels wide with its caption below."""
+    columns = int(np.ceil(np.sqrt(len(images))))
+    zoom = max(1, round(128 / images[0].width))
+    width, height = images[0].width * zoom, images[0].height * zoom
+    font = ImageFont.load_default(size=max(11, width // 10))
+    line, gap = font.getbbox("Ag")[3] + 6, 8
+    rows = -(-len(images) // columns)
+    sheet = Image.new("RGB", (columns * (width + gap) + gap, rows * (height + line + gap) + gap), "white")
+    draw = ImageDraw.Draw(sheet)
+    for place, (image, caption) in enumerate(zip(images, captions, strict=False)):
+        left, top = gap + place % columns * (width + gap), gap + place // columns * (height + line + gap)
+        sheet.paste(image.resize((width, height), Image.Resampling.NEAREST if zoom > 1 else Image.Resampling.LANCZOS), (left, top))
+        draw.text((left + width / 2, top + height + 2), caption, fill="#444444", font=font, anchor="ma")
+    return sheet
+
+
+def library_versions() -> dict[str, str]:
+    """The versions that can change a result."""
+    found = {"python": platform.python_version()}
+    for name in ("ditkit", "torch", "diffusers", "transformers", "numpy"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _plain(value: Any) -> Any:
+    """The value as it comes back from JSON."""
+    return json.loads(json.dumps(value))

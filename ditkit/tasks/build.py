@@ -1,0 +1,147 @@
+"""From configuration to the objects of a run."""
+
+import json
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+
+import torch
+
+from ditkit.cache.plan import CachePlan, read_plan
+from ditkit.cache.policies import every
+from ditkit.codecs.registry import load_codec
+from ditkit.config.schema import (
+    AutoCache,
+    AutoSampler,
+    CacheConfig,
+    DDIMConfig,
+    DDPMConfig,
+    DPMSolver2Config,
+    DPMSolverPPConfig,
+    EveryCache,
+    FileCache,
+    RuntimeConfig,
+    SampleConfig,
+    SamplerConfig,
+)
+from ditkit.diffusion.guidance import GuidanceInterval
+from ditkit.diffusion.schedule import named
+from ditkit.diffusion.solvers import SOLVERS, Solver
+from ditkit.engine.model import Model
+from ditkit.engine.request import SamplingRequest
+from ditkit.errors import RequestError, UnknownName
+from ditkit.execution import Sites
+from ditkit.models import checkpoints, registry
+from ditkit.models.spec import ModelSpec
+
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def device(runtime: RuntimeConfig) -> torch.device:
+    """The device asked for; "auto" is cuda, then mps, then cpu."""
+    if runtime.device != "auto":
+        wanted = torch.device(runtime.device)
+        available = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}.get(wanted.type, lambda: True)
+        if not available():
+            raise RequestError(f"this machine has no {wanted.type} device that torch can use; leave runtime.device at auto")
+        return wanted
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def model(config: SampleConfig) -> Model:
+    """The network with its weights and codec, ready on its device."""
+    if config.runtime.threads:
+        torch.set_num_threads(config.runtime.threads)
+    spec = checkpoints.with_compat(registry.find(config.model), config.compat)
+    where, dtype = device(config.runtime), PRECISIONS[config.runtime.precision]
+    backbone, origin = checkpoints.load_backbone(spec, config.weights, config.revision)
+    codec = load_codec(config.codec.name or spec.codec, config.codec.path, config.codec.revision)
+    backbone = backbone.to(where, dtype).eval().requires_grad_(False)
+    return Model(spec, backbone, codec.to(where, dtype), where, dtype, class_names(spec), origin)
+
+
+def blank_model(config: SampleConfig) -> Model:
+    """The network without weights or codec: for what only its sizes decide."""
+    spec = checkpoints.with_compat(registry.find(config.model), config.compat)
+    with torch.device("meta"):
+        backbone = registry.build(spec)
+    return Model(spec, backbone, load_codec("pixels"), torch.device("meta"), PRECISIONS[config.runtime.precision], class_names(spec))
+
+
+def request(config: SampleConfig, of: Model, planned: CachePlan | None = None, seeds: Sequence[int] | None = None) -> SamplingRequest:
+    """What the configuration asks of this model; `planned` is obeyed instead of making a plan, `seeds` instead of counting up."""
+    steps = of.spec.defaults.steps if config.steps is None else config.steps
+    guidance = of.spec.defaults.guidance if config.guidance is None else config.guidance
+    with_solver = solver(config.sampler, of.spec, steps)
+    wanted = SamplingRequest(
+        labels=labels(config.classes, config.count, of.spec, of.class_names),
+        seeds=tuple(range(config.seed, config.seed + config.count) if seeds is None else seeds),
+        solver=with_solver,
+        guidance=guidance,
+        interval=GuidanceInterval(*config.guidance_interval) if config.guidance_interval else GuidanceInterval(),
+        plan=planned or plan(config.cache, of.backbone.sites, with_solver.times),
+        batch=config.batch,
+    )
+    wanted.check_fits(of.spec, of.backbone.sites)
+    return wanted
+
+
+def class_names(spec: ModelSpec) -> tuple[str, ...]:
+    """The names of a model's classes, by label; empty when it has none on file."""
+    if spec.classes is None:
+        return ()
+    file = files("ditkit") / "assets" / "classes" / f"{spec.classes}.json"
+    return tuple(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else ()
+
+
+def labels(wanted: Sequence[str], count: int, spec: ModelSpec, names: Sequence[str]) -> tuple[int, ...]:
+    """One label per sample: the wanted classes in turn, or a spread over all of them when none is asked for."""
+    classes = spec.label_count
+    if not classes:
+        if wanted:
+            raise RequestError(f"{spec.name} is unconditional: it has no classes to choose from")
+        return (0,) * count
+    chosen = [_label(word, spec, names) for word in wanted] or [index * classes // min(count, classes) for index in range(min(count, classes))]
+    return tuple(chosen[index % len(chosen)] for index in range(count))
+
+
+def _label(word: str, spec: ModelSpec, names: Sequence[str]) -> int:
+    if word.lstrip("-").isdecimal():
+        if not 0 <= int(word) < spec.label_count:
+            raise RequestError(f"{spec.name} has classes 0 to {spec.label_count - 1}, not {word}")
+        return int(word)
+    plain = word.strip().lower().replace("-", " ").replace("_", " ")
+    if plain in names:
+        return names.index(plain)
+    if not names:
+        raise RequestError(f"the class names of {spec.name} are not on file; give class numbers, 0 to {spec.label_count - 1}")
+    raise UnknownName("class", word, names)
+
+
+def solver(sampler: SamplerConfig, spec: ModelSpec, evaluations: int) -> Solver:
+    schedule = named(spec.schedule)
+    match sampler:
+        case AutoSampler():
+            return SOLVERS[spec.defaults.solver](schedule, evaluations)
+        case DDIMConfig(grid=grid, eta=eta):
+            return SOLVERS["ddim"](schedule, evaluations, grid=grid, eta=eta)
+        case DDPMConfig(grid=grid, variance=variance):
+            return SOLVERS["ddpm"](schedule, evaluations, grid=grid, variance=variance)
+        case DPMSolver2Config():
+            return SOLVERS["dpm-solver-2"](schedule, evaluations)
+        case DPMSolverPPConfig(grid=grid):
+            return SOLVERS["dpm-solver++"](schedule, evaluations, grid=grid)
+    raise AssertionError(f"no solver for {type(sampler).__name__}")
+
+
+def plan(cache: CacheConfig, sites: Sites, times: Sequence[float]) -> CachePlan | None:
+    match cache:
+        case AutoCache():
+            return every(2, sites, times)
+        case EveryCache(period=period):
+            return every(period, sites, times)
+        case FileCache(path=path):
+            return read_plan(Path(path))
+    return None

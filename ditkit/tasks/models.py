@@ -1,0 +1,87 @@
+"""`ditkit models`: what the registry holds, what one model is, and weights from one layout to another."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ditkit.errors import DitkitError
+from ditkit.models import checkpoints, registry
+from ditkit.models.identify import describe as describe_params
+from ditkit.models.spec import ModelSpec
+from ditkit.report import Report
+from ditkit.tasks import build
+from ditkit.weights import ASSETS, WeightSource
+
+INDEX = ASSETS.parent / "index.json"
+
+
+def listing() -> Report:
+    """Every model, those whose weights are here first."""
+    specs = sorted(registry.SPECS.values(), key=lambda spec: not _is_here(spec.weights))
+    rows = [(spec.name, spec.family, f"{_parameters(spec) / 1e6:.1f} M", spec.image_size, _where(spec.weights), spec.weights.licence) for spec in specs]
+    return Report(title="models", columns=("name", "family", "parameters", "pixels", "weights", "licence"), rows=rows)
+
+
+def describe(name: str) -> Report:
+    """One model: its sizes, how it was published, what it costs, and what its weights were made from."""
+    spec = registry.find(name)
+    with torch.device("meta"):
+        backbone = registry.build(spec)
+    names = build.class_names(spec)
+    defaults = spec.defaults
+    published = defaults.guidance - spec.published_guidance_offset
+    facts = {
+        "family": spec.family,
+        "sizes": ", ".join(f"{key} {value}" for key, value in asdict(spec.params).items() if key in ("width", "depth", "heads", "patch")),
+        "latent": " x ".join(map(str, spec.sample_shape)),
+        "pictures": f"{spec.image_size} x {spec.image_size} through {spec.codec}",
+        "parameters": f"{_parameters(spec) / 1e6:.1f} M",
+        "one evaluation": f"{sum(backbone.multiply_adds().values()) / 1e9:.2f} G multiply-adds per sample",
+        "cache sites": len(backbone.sites),
+        "classes": f"{spec.label_count}" + (f": {', '.join(names[:6])}, ..." if names else ""),
+        "noise schedule": spec.schedule,
+        "by default": f"{defaults.solver}, {defaults.steps} evaluations, guidance {defaults.guidance:g}"
+        + (f" (its paper writes {published:g})" if spec.published_guidance_offset else ""),
+        "guided channels": f"{spec.guided_channels} of {spec.params.channels}",
+        "weights": _where(spec.weights),
+        "licence": spec.weights.licence,
+    }
+    card = model_card(spec.weights.asset)
+    facts |= {key.replace("_", " "): value if isinstance(value, str | int | float) else json.dumps(value) for key, value in card.items()}
+    return Report(title=name, facts=facts, data={"params": asdict(spec.params), "card": card})
+
+
+def convert(source: str, out: str, layout: str) -> Report:
+    """Write weights of any known layout as ditkit safetensors or as a diffusers folder."""
+    target = Path(out)
+    if target.exists() and not target.is_dir():
+        raise DitkitError(f"{target} exists already; remove it or choose another name")
+    params = checkpoints.convert(Path(source), target, layout)
+    return Report(title="converted", facts={"model": describe_params(params), "layout": layout}, files=[target])
+
+
+def model_card(asset: str | None) -> dict[str, Any]:
+    """What assets/index.json says of a shipped weight file: data, licences, command, measured quality."""
+    if asset is None or not INDEX.exists():
+        return {}
+    return json.loads(INDEX.read_text(encoding="utf-8")).get(asset, {})
+
+
+def _parameters(spec: ModelSpec) -> int:
+    with torch.device("meta"):
+        return sum(value.numel() for value in registry.build(spec).state_dict().values())
+
+
+def _is_here(source: WeightSource) -> bool:
+    return source.asset is not None and (ASSETS / source.asset).exists()
+
+
+def _where(source: WeightSource) -> str:
+    if _is_here(source):
+        return "here"
+    if source.hub:
+        return f"hub: {source.hub}"
+    return "by hand, see 'ditkit models NAME'" if source.page else "yours: weights=PATH"

@@ -1,0 +1,155 @@
+"""`ditkit sample`: pictures from a model, in a run folder that can be continued and repeated."""
+
+import hashlib
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ditkit.cache.cost import trajectory_cost
+from ditkit.cache.plan import CachePlan, from_data, to_data
+from ditkit.codecs.codec import to_uint8
+from ditkit.config.record import config_to_data, sample_config_from_data
+from ditkit.config.schema import SampleConfig
+from ditkit.diffusion.guidance import GuidanceInterval
+from ditkit.distributed import World, barrier, join_world, leave_world
+from ditkit.engine.model import Model
+from ditkit.engine.request import SampleBatch, SamplingRequest
+from ditkit.engine.sampler import sample
+from ditkit.errors import OutputError
+from ditkit.outputs import RunFolder, read_manifest
+from ditkit.progress import Progress
+from ditkit.report import Report
+from ditkit.tasks import build
+
+Record = dict[str, Any]
+
+
+def run(config: SampleConfig, progress: Progress) -> Report:
+    """Sample what the configuration asks for; pictures that are there already are not made again."""
+    config, plan = _resolved(config)
+    world = join_world(build.device(config.runtime))
+    try:
+        model = build.model(config)
+        request = build.request(config, model, plan)
+        record = _record(config, model, request)
+        folder = RunFolder(Path(config.out) if config.out else Path("runs") / f"{config.model}-{_digest(record)}")
+        if world.rank == 0:
+            folder.claim(record)
+        barrier(world)
+        made = _make(model, request, folder, world, progress)
+        barrier(world)
+        if world.rank:
+            return Report(title=f"process {world.rank}")
+        return _finish(config, model, request, folder, record, made)
+    finally:
+        leave_world()
+
+
+def estimate(config: SampleConfig) -> Report:
+    """What the run would cost: multiply-adds with and without the plan, and memory. Nothing is loaded, sampled or written."""
+    config, plan = _resolved(config)
+    model = build.blank_model(config)
+    request = build.request(config, model, plan)
+    rows = 2 if request.guidance != 1 else 1
+    cost = trajectory_cost(model.backbone.multiply_adds(), len(request.solver.times), rows, request.plan)
+    parameters = sum(parameter.numel() for parameter in model.backbone.parameters())
+    size = model.dtype.itemsize
+    cached = _kept_outputs(model, request) * rows * min(request.batch, len(request.seeds)) * size
+    facts = {
+        "model": config.model,
+        "images": len(request.seeds),
+        "evaluations": len(request.solver.times),
+        "multiply-adds per image": f"{cost.planned / 1e9:.2f} G" + (f" ({cost.saved:.0%} less than {cost.full / 1e9:.2f} G)" if cost.saved else ""),
+        "parameters": f"{parameters / 1e6:.1f} M",
+        "memory for weights": f"{parameters * size / 2**20:.0f} MiB",
+        "memory for cached outputs": f"{cached / 2**20:.0f} MiB",
+    }
+    data = {"multiply_adds": cost.planned, "multiply_adds_without_plan": cost.full, "parameters": parameters, "weight_bytes": parameters * size, "cache_bytes": cached}
+    return Report(title="dry run", facts=facts, data={**data, "model": config.model, "images": len(request.seeds)})
+
+
+def _kept_outputs(model: Model, request: SamplingRequest) -> int:
+    """The most numbers per row that a plan keeps from one evaluation to the next."""
+    if request.plan is None:
+        return 0
+    tokens_by_width = model.spec.params.tokens * model.spec.params.width
+    return max((tokens_by_width * sum(not cell for cell in row) for row in request.plan.compute), default=0)
+
+
+def _resolved(config: SampleConfig) -> tuple[SampleConfig, CachePlan | None]:
+    """The configuration, or the one a manifest holds, with the plan that manifest used."""
+    if config.source is None:
+        return config, None
+    path = Path(config.source)
+    manifest = read_manifest(path)
+    if "config" not in manifest:
+        raise OutputError(f"{path} belongs to a run that never finished; repeat its command instead")
+    earlier = sample_config_from_data(manifest["config"], str(path))
+    plan = manifest["request"]["plan"]
+    out = config.out or str(path.parent) + "-again"
+    return replace(earlier, out=out), None if plan is None else from_data(plan, str(path))
+
+
+def _record(config: SampleConfig, model: Model, request: SamplingRequest) -> Record:
+    """What decides every bit of the pictures."""
+    return {
+        "model": config.model,
+        "compat": config.compat,
+        "weights": dict(model.origin),
+        "codec": dict(model.codec.origin),
+        "labels": list(request.labels),
+        "seeds": list(request.seeds),
+        "solver": request.solver.name,
+        "times": list(request.solver.times),
+        "sampler": config_to_data(config)["sampler"],
+        "guidance": request.guidance,
+        "guidance_interval": config.guidance_interval,
+        "plan": to_data(request.plan) if request.plan else None,
+        "batch": request.batch,
+        "precision": config.runtime.precision,
+    }
+
+
+def _digest(record: Record) -> str:
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def _make(model: Model, request: SamplingRequest, folder: RunFolder, world: World, progress: Progress) -> list[SampleBatch]:
+    """Sample this process's share of the batches that still lack a picture; whole batches, so that bits never depend on the share."""
+    missing = [batch for batch in request.batches() if any(not folder.image_file(index).exists() for index in batch)]
+    mine = missing[world.rank :: world.size]
+    made: list[SampleBatch] = []
+    progress.start(sum(map(len, mine)) * len(request.solver.times), "sampling")
+    for batch in sample(model, request, mine, on_step=progress.advance):
+        for index, pixels in zip(batch.indices, to_uint8(batch.pictures).movedim(1, -1).numpy(), strict=True):
+            folder.save_image(index, pixels)
+        made.append(replace(batch, latents=batch.latents[:0], pictures=batch.pictures[:0]))
+    return made
+
+
+def _finish(config: SampleConfig, model: Model, request: SamplingRequest, folder: RunFolder, record: Record, made: list[SampleBatch]) -> Report:
+    count = len(request.seeds)
+    names = [model.class_names[label] if model.class_names else str(label) for label in request.labels]
+    grid = folder.save_grid(count, names)
+    sampled = sum(len(batch.indices) for batch in made)
+    seconds = sum(batch.seconds for batch in made)
+    halved = max((batch.halved for batch in made), default=0)
+    images = [
+        {"file": str(folder.image_file(index).relative_to(folder.path)), "seed": seed, "label": label, "class": name}
+        for index, (seed, label, name) in enumerate(zip(request.seeds, request.labels, names, strict=True))
+    ]
+    timing = {"images": sampled, "seconds": seconds, "device": str(model.device), "batch_halved": halved}
+    folder.write_manifest({"request": record, "complete": True, "config": config_to_data(config), "timing": timing, "images": images})
+    notes = [f"{count - sampled} of {count} images were there already"] if sampled < count else []
+    notes += [f"out of memory: the batch of {request.batch} was halved {halved} time(s)"] if halved else []
+    reused = request.plan.reused if request.plan else 0.0
+    facts = {
+        "images": count,
+        "evaluations": len(request.solver.times),
+        "seconds per image": f"{seconds / sampled:.3f}" if sampled else "-",
+        "reused": f"{reused:.1%}",
+    }
+    data = {"images": count, "sampled": sampled, "evaluations": len(request.solver.times), "seconds": seconds, "reused": reused, "batch_halved": halved}
+    return Report(title=config.model, facts=facts, files=[grid, folder.manifest_file], notes=notes, data={**data, "out": str(folder.path)})

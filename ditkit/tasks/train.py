@@ -1,0 +1,178 @@
+"""`ditkit train`: base models, the small autoencoder and the judge. Run again, the same command goes on where it stopped."""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ditkit.codecs.registry import load_codec, save_residual
+from ditkit.codecs.residual import ResidualAutoencoder
+from ditkit.config.schema import TrainConfig
+from ditkit.data.images import Pictures, load_pictures
+from ditkit.data.latents import Latents, encode_pictures
+from ditkit.data.scenes import load_sprites
+from ditkit.diffusion.schedule import named
+from ditkit.distributed import World, barrier, join_world, leave_world
+from ditkit.errors import ConfigError, DataError
+from ditkit.models import checkpoints, registry
+from ditkit.models.judge import Judge, JudgeParams, save_judge
+from ditkit.progress import Progress
+from ditkit.report import Report
+from ditkit.tasks import build
+from ditkit.tensorfile import State, read_tensors
+from ditkit.training.autoencoder import AutoencoderTask, picture_batch
+from ditkit.training.denoiser import DenoiserTask
+from ditkit.training.judge import JudgeTask
+from ditkit.training.objective import DenoisingObjective
+from ditkit.training.trainer import StepReport, Task, TrainSettings, train
+
+PATCH_STREAM, PATCH_PICTURES = 1, 512  # from which the autoencoder's linear shortcut and its latents' scale are taken
+LOG_EVERY = 20
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What to train, and how to write the finished weights."""
+
+    task: Task
+    write: Callable[[State, Path], None]
+
+
+def run(config: TrainConfig, progress: Progress) -> Report:
+    """Train until `steps`, or until interrupted; the averaged weights end up in `out/model.safetensors`."""
+    if config.data.path is None:
+        raise ConfigError("training needs data: --data FOLDER (one subfolder of images per class) or --data SPRITES.npz")
+    where = build.device(config.runtime)
+    if config.runtime.threads:
+        torch.set_num_threads(config.runtime.threads)
+    world = join_world(where)
+    try:
+        folder = Path(config.out)
+        torch.manual_seed(config.seed)
+        recipe = _recipe(config, folder, where, world, progress)
+        started = time.perf_counter()
+        last = _run_steps(recipe.task, config, folder, world, progress)
+        barrier(world)
+        weights = folder / "model.safetensors"
+        if world.rank == 0:
+            recipe.write(read_tensors(folder / "weights.safetensors"), weights)
+        return _report(config, last, weights, time.perf_counter() - started)
+    finally:
+        leave_world()
+
+
+def _recipe(config: TrainConfig, folder: Path, where: torch.device, world: World, progress: Progress) -> Recipe:
+    path = str(config.data.path)
+    match config.model:
+        case "ae-emoji":
+            sprites = load_sprites(path)
+            module = ResidualAutoencoder()
+            module.start_from_patches(picture_batch(sprites, PATCH_STREAM, 0, PATCH_PICTURES))
+            coder = AutoencoderTask(_ready(module, config, where), sprites, batch=config.batch, seed=config.seed)
+            return Recipe(coder, lambda state, file: _write_autoencoder(coder, state, file))
+        case "judge":
+            sprites = load_sprites(path)
+            params = JudgeParams(len(sprites.class_names))
+            judge = JudgeTask(_ready(Judge(params), config, where), sprites, batch=config.batch, seed=config.seed)
+            return Recipe(judge, lambda state, file: save_judge(state, params, file))
+    spec = registry.find(config.model)
+    latents = _latents(config, spec.codec, load_pictures(path, spec.image_size), folder, where, world, progress)
+    if int(latents.labels.max()) >= spec.label_count:
+        raise DataError(f"{path} has {int(latents.labels.max()) + 1} classes, {spec.name} has {spec.label_count}")
+    task = DenoiserTask(
+        _ready(registry.build(spec), config, where),
+        latents,
+        DenoisingObjective(named(spec.schedule), where),
+        batch=config.batch,
+        seed=config.seed,
+        label_dropout=config.label_dropout if spec.can_be_guided else 0.0,
+    )
+    return Recipe(task, lambda state, file: checkpoints.save(state, file, model=spec.name, params=spec.params, dtype=torch.float16))
+
+
+def _ready(module: Any, config: TrainConfig, where: torch.device) -> Any:
+    """The module on its device, from the weights it is to start from, if any."""
+    if config.init:
+        module.load_state_dict(checkpoints.read_checkpoint(Path(config.init)).state)
+    return module.to(where).train()
+
+
+def _latents(config: TrainConfig, codec_name: str, pictures: Pictures, folder: Path, where: torch.device, world: World, progress: Progress) -> Latents:
+    """The data's latents; encoded by the first process, read from its cache by the others."""
+    codec = load_codec(codec_name).to(where, torch.float32)
+    known = [str(Path(str(config.data.path)).resolve()), codec_name, codec.origin, config.data.augment, config.data.mirror, len(pictures)]
+    digest = hashlib.sha256(json.dumps(known).encode()).hexdigest()[:12]
+    cache = Path(config.data.cache or folder) / f"latents-{digest}.safetensors"
+    if world.rank:
+        barrier(world)
+    progress.start(len(pictures) * config.data.augment, "encoding")
+    with torch.inference_mode():
+        latents = encode_pictures(pictures, codec.encode, config.data.augment, cache, progress.advance)
+    if world.rank == 0:
+        barrier(world)
+    return Latents(latents.values.to(where), latents.labels.to(where), latents.class_names)
+
+
+def _run_steps(task: Task, config: TrainConfig, folder: Path, world: World, progress: Progress) -> StepReport | None:
+    settings = TrainSettings(
+        steps=config.steps,
+        batch=config.batch,
+        learning_rate=config.learning_rate,
+        warmup=config.warmup,
+        decay=config.decay,
+        weight_decay=config.weight_decay,
+        clip=config.clip,
+        ema=config.ema,
+        optimizer=config.optimizer,
+        seed=config.seed,
+        precision=config.runtime.precision,
+        save_minutes=config.save_minutes,
+    )
+    board = _tensorboard(folder) if config.tensorboard and world.rank == 0 else None
+    last, done = None, None
+    for last in train(task, settings, folder, world):
+        if done is None:
+            done = last.step - 1
+            progress.start(config.steps, f"training {config.model}", done)
+        progress.advance(1, loss=last.loss, **last.values)
+        if last.step % LOG_EVERY == 0 and world.rank == 0:
+            values = {"loss": float(last.loss), **{name: float(value) for name, value in last.values.items()}}
+            _log(folder, last.step, values)
+            for name, value in values.items() if board else ():
+                board.add_scalar(name, value, last.step)
+    return last
+
+
+def _log(folder: Path, step: int, values: dict[str, float]) -> None:
+    with (folder / "log.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps({"step": step, **{name: round(value, 6) for name, value in values.items()}}) + "\n")
+
+
+def _tensorboard(folder: Path) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise ConfigError("tensorboard=true needs the tensorboard package: pip install 'ditkit[tensorboard]'") from error
+    return SummaryWriter(str(folder))
+
+
+@torch.inference_mode()
+def _write_autoencoder(task: AutoencoderTask, state: State, file: Path) -> None:
+    """With the scale that takes its latents to unit variance."""
+    task.module.load_state_dict(state)
+    mean, _ = task.module.eval().encode(picture_batch(task.sprites, PATCH_STREAM, 0, PATCH_PICTURES))
+    save_residual(task.module, file, 1 / mean.std().item(), torch.float16)
+
+
+def _report(config: TrainConfig, last: StepReport | None, weights: Path, seconds: float) -> Report:
+    step = last.step if last else config.steps
+    facts: dict[str, Any] = {"steps": f"{step} of {config.steps}", "minutes": f"{seconds / 60:.1f}"}
+    if last:
+        facts |= {"loss": f"{float(last.loss):.4f}"} | {name: f"{float(value):.4g}" for name, value in last.values.items()}
+    notes = [] if step >= config.steps else ["interrupted: the same command goes on from here"]
+    return Report(title=f"trained {config.model}", facts=facts, files=[weights], notes=notes, data={"step": step, "seconds": seconds})

@@ -1,0 +1,63 @@
+"""Training the small autoencoder: L1 + image gradients + a little KL, on pictures composed on the fly."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ditkit.codecs.residual import ResidualAutoencoder
+from ditkit.data.scenes import Sprites, autoencoder_picture
+from ditkit.training.trainer import step_generator
+
+
+def to_pictures(images: list[np.ndarray]) -> Tensor:
+    """uint8 (H, W, 3) arrays as one float tensor (B, 3, H, W) in [-1, 1]."""
+    return torch.from_numpy(np.stack(images)).movedim(-1, 1).float() / 127.5 - 1
+
+
+def picture_batch(sprites: Sprites, seed: int, first: int, count: int, side: int = 64) -> Tensor:
+    """Pictures `first` ... `first + count - 1` of the endless stream named `seed`."""
+    return to_pictures([autoencoder_picture(sprites, np.random.default_rng((seed, first + i)), side) for i in range(count)])
+
+
+def reconstruction_loss(output_B3HW: Tensor, target_B3HW: Tensor) -> Tensor:
+    """Per picture: mean absolute error plus that of the horizontal and vertical differences, which keeps edges sharp."""
+    error = output_B3HW - target_B3HW
+    parts = (error, error.diff(dim=-1), error.diff(dim=-2))
+    return torch.stack([part.abs().mean(dim=(1, 2, 3)) for part in parts]).sum(0)
+
+
+LEAST_NOISE = 0.03  # of a latent of about unit variance: the decoder learns to forgive the small errors of a generated latent
+
+
+class AutoencoderTask:
+    """The next batch is composed in a thread while the present one is learned."""
+
+    def __init__(self, module: ResidualAutoencoder, sprites: Sprites, *, batch: int, seed: int, kl_weight: float = 1e-6) -> None:
+        self.module = module.to(memory_format=torch.channels_last)
+        self.sprites, self.batch, self.seed, self.kl_weight = sprites, batch, seed, kl_weight
+        self._ahead = ThreadPoolExecutor(1)
+        self._next = None
+
+    def _pictures(self, step: int, rows: slice) -> Tensor:
+        def make(of_step: int) -> Tensor:
+            return picture_batch(self.sprites, self.seed, of_step * self.batch + rows.start, rows.stop - rows.start)
+
+        pictures = self._next[1].result() if self._next and self._next[0] == step else make(step)
+        self._next = (step + 1, self._ahead.submit(make, step + 1))
+        return pictures
+
+    def loss(self, step: int, rows: slice) -> tuple[Tensor, dict[str, Tensor]]:
+        images = self._pictures(step, rows).contiguous(memory_format=torch.channels_last)
+        mean, log_variance = self.module.encode(images)
+        noise = torch.randn((self.batch, *mean.shape[1:]), generator=step_generator(self.seed, step))[rows]
+        output = self.module.decode(mean + (0.5 * log_variance).exp().clamp(min=LEAST_NOISE) * noise)
+        kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(dim=(1, 2, 3))
+        total = (reconstruction_loss(output, images) + self.kl_weight * kl).sum()
+        return total, {"psnr": psnr(output.detach(), images).mean(), "kl": kl.detach().mean()}
+
+
+def psnr(output_B3HW: Tensor, target_B3HW: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio of each picture in dB; the peak-to-peak range is 2."""
+    return 10 * torch.log10(4 / (output_B3HW.clamp(-1, 1) - target_B3HW).square().mean(dim=(1, 2, 3)))

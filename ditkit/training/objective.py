@@ -1,0 +1,66 @@
+"""What a denoising network is trained on: the noise, and with a learned range also its variance.
+
+Shapes: B batch, then any sample shape.
+"""
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ditkit.diffusion.schedule import NoiseSchedule
+
+
+class DenoisingObjective:
+    """Mean-squared error of the predicted noise (Ho et al. 2020) plus, for a learned range, the variational bound of the
+    variance with the mean held fixed (Nichol & Dhariwal 2021, L_hybrid with lambda = 1 / T per step).
+
+    Each method works per sample on integer levels `index` (B,), cleanest first.
+    """
+
+    def __init__(self, schedule: NoiseSchedule, device: torch.device | None = None) -> None:
+        tables = schedule.respaced("")
+        self.first_time = schedule.first_time
+        self.levels = schedule.steps
+        self._alpha = _column(np.sqrt(tables.abar), device)
+        self._sigma = _column(np.sqrt(1 - tables.abar), device)
+        self._mean_x0 = _column(tables.posterior_mean_x0, device)
+        self._log_small = _column(tables.posterior_log_variance, device)
+        self._log_large = _column(np.log(tables.betas), device)
+
+    def noisy(self, x0: Tensor, noise: Tensor, index: Tensor) -> Tensor:
+        """x_t = alpha x0 + sigma noise."""
+        return _at(self._alpha, index, x0) * x0 + _at(self._sigma, index, x0) * noise
+
+    def times(self, index: Tensor) -> Tensor:
+        """What the network is told of these levels."""
+        return index + self.first_time
+
+    def loss(self, out: Tensor, noise: Tensor, index: Tensor) -> Tensor:
+        """The loss of each sample (B,); `out` (B, 2C, ...) with a learned range, else (B, C, ...)."""
+        out = out.float()
+        channels = noise.shape[1]
+        epsilon = out[:, :channels]
+        loss = (epsilon - noise).square().flatten(1).mean(1)
+        if out.shape[1] == channels:
+            return loss
+        return loss + self._variance_bound(epsilon.detach(), noise, out[:, channels:], index)
+
+    def _variance_bound(self, epsilon: Tensor, noise: Tensor, interpolation: Tensor, index: Tensor) -> Tensor:
+        """KL(q(x_prev | x, x0) || p(x_prev | x)) in bits per dimension, mean held fixed."""
+        small, large = _at(self._log_small, index, noise), _at(self._log_large, index, noise)
+        fraction = (interpolation + 1) / 2
+        log_variance = fraction * large + (1 - fraction) * small
+        ratio = _at(self._sigma, index, noise) / _at(self._alpha, index, noise)  # d x0 / d epsilon
+        gap = _at(self._mean_x0, index, noise) * ratio * (epsilon - noise)
+        bound = 0.5 * (log_variance - small + torch.exp(small - log_variance) + gap.square() * torch.exp(-log_variance) - 1)
+        return bound.flatten(1).mean(1) / math.log(2)
+
+
+def _column(values: np.ndarray, device: torch.device | None) -> Tensor:
+    return torch.tensor(values, dtype=torch.float32, device=device)
+
+
+def _at(table: Tensor, index: Tensor, like: Tensor) -> Tensor:
+    return table[index].reshape(-1, *[1] * (like.dim() - 1))

@@ -1,0 +1,203 @@
+"""One training loop for every model: a task computes the loss of a step, the loop does the rest.
+
+A step's loss is a pure function of (weights, step): tasks draw data, noise and dropout from `step_generator(seed, step)`.
+So a run killed at any moment and started again from its last saved state ends with the same bits as one never killed,
+and there is no data position or generator state to save.
+"""
+
+import contextlib
+import copy
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ditkit.distributed import World, sum_gradients
+from ditkit.errors import CheckpointError
+from ditkit.files import write_atomically
+from ditkit.tensorfile import write_tensors
+
+
+class Task(Protocol):
+    """What is trained: a module and the loss of one step."""
+
+    @property
+    def module(self) -> nn.Module: ...
+
+    def loss(self, step: int, rows: slice) -> tuple[Tensor, dict[str, Tensor]]:
+        """The *sum* of the losses of samples `rows` of the step's batch, and further values to show."""
+        ...
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """How long and how fast: `steps` updates of `batch` samples; the rate rises over `warmup` steps and falls to zero over the last `decay`."""
+
+    steps: int
+    batch: int
+    learning_rate: float
+    warmup: int = 100
+    decay: int = 0
+    weight_decay: float = 0.0
+    betas: tuple[float, float] = (0.9, 0.99)
+    clip: float = 1.0
+    ema: float = 0.999
+    optimizer: str = "adamw"
+    seed: int = 0
+    precision: str = "float32"
+    save_minutes: float = 5.0
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """One finished step. `loss` and `values` are tensors: read them only when they are shown."""
+
+    step: int
+    steps: int
+    loss: Tensor
+    values: dict[str, Tensor]
+    seconds: float
+
+
+def step_generator(seed: int, step: int, stream: int = 0) -> torch.Generator:
+    """The generator of one training step; different `stream`s are independent."""
+    state = np.random.SeedSequence((seed, step, stream)).generate_state(2, np.uint32)
+    return torch.Generator().manual_seed(int(state[0]) << 32 | int(state[1]))
+
+
+def rate_factor(step: int, settings: TrainSettings) -> float:
+    """The share of the learning rate used at `step`: linear warm-up, flat, linear decay to zero."""
+    rising = min(1.0, (step + 1) / max(settings.warmup, 1))
+    falling = min(1.0, (settings.steps - step) / settings.decay) if settings.decay else 1.0
+    return rising * falling
+
+
+def make_optimizers(module: nn.Module, settings: TrainSettings) -> list[torch.optim.Optimizer]:
+    """AdamW for everything; with "muon", Muon (Jordan et al. 2024) for the matrices inside blocks and AdamW for the rest."""
+    trained = {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
+    matrices = {name for name, value in trained.items() if settings.optimizer == "muon" and value.ndim == 2 and "blocks." in name}
+    rest = [value for name, value in trained.items() if name not in matrices]
+    rate, decay = settings.learning_rate, settings.weight_decay
+    optimizers: list[torch.optim.Optimizer] = [torch.optim.AdamW(rest, rate, betas=settings.betas, weight_decay=decay, fused=True)]
+    if matrices:
+        inner = [trained[name] for name in sorted(matrices)]
+        optimizers.append(torch.optim.Muon(inner, rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw"))
+    return optimizers
+
+
+def train(task: Task, settings: TrainSettings, folder: Path, world: World | None = None) -> Iterator[StepReport]:
+    """Train `task` and report each step; resumes from `folder/state.pt`, saves there every few minutes and at the end.
+
+    Ends early, after saving, on SIGINT or SIGTERM. The averaged weights are in `folder/weights.safetensors`.
+    """
+    world = world or World()
+    run = _Run(task, settings, folder)
+    rows = world.share(settings.batch)
+    saved = time.monotonic()
+    with _stop_requests() as stop_requested:
+        while run.step < settings.steps:
+            started = time.monotonic()
+            loss, values = run.update(rows, world)
+            now = time.monotonic()
+            yield StepReport(run.step, settings.steps, loss, values, now - started)
+            if stop_requested() or now - saved > settings.save_minutes * 60:
+                if world.rank == 0:
+                    run.save()
+                saved = now
+            if stop_requested():
+                return
+        if world.rank == 0:
+            run.save()
+
+
+class _Run:
+    """Weights, their average, the optimiser and the step: what a saved state holds."""
+
+    def __init__(self, task: Task, settings: TrainSettings, folder: Path) -> None:
+        self.task, self.settings, self.folder = task, settings, folder
+        self.step = 0
+        self.average = copy.deepcopy(task.module).requires_grad_(False)
+        self.parameters = [parameter for parameter in task.module.parameters() if parameter.requires_grad]
+        self.optimizers = make_optimizers(task.module, settings)
+        folder.mkdir(parents=True, exist_ok=True)
+        if self.state_file.exists():
+            self.load()
+
+    @property
+    def state_file(self) -> Path:
+        return self.folder / "state.pt"
+
+    def update(self, rows: slice, world: World) -> tuple[Tensor, dict[str, Tensor]]:
+        settings = self.settings
+        for group in (group for optimizer in self.optimizers for group in optimizer.param_groups):
+            group["lr"] = settings.learning_rate * rate_factor(self.step, settings)
+        low = {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(settings.precision)
+        device = self.parameters[0].device.type
+        with torch.autocast(device, low) if low else contextlib.nullcontext():
+            total, values = self.task.loss(self.step, rows)
+        loss = total / settings.batch
+        for parameter in self.parameters:
+            parameter.grad = None
+        loss.backward()
+        sum_gradients(self.parameters, world)
+        if settings.clip:
+            values = {**values, "grad": nn.utils.clip_grad_norm_(self.parameters, settings.clip)}
+        for optimizer in self.optimizers:
+            optimizer.step()
+        self.step += 1
+        self._move_average()
+        return loss.detach() * world.size, values
+
+    @torch.no_grad()
+    def _move_average(self) -> None:
+        keep = min(self.settings.ema, (1 + self.step) / (10 + self.step))  # early on the average follows closely
+        averaged, current = self.average.state_dict(), self.task.module.state_dict()
+        pairs = [(averaged[name], value) for name, value in current.items() if value.is_floating_point()]
+        torch._foreach_lerp_([a for a, _ in pairs], [c for _, c in pairs], 1 - keep)
+
+    def save(self) -> None:
+        state = {
+            "step": self.step,
+            "settings": asdict(self.settings),
+            "model": self.task.module.state_dict(),
+            "ema": self.average.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+        }
+        write_atomically(self.state_file, lambda path: torch.save(state, path))
+        write_tensors(self.folder / "weights.safetensors", self.average.state_dict())
+
+    def load(self) -> None:
+        try:
+            state: dict[str, Any] = torch.load(self.state_file, map_location="cpu", weights_only=True)
+            self.task.module.load_state_dict(state["model"])
+            self.average.load_state_dict(state["ema"])
+            for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+                optimizer.load_state_dict(saved)
+            self.step = state["step"]
+        except Exception as error:
+            raise CheckpointError(f"{self.state_file} cannot be resumed ({type(error).__name__}: {error}); move it away to start afresh") from error
+
+
+@contextlib.contextmanager
+def _stop_requests() -> Iterator[Any]:
+    """Turn SIGINT and SIGTERM into a question asked between steps."""
+    asked = False
+
+    def ask(_signal: int, _frame: object) -> None:
+        nonlocal asked
+        asked = True
+
+    previous = {}
+    with contextlib.suppress(ValueError):  # handlers can be set in the main thread only
+        previous = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: asked
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

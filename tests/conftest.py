@@ -1,0 +1,26 @@
+"""Every test runs on one thread, without a hub, without the user's caches and in a terminal of fixed width."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Set the environment before a test module imports torch or huggingface_hub, which read it once."""
+    os.environ["OMP_NUM_THREADS"] = "1"  # one order of summation, and two workers that do not fight for two cores
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    os.environ["HF_HOME"] = str(Path(tempfile.gettempdir()) / "ditkit-tests-empty-hub")  # a model in the user's cache is not there for us
+    os.environ["MPLBACKEND"] = "agg"
+    os.environ["COLUMNS"] = "120"
+    for forced in ("FORCE_COLOR", "PY_COLORS", "GITHUB_ACTIONS", "HF_HUB_CACHE"):
+        os.environ.pop(forced, None)
+
+
+@pytest.fixture(autouse=True)
+def private_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder that ditkit caches in during this test, empty at first."""
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("DITKIT_CACHE", str(folder))
+    return folder

@@ -1,0 +1,149 @@
+"""The sampling loop's promises: samples never depend on their batch, plans that compute everything change nothing."""
+
+import pytest
+import torch
+
+from ditkit.cache.policies import every, everything
+from ditkit.codecs.registry import load_codec
+from ditkit.diffusion.guidance import GuidanceInterval
+from ditkit.diffusion.schedule import linear
+from ditkit.diffusion.solvers import SOLVERS, Solver
+from ditkit.engine import conditioning
+from ditkit.engine.model import Model
+from ditkit.engine.request import SamplingRequest
+from ditkit.engine.sampler import sample, sample_latents
+from ditkit.errors import PlanMismatch, RequestError
+from ditkit.models.dit import DiT, DiTParams
+from ditkit.models.spec import Defaults, ModelSpec, Params
+from ditkit.models.uvit import UViT, UViTParams
+
+FAMILIES: dict[str, Params] = {
+    "dit": DiTParams(width=32, depth=3, heads=2, patch=2, input_size=8, classes=5),
+    "uvit": UViTParams(width=32, depth=2, heads=2, patch=2, input_size=8, classes=5, null_class=True, conv=False),
+}
+
+
+@pytest.fixture(params=FAMILIES)
+def model(request: pytest.FixtureRequest) -> Model:
+    """A tiny network of each family, every parameter random, so that nothing is zero."""
+    params = FAMILIES[request.param]
+    torch.manual_seed(0)
+    backbone = (DiT(params) if isinstance(params, DiTParams) else UViT(params)).eval().requires_grad_(False)
+    for value in backbone.parameters():
+        value.normal_(std=0.2 if value.ndim > 1 else 0.1)
+    spec = ModelSpec("tiny", request.param, params, "linear", "pixels", 8, 3, Defaults("ddim", 6, 2.0))
+    return Model(spec, backbone, load_codec("pixels"), torch.device("cpu"))
+
+
+def _solver(name: str, evaluations: int = 6) -> Solver:
+    options = {"variance": "fixedsmall"} if name == "ddpm" else {}
+    return SOLVERS[name](linear(), evaluations, **options)
+
+
+def _request(solver: Solver, **changes: object) -> SamplingRequest:
+    values = {"labels": (0, 1, 2, 3, 0), "seeds": (7, 8, 9, 10, 11), "solver": solver, "guidance": 2.0, "batch": 5, **changes}
+    return SamplingRequest(**values)  # pyright: ignore[reportArgumentType]
+
+
+def _latents(model: Model, request: SamplingRequest) -> torch.Tensor:
+    return torch.cat([batch.latents for batch in sample(model, request)])
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_a_sample_does_not_depend_on_its_batch(model: Model, solver: str) -> None:
+    whole = _latents(model, _request(_solver(solver)))
+    for batch in (1, 2, 3):
+        torch.testing.assert_close(_latents(model, _request(_solver(solver), batch=batch)), whole, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_the_same_request_gives_the_same_bits(model: Model, solver: str) -> None:
+    request = _request(_solver(solver), batch=2)
+    assert torch.equal(_latents(model, request), _latents(model, request))
+
+
+@pytest.mark.parametrize("evaluations", [5, 6])
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_a_plan_that_computes_everything_changes_no_bit(model: Model, solver: str, evaluations: int) -> None:
+    chosen = _solver(solver, evaluations)
+    plan = everything(model.backbone.sites, chosen.times)
+    assert torch.equal(_latents(model, _request(chosen, plan=plan)), _latents(model, _request(chosen)))
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_a_plan_that_reuses_changes_the_result(model: Model, solver: str) -> None:
+    chosen = _solver(solver)
+    plan = every(2, model.backbone.sites, chosen.times)
+    assert not torch.allclose(_latents(model, _request(chosen, plan=plan)), _latents(model, _request(chosen)))
+
+
+def test_guidance_of_one_is_the_plain_conditional_model(model: Model) -> None:
+    solver = _solver("ddim")
+    nearly = _latents(model, _request(solver, guidance=1.0 + 1e-6))
+    torch.testing.assert_close(_latents(model, _request(solver, guidance=1.0)), nearly, rtol=1e-3, atol=1e-3)
+
+
+def test_outside_its_interval_guidance_is_off_with_or_without_a_plan(model: Model) -> None:
+    solver = _solver("ddim")
+    nowhere = GuidanceInterval(2000.0, 3000.0)
+    plain = _latents(model, _request(solver, guidance=1.0))
+    assert torch.equal(_latents(model, _request(solver, guidance=5.0, interval=nowhere)), plain)
+    plan = everything(model.backbone.sites, solver.times)
+    torch.testing.assert_close(_latents(model, _request(solver, guidance=5.0, interval=nowhere, plan=plan)), plain, rtol=1e-3, atol=1e-3)
+
+
+def test_time_and_labels_enter_the_network_once_for_the_whole_run(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    pairs: list[int] = []
+    condition = model.backbone.condition
+    monkeypatch.setattr(model.backbone, "condition", lambda t, y: (pairs.append(len(t) * y.shape[1]), condition(t, y))[1])
+    sample_latents(model, _request(_solver("ddim", 6)), range(5))
+    assert pairs == [1 * 5, 6 * 5]  # one row to measure its size, then six evaluations of four labels and the null label
+
+
+def test_conditioning_in_pieces_equals_conditioning_at_once(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    request = _request(_solver("ddim"))
+    whole = _latents(model, request)
+    monkeypatch.setattr(conditioning, "PIECE_BYTES", 1)
+    torch.testing.assert_close(_latents(model, request), whole, rtol=1e-2, atol=1e-2)
+
+
+def test_a_batch_that_does_not_fit_is_halved_and_says_so(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    request = _request(_solver("ddim"))
+    whole = _latents(model, request)
+    condition = model.backbone.null
+
+    decode = model.codec.decode
+
+    def decode_two_at_most(latents: torch.Tensor) -> torch.Tensor:
+        if len(latents) > 2:
+            raise torch.OutOfMemoryError("out of memory")
+        return decode(latents)
+
+    assert condition is not None
+    monkeypatch.setattr(type(model.codec), "decode", lambda self, latents: decode_two_at_most(latents))
+    (batch,) = sample(model, request)
+    assert batch.indices == (0, 1, 2, 3, 4)
+    assert batch.halved == 2
+    torch.testing.assert_close(batch.latents, whole, rtol=1e-4, atol=1e-4)
+
+
+def test_other_errors_are_not_taken_for_lack_of_memory(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(self: object, latents: torch.Tensor) -> torch.Tensor:
+        raise RuntimeError("something else")
+
+    monkeypatch.setattr(type(model.codec), "decode", broken)
+    with pytest.raises(RuntimeError, match="something else"):
+        list(sample(model, _request(_solver("ddim"))))
+
+
+def test_requests_that_cannot_be_are_refused_in_words(model: Model) -> None:
+    solver = _solver("ddim")
+    with pytest.raises(RequestError, match="tiny has classes 0 to 4, not 5"):
+        list(sample(model, _request(solver, labels=(0, 1, 2, 3, 5))))
+    with pytest.raises(RequestError, match="5 labels but 1 seeds"):
+        _request(solver, seeds=(0,))
+    with pytest.raises(RequestError, match="guidance must be a finite number, not nan"):
+        _request(solver, guidance=float("nan"))
+    other = _solver("ddim", 4)
+    with pytest.raises(PlanMismatch, match="the plan covers 4 evaluations, this run makes 6; use --steps 4 or another plan"):
+        list(sample(model, _request(solver, plan=every(2, model.backbone.sites, other.times))))

@@ -1,0 +1,40 @@
+"""Every family at a size that runs in milliseconds, with weights that are all different from zero."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ditkit.models.dit import DiT, DiTParams
+from ditkit.models.uvit import UViT, UViTParams
+
+DIT = DiTParams(width=32, depth=2, heads=2, patch=2, input_size=8, classes=5)
+UVIT = UViTParams(width=32, depth=2, heads=2, patch=2, input_size=8, classes=5, null_class=True, conv=False)
+FAMILIES: dict[str, Any] = {
+    "dit": (DiT, DIT),
+    "dit without sigma": (DiT, DiTParams(width=32, depth=2, heads=2, patch=4, input_size=8, classes=5, learn_sigma=False)),
+    "uvit": (UViT, UVIT),
+    "uvit unconditional": (UViT, UViTParams(width=32, depth=2, heads=2, patch=2, input_size=8, channels=3)),
+    "uvit with all options": (UViT, UViTParams(32, 2, 2, 2, 8, classes=5, qkv_bias=True, mlp_time_embed=True)),
+}
+
+
+def tiny(name: str, seed: int = 0) -> Any:
+    """A network of the family; gates and output layers start at zero, so every parameter is drawn anew."""
+    make, params = FAMILIES[name]
+    model = make(params)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            scale = parameter.shape[1:].numel() ** -0.5 if parameter.ndim > 1 else 0.1
+            parameter.copy_(torch.randn(parameter.shape, generator=generator) * scale)
+    return model.eval()
+
+
+def inputs(model: Any, batch: int = 3, seed: int = 1) -> tuple[Tensor, Tensor, Tensor]:
+    """A latent, times and labels for one evaluation."""
+    generator = torch.Generator().manual_seed(seed)
+    params = model.params
+    x = torch.randn(batch, params.channels, params.input_size, params.input_size, generator=generator)
+    t = torch.rand(batch, generator=generator) * 999
+    return x, t, torch.randint(0, max(params.classes, 1), (batch,), generator=generator)

@@ -1,0 +1,89 @@
+"""The training loop: bit-exact resume, equal results for one process and two, and what a saved state may be."""
+
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+import torch.multiprocessing as mp
+from torch import Tensor, nn
+
+from ditkit.distributed import join_world, leave_world
+from ditkit.errors import CheckpointError
+from ditkit.training.trainer import TrainSettings, rate_factor, step_generator, train
+
+SETTINGS = TrainSettings(steps=8, batch=6, learning_rate=0.01, warmup=2, decay=3, weight_decay=0.01, save_minutes=0.0)
+
+
+class Regression:
+    """Learns a fixed linear map from noise, with an MLP whose inner matrices are inside "blocks"."""
+
+    def __init__(self) -> None:
+        torch.manual_seed(0)
+        self.module = nn.ModuleDict({"blocks": nn.Sequential(nn.Linear(5, 16), nn.Tanh(), nn.Linear(16, 16)), "head": nn.Linear(16, 3)})
+        self.target = torch.randn(5, 3)
+
+    def loss(self, step: int, rows: slice) -> tuple[Tensor, dict[str, Tensor]]:
+        x = torch.randn(6, 5, generator=step_generator(0, step))[rows]
+        out = self.module["head"](self.module["blocks"](x))
+        return (out - x @ self.target).square().mean(1).sum(), {}
+
+
+def finish(folder: Path, settings: TrainSettings = SETTINGS, *, stop_after: int | None = None) -> dict[str, Tensor]:
+    for report in train(Regression(), settings, folder):
+        if report.step == stop_after:
+            break
+    return torch.load(folder / "state.pt", weights_only=True)["ema"]
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_a_killed_run_that_is_started_again_ends_with_the_same_bits(tmp_path: Path, optimizer: str) -> None:
+    settings = replace(SETTINGS, optimizer=optimizer)
+    whole = finish(tmp_path / "whole", settings)
+    finish(tmp_path / "killed", settings, stop_after=5)  # step 5 is lost: the state of step 4 is the last saved
+    resumed = finish(tmp_path / "killed", settings)
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_training_lowers_the_loss(tmp_path: Path) -> None:
+    losses = [float(report.loss) for report in train(Regression(), replace(SETTINGS, steps=200), tmp_path)]
+    assert sum(losses[-20:]) < 0.5 * sum(losses[:20])
+
+
+def test_a_stop_signal_saves_before_it_ends(tmp_path: Path) -> None:
+    for report in train(Regression(), replace(SETTINGS, steps=1000, save_minutes=60.0), tmp_path):
+        if report.step == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+    assert torch.load(tmp_path / "state.pt", weights_only=True)["step"] == 3
+
+
+def _one_of_two(rank: int, folder: Path, port: int) -> None:
+    os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    world = join_world(torch.device("cpu"))
+    for _ in train(Regression(), SETTINGS, folder, world):
+        pass
+    leave_world()
+
+
+def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
+    alone = finish(tmp_path / "one")
+    mp.spawn(_one_of_two, (tmp_path / "two", 29871 + os.getpid() % 1000), nprocs=2)  # pyright: ignore[reportPrivateImportUsage]
+    together = torch.load(tmp_path / "two" / "state.pt", weights_only=True)["ema"]
+    for name in alone:
+        torch.testing.assert_close(together[name], alone[name], rtol=1e-4, atol=1e-6)
+
+
+def test_a_damaged_state_is_refused_with_a_way_out(tmp_path: Path) -> None:
+    finish(tmp_path)
+    state = tmp_path / "state.pt"
+    state.write_bytes(state.read_bytes()[:200])
+    with pytest.raises(CheckpointError, match="cannot be resumed .* move it away to start afresh"):
+        finish(tmp_path)
+
+
+def test_the_rate_rises_stays_and_falls_to_nothing() -> None:
+    settings = replace(SETTINGS, steps=10, warmup=4, decay=5)
+    factors = [rate_factor(step, settings) for step in range(11)]
+    assert factors == pytest.approx([0.25, 0.5, 0.75, 1, 1, 1, 0.8, 0.6, 0.4, 0.2, 0])
