@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Protocol, Self, SupportsFloat, TextIO
+from typing import Protocol, Self, SupportsFloat, TextIO, runtime_checkable
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -19,6 +19,7 @@ SECONDS_BETWEEN_VALUES = 0.5  # reading a value may wait for the device
 Value = SupportsFloat | str
 
 
+@runtime_checkable
 class Progress(Protocol):
     """Counts one thing after another: `start` what is counted, `advance` as it is done. Use as a context manager."""
 
@@ -94,7 +95,7 @@ class RichProgress:
     def __init__(self, console: Console) -> None:
         self.bars = RichBars(
             TextColumn("{task.description}", markup=False),
-            BarColumn(),
+            BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]}", markup=False),
             TimeElapsedColumn(),
@@ -113,9 +114,9 @@ class RichProgress:
         assert self.task is not None, "advance before start"
         self.bars.advance(self.task, n)
         now = time.monotonic()
-        if now - self.read >= SECONDS_BETWEEN_VALUES:
-            self.read = now
-            speed = self.bars.tasks[self.task].speed
+        task = self.bars.tasks[self.task]
+        if now - self.read >= SECONDS_BETWEEN_VALUES or task.finished:
+            self.read, speed = now, task.finished_speed or task.speed
             self.bars.update(self.task, rate=f"{speed:.3g}/s" if speed else "", values="  ".join(shown(values)))
 
     def note(self, text: str) -> None:

@@ -116,5 +116,5 @@ def _damaged(path: Path, error: Exception) -> CheckpointError:
 
 
 def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0][:200] if lines else type(error).__name__
+    line = str(error).strip().partition("\n")[0][:120]
+    return f"{type(error).__name__}: {line}"

@@ -34,14 +34,13 @@ def locate(source: WeightSource, path: str | None = None, revision: str | None =
 
     None when `path` is "random". Raises `CheckpointError` that says where the file is to be had and which `option` takes it.
     """
-    repository = path if path in REPOSITORIES and not Path(path).exists() else source.hub if path is None and not source.asset else None
+    repository = _repository(source, path)
     if repository:
         snapshot = fetch(repository, revision, option=option)
         return WeightFile(snapshot.folder, f"hub:{repository}", snapshot.commit)
     if revision:
-        raise ConfigError(
-            f"revision={revision} is for weights from the hub; these come from {path or source.asset or source.page or 'nowhere'}"
-        )
+        chosen = path or source.asset or source.page or "elsewhere"
+        raise ConfigError(f"revision={revision} is for weights from the hub; these come from {chosen}")
     if path == RANDOM:
         return None
     if path:
@@ -53,6 +52,13 @@ def locate(source: WeightSource, path: str | None = None, revision: str | None =
     if source.page:
         raise CheckpointError(f"these weights are published at {source.page}; download them and give {option}=PATH, or {option}={RANDOM}")
     raise CheckpointError(f"nobody has published these weights; give your own with {option}=PATH, or {option}={RANDOM}")
+
+
+def _repository(source: WeightSource, path: str | None) -> str | None:
+    """The hub repository meant, if one is: a path that exists is never one."""
+    if path is None:
+        return None if source.asset else source.hub
+    return path if path in REPOSITORIES and not Path(path).exists() else None
 
 
 def _asset(name: str, option: str) -> WeightFile:

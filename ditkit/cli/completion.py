@@ -1,6 +1,7 @@
 """Names for the shell to complete; asked only when someone presses TAB."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import typer
@@ -19,11 +20,11 @@ def models(incomplete: str) -> list[str]:
 
 def recipes(incomplete: str) -> list[str]:
     """What `ditkit train` takes: a preset or any model."""
-    return _starting(incomplete, dict.fromkeys(options("preset"))) + models(incomplete)
+    return list(dict.fromkeys([*_starting(incomplete, options("preset")), *models(incomplete)]))
 
 
 def solvers(incomplete: str) -> list[str]:
-    return _starting(incomplete, dict.fromkeys(options("sampler")))
+    return _starting(incomplete, options("sampler"))
 
 
 def classes(ctx: typer.Context, incomplete: str) -> list[str]:
@@ -32,8 +33,8 @@ def classes(ctx: typer.Context, incomplete: str) -> list[str]:
 
     spec = SPECS.get(ctx.params.get("model") or SampleConfig.model)
     file = CLASSES / f"{spec.classes}.json" if spec else None
-    return _starting(incomplete, dict.fromkeys(json.loads(file.read_text(encoding="utf-8")))) if file and file.is_file() else []
+    return _starting(incomplete, json.loads(file.read_text(encoding="utf-8"))) if file and file.is_file() else []
 
 
-def _starting(incomplete: str, names: dict[str, object]) -> list[str]:
+def _starting(incomplete: str, names: Iterable[str]) -> list[str]:
     return [name for name in names if name.startswith(incomplete)]

@@ -21,16 +21,16 @@ def show(report: Report, as_json: bool = False) -> None:
     if as_json:
         print(json.dumps(report.as_json(), indent=2))
         return
-    console = Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, highlight=False, soft_wrap=not sys.stdout.isatty())
-    console.print(Text(report.title, style="bold"))
-    if report.facts:
-        console.print(_facts(report.facts))
-    if report.rows:
-        console.print(_table(report))
-    for note in report.notes:
-        console.print(Text(note))
-    for path in report.files:
-        console.print(Text(f"wrote {path}"), soft_wrap=True)
+    console = Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, highlight=False)
+    with console.capture() as captured:
+        console.print(Text(report.title, style="bold"))
+        if report.facts:
+            console.print(_facts(report.facts))
+        if report.rows:
+            console.print(_table(report))
+        for line in [*report.notes, *(f"wrote {path}" for path in report.files)]:
+            console.print(Text(line), soft_wrap=True)
+    print("\n".join(line.rstrip() for line in captured.get().splitlines()))  # rich pads every cell, the last one too
 
 
 def progress() -> Progress:

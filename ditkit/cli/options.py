@@ -6,9 +6,8 @@ import typer
 
 Overrides = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[KEY=VALUE]...", help="Anything else that --cfg shows, as in sampler.eta=0.5 runtime=gpu.", show_default=False),
+    typer.Argument(metavar="KEY=VALUE", help="Anything else that --cfg shows, as in runtime=gpu runtime.threads=2.", show_default=False),
 ]
-Steps = Annotated[int | None, typer.Option(help="Network evaluations.", show_default=False)]
-Batch = Annotated[int | None, typer.Option(help="How many at a time.", show_default=False)]
+Batch = Annotated[str | None, typer.Option(metavar="N", help="How many at a time.")]
 Cfg = Annotated[bool, typer.Option("--cfg", help="Print the whole configuration and stop.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON, and nothing else, on stdout.")]

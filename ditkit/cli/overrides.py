@@ -9,7 +9,7 @@ from ditkit.config.folder import options
 from ditkit.config.quoting import quoted
 from ditkit.errors import ConfigError
 
-Value = str | int | float | bool | Sequence[str] | None
+Value = str | bool | list[str] | None
 
 KEYS = {
     "--model": "model",
@@ -17,7 +17,6 @@ KEYS = {
     "--count": "count",
     "--seed": "seed",
     "--steps": "steps",
-    "--solver": "sampler",
     "--guidance": "guidance",
     "--batch": "batch",
     "--out": "out",
@@ -25,7 +24,6 @@ KEYS = {
     "--from": "source",
     "--data": "data.path",
 }
-GROUP_FLAGS = ("--solver",)  # they name an option of a group, which is never quoted
 KEPT_FROM = ("source", "out")  # all that can be said beside --from
 
 
@@ -40,39 +38,38 @@ def from_flags(flags: Mapping[str, Value], overrides: Sequence[str]) -> list[str
         said[key] = shown
         result.append(setting)
     if "source" in said and (more := [shown for key, shown in said.items() if key not in KEPT_FROM]):
-        raise ConfigError(f"{said['source']} repeats a run as it was; leave out {', '.join(more)} (only --out can differ)")
+        raise ConfigError(f"{said['source']} repeats a run as it was; leave out {', '.join(dict.fromkeys(more))} (only --out can differ)")
     return result
 
 
-def of_recipe(model: str) -> list[str]:
-    """What `ditkit train MODEL` means: the preset of that name, or else that model with nothing preset."""
-    return [f"preset={model}"] if model in options("preset") else ["preset=none", f"model={quoted(model)}"]
-
-
 def _settings(flags: Mapping[str, Value]) -> Iterable[tuple[str, str]]:
-    """Every given flag as an override and as it was typed."""
+    """Every given flag as overrides, each with what was typed."""
     for flag, value in flags.items():
-        if value is None or value is False or value == []:
-            continue
-        shown = flag if value is True else f"{flag} {value if not isinstance(value, list) else f' {flag} '.join(value)}"
-        match flag:
-            case "--cache":
-                yield "cache=auto", shown
-            case "--plan":
-                yield "cache=file", shown
-                yield f"cache.path={quoted(str(value))}", shown
-            case _:
-                yield f"{KEYS[flag]}={value if flag in GROUP_FLAGS else _text(value)}", shown
+        if value is not None and value is not False and value != []:
+            typed = _typed(flag, value)
+            yield from ((setting, typed) for setting in _meaning(flag, value))
+
+
+def _meaning(flag: str, value: Value) -> list[str]:
+    match flag:
+        case "MODEL":  # of `ditkit train`: the preset of that name, or else that model with nothing preset
+            return [f"preset={value}"] if value in options("preset") else ["preset=none", f"model={_text(value)}"]
+        case "--cache":
+            return ["cache=auto"]
+        case "--plan":
+            return ["cache=file", f"cache.path={_text(value)}"]
+        case "--solver":  # an option of a group is never quoted
+            return [f"sampler={value}"]
+    return [f"{KEYS[flag]}={_text(value)}"]
+
+
+def _typed(flag: str, value: Value) -> str:
+    if flag == "MODEL":
+        return str(value)
+    if value is True:
+        return flag
+    return " ".join(f"{flag} {each}" for each in (value if isinstance(value, list) else [value]))
 
 
 def _text(value: Value) -> str:
-    match value:
-        case bool():
-            return str(value).lower()
-        case int() | float():
-            return repr(value)
-        case str():
-            return quoted(value)
-        case None:
-            return "null"
-    return "[" + ",".join(map(quoted, value)) + "]"
+    return f"[{','.join(map(quoted, value))}]" if isinstance(value, list) else quoted(str(value))

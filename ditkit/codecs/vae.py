@@ -64,12 +64,15 @@ def load_vae(path: Path) -> VAE:
     """An AutoencoderKL from its folder, a pipeline's folder, or a single file, whose sizes are then told from the shapes."""
     file = _weight_file(path)
     state = _modern_names(read_tensors(file))
-    if "decoder.conv_in.weight" not in state or "encoder.conv_in.weight" not in state:
-        raise CheckpointError(f"{file} is not an autoencoder in diffusers' layout: it has no decoder.conv_in.weight")
     beside = file.with_name("config.json")
-    config = _config(beside) if path.is_dir() and beside.exists() else infer_config(state)
+    config = _config(beside) if path.is_dir() and beside.exists() else None
     known = inspect.signature(AutoencoderKL.__init__).parameters
-    kl = AutoencoderKL(**{name: value for name, value in config.items() if name in known})
+    try:
+        numbers = infer_config(state) if config is None else config
+        kl = AutoencoderKL(**{name: value for name, value in numbers.items() if name in known})
+    except (KeyError, ValueError, TypeError, IndexError) as error:
+        where = file if config is None else beside
+        raise CheckpointError(f"{where} is not that of an autoencoder in diffusers' layout: {type(error).__name__}: {error}") from error
     _load(kl, state, file)
     return VAE(kl)
 
@@ -80,7 +83,7 @@ def infer_config(state: Mapping[str, Tensor]) -> dict[str, Any]:
     They do not tell the number of norm groups: it is taken as the largest that divides all widths, at most 32. Nor the scale, which is
     Stable Diffusion's 0.18215.
     """
-    levels = 1 + max(int(match[1]) for name in state if (match := re.match(r"encoder\.down_blocks\.(\d+)\.", name)))
+    levels = len({match[1] for name in state if (match := re.match(r"encoder\.down_blocks\.(\d+)\.", name))})
     widths = tuple(state[f"encoder.down_blocks.{level}.resnets.0.conv1.weight"].shape[0] for level in range(levels))
     return {
         "in_channels": state["encoder.conv_in.weight"].shape[1],

@@ -24,7 +24,7 @@ from ditkit.errors import ConfigError
 Config = TypeVar("Config", SampleConfig, TrainConfig)
 
 KEY = re.compile(r"[a-z_]\w*(\.\w+)*")
-KINDS = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false"}
+KINDS = {"Integer": "a whole number", "Float": "a number"}
 
 
 def compose(schema: type[Config], overrides: Sequence[str] = ()) -> Config:
@@ -104,7 +104,9 @@ def _explain_value(error: OmegaConfBaseException, command: str, settings: Sequen
         return _unknown(key, command, settings)
     if found := re.match(r"Value '(.*)' of type '\w+' could not be converted to (\w+)", text):
         return f"{key} must be {KINDS.get(found[2], found[2])}, not '{found[1]}'"
-    if found := re.match(r"Invalid value assigned: (\w+) is not a ListConfig", text):
+    if found := re.match(r"Value '(.*)' is not a valid bool", text):
+        return f"{key} must be true or false, not '{found[1]}'"
+    if re.match(r"Invalid value assigned: \w+ is not a ListConfig", text):
         return f"{key} takes a list, as in {key}=[{error.value}]"
     if "missing mandatory value" in text:
         return f"{key} has no value; write {key}=VALUE"

@@ -5,6 +5,7 @@ Below `ditkit.tasks` nobody sees these; they need neither torch nor Hydra.
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from ditkit.config.checks import (
     check_finite,
@@ -231,6 +232,13 @@ GROUPS: dict[str, tuple[type[SamplerConfig] | type[CacheConfig], ...]] = {
     "sampler": (AutoSampler, DDIMConfig, DDPMConfig, DPMSolver2Config, DPMSolverPPConfig),
     "cache": (NoCache, AutoCache, EveryCache, FileCache),
 }
+
+
+def option(group: str, name: str, **values: Any) -> Any:
+    """The option `name` of a group with these values: `option("cache", "every", period=3)`; raises `UnknownName`."""
+    known = {choice.name: choice for choice in GROUPS[group]}
+    check_known("solver" if group == "sampler" else group, name, list(known))
+    return known[name](**values)
 
 
 def _check_name(group: str, config: SamplerConfig | CacheConfig) -> None:

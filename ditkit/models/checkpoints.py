@@ -16,9 +16,10 @@ from torch import Tensor, nn
 from ditkit.errors import CheckpointError, ConfigError
 from ditkit.files import write_atomically
 from ditkit.models import registry
+from ditkit.models.blank import blank, family_of
 from ditkit.models.diffusers_layout import from_config, is_diffusers_dit, position_table, to_config, to_diffusers, to_official
 from ditkit.models.dit import DiTParams
-from ditkit.models.identify import describe, identify, registered
+from ditkit.models.identify import describe, identify, registered, title
 from ditkit.models.spec import ModelSpec, Params
 from ditkit.models.uvit import UViTParams
 from ditkit.tensorfile import State, read_metadata, read_tensors, write_tensors
@@ -38,11 +39,13 @@ def load_backbone(spec: ModelSpec, path: str | None = None, revision: str | None
     found = locate(spec.weights, path, revision)
     if found is None:
         return registry.build(spec), {"weights": RANDOM}
-    state = read_checkpoint(found.path).state
-    with torch.device("meta"):
-        backbone = registry.build(spec)
-    load_into(backbone, state, found.path)
-    return backbone, {"weights": found.origin, "commit": found.commit, "fingerprint": fingerprint(state)}
+    checkpoint = read_checkpoint(found.path)
+    backbone = blank(spec.params)
+    load_into(backbone, checkpoint.state, found.path)
+    stated = checkpoint.params
+    if stated and stated.heads != spec.params.heads:  # the one number that shapes do not tell
+        raise CheckpointError(f"{found.path} was trained with {stated.heads} attention heads, {spec.name} has {spec.params.heads}")
+    return backbone, {"weights": found.origin, "commit": found.commit, "fingerprint": fingerprint(checkpoint.state)}
 
 
 def with_compat(spec: ModelSpec, compat: str) -> ModelSpec:
@@ -58,7 +61,7 @@ def with_compat(spec: ModelSpec, compat: str) -> ModelSpec:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Weights under the published names, and the numbers of the network they are for (None if ditkit does not know it)."""
+    """Weights under the published names; `params` are the numbers of the network where the file states them, not told from shapes."""
 
     state: State
     params: Params | None
@@ -67,16 +70,16 @@ class Checkpoint:
 def read_checkpoint(path: Path) -> Checkpoint:
     """Read a file, or a diffusers folder (the pipeline's or the transformer's).
 
-    The numbers come from ditkit's metadata or diffusers' config.json, else from names and shapes (see `identify`).
+    Its numbers are stated in ditkit's metadata or diffusers' config.json; `identify` tells those of other files from the shapes.
     """
     file = weight_file(path)
     state = read_tensors(file)
     if not is_diffusers_dit(state):
-        return Checkpoint(state, _params_in(read_metadata(file), file) or identify(state))
+        return Checkpoint(state, _params_in(read_metadata(file), file))
     official, params = to_official(state), _params_beside(file)
     if params:
         official["pos_embed"] = position_table(params)
-    return Checkpoint(official, params or identify(official))
+    return Checkpoint(official, params)
 
 
 def _params_in(metadata: Mapping[str, str], file: Path) -> Params | None:
@@ -161,7 +164,7 @@ def _instead(wanted: Params, state: Mapping[str, Tensor]) -> str:
         return ""
     spec = registered(found)
     hint = f"; use --model {spec.name}" if spec else ""
-    return f"; this is a {describe(found)} checkpoint{f' (input {found.input_size})' if found.input_size else ''}{hint}"
+    return f"; this is a {title(found)} checkpoint{f' (input {found.input_size})' if found.input_size else ''}{hint}"
 
 
 def fingerprint(state: Mapping[str, Tensor]) -> str:
@@ -182,7 +185,7 @@ def fingerprint(state: Mapping[str, Tensor]) -> str:
 
 def save(state: Mapping[str, Tensor], path: Path, *, model: str, params: Params, dtype: torch.dtype | None = None, **metadata: str) -> None:
     """Write ditkit's safetensors: published names, with the model's name and numbers as metadata."""
-    words = {"ditkit": "1", "model": model, "family": _family(params), "params": json.dumps(asdict(params)), **metadata}
+    words = {"ditkit": "1", "model": model, "family": family_of(params), "params": json.dumps(asdict(params)), **metadata}
     write_tensors(path, state, words, dtype)
 
 
@@ -194,14 +197,12 @@ def convert(path: Path, out: Path, layout: str = "ditkit") -> Params:
     if layout not in LAYOUTS:
         raise ConfigError(f"layout is {' or '.join(LAYOUTS)}, not {layout}")
     checkpoint = read_checkpoint(path)
-    params = checkpoint.params
+    params = checkpoint.params or identify(checkpoint.state)
     if params is None:
         raise CheckpointError(f"{path} is no checkpoint that ditkit knows; known are DiT and U-ViT")
     if not params.input_size:
         raise CheckpointError(f"{path} does not say for which input size it is; put diffusers' config.json beside it")
-    with torch.device("meta"):
-        whole = registry.FAMILIES[_family(params)](params)
-    load_into(whole, checkpoint.state, path)
+    load_into(blank(params), checkpoint.state, path)  # complete, or refused
     if layout == "diffusers":
         if not isinstance(params, DiTParams):
             raise CheckpointError(f"{path} is a {describe(params)} checkpoint, and diffusers has no U-ViT; use layout ditkit")
@@ -212,10 +213,6 @@ def convert(path: Path, out: Path, layout: str = "ditkit") -> Params:
         spec = registered(params)
         save(checkpoint.state, out, model=spec.name if spec else describe(params), params=params)
     return params
-
-
-def _family(params: Params) -> str:
-    return "dit" if isinstance(params, DiTParams) else "uvit"
 
 
 def _read_json(path: Path) -> dict[str, Any]:

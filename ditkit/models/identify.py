@@ -32,19 +32,23 @@ def identify(state: Mapping[str, Tensor]) -> Params | None:
 
 
 def describe(params: Params) -> str:
-    """The name people give it: "DiT-B/4 at 256 px", or its numbers where it has none."""
+    """The name people give it and the size of its pictures or input: "DiT-B/4 at 256 px"."""
+    spec = registered(params)
+    at = f" at {spec.image_size} px" if spec else f" with input {params.input_size}" if params.input_size else ""
+    return title(params) + at
+
+
+def title(params: Params) -> str:
+    """The name people give it, "DiT-B/4", or its numbers where it has none."""
     spec = registered(params)
     if isinstance(params, DiTParams):
         family = "DiT"
         size = next((name.upper() for name, numbers in SIZES.items() if numbers == _numbers(params)), None)
     else:
         family, size = "U-ViT", UVIT_SIZES.get((params.width, params.depth))
-    at = f" at {spec.image_size} px" if spec else f" with input {params.input_size}" if params.input_size else ""
     if size:
-        return f"{family}-{size}/{params.patch}{at}"
-    if spec:
-        return f"{spec.name}{at}"
-    return f"{family} of width {params.width}, depth {params.depth}, patch {params.patch}{at}"
+        return f"{family}-{size}/{params.patch}"
+    return spec.name if spec else f"{family} of width {params.width}, depth {params.depth}, patch {params.patch}"
 
 
 def registered(params: Params) -> ModelSpec | None:

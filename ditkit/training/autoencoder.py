@@ -55,9 +55,5 @@ class AutoencoderTask:
         output = self.module.decode(mean + (0.5 * log_variance).exp().clamp(min=LEAST_NOISE) * noise)
         kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(dim=(1, 2, 3))
         total = (reconstruction_loss(output, images) + self.kl_weight * kl).sum()
-        return total, {"psnr": psnr(output.detach(), images).mean(), "kl": kl.detach().mean()}
+        return total, {"mse": (output.detach() - images).square().mean(), "kl": kl.detach().mean()}
 
-
-def psnr(output_B3HW: Tensor, target_B3HW: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio of each picture in dB; the peak-to-peak range is 2."""
-    return 10 * torch.log10(4 / (output_B3HW.clamp(-1, 1) - target_B3HW).square().mean(dim=(1, 2, 3)))

@@ -6,7 +6,9 @@ from torch import Tensor
 
 from ditkit.diffusion.guidance import combine
 from ditkit.execution import Execution, Site
+from ditkit.models.blank import blank
 from ditkit.models.dit import SIZES, DiT, DiTParams
+from ditkit.models.registry import find
 from ditkit.nn.embed import sincos_positions_2d, sinusoid
 from tests.closeness import assert_close
 from tests.golden_files import golden
@@ -56,7 +58,8 @@ def test_embeddings_and_streams_are_the_published_ones(model: DiT, reference: di
     streams: dict[str, Tensor] = {}
     named = {f"block{index}": block for index, block in enumerate(model.blocks)} | {"final_tokens": model.final_layer}
     hooks = [
-        module.register_forward_hook(lambda _module, _inputs, output, name=name: streams.update({name: output})) for name, module in named.items()
+        module.register_forward_hook(lambda _module, _inputs, output, name=name: streams.update({name: output}))
+        for name, module in named.items()
     ]
     model(reference["in.x"], model.condition(reference["in.t"], reference["in.y"]))
     for hook in hooks:
@@ -96,21 +99,18 @@ def test_a_fresh_model_outputs_zero_and_has_identity_blocks() -> None:
     assert not model(x, model.condition(torch.zeros(2), torch.zeros(2, dtype=torch.long))).any()
 
 
-@pytest.mark.parametrize(("size", "patch", "expected"), [(size, patch, PARAMETERS[size][i]) for size in SIZES for i, patch in enumerate((2, 4, 8))])
+@pytest.mark.parametrize(("size", "patch", "expected"), [(size, p, PARAMETERS[size][i]) for size in SIZES for i, p in enumerate((2, 4, 8))])
 def test_the_sizes_have_the_published_number_of_parameters(size: str, patch: int, expected: int) -> None:
-    with torch.device("meta"):
-        model = DiT(DiTParams(**SIZES[size], patch=patch, input_size=32))
-    assert sum(value.numel() for value in model.state_dict().values()) == expected
+    state = blank(find(f"dit-{size}-{patch}-256").params).state_dict()
+    assert sum(value.numel() for value in state.values()) == expected
 
 
 def test_at_512_pixels_only_the_position_table_grows() -> None:
-    with torch.device("meta"):
-        model = DiT(DiTParams(**SIZES["xl"], patch=2, input_size=64))
-    assert sum(value.numel() for value in model.state_dict().values()) == 676_014_368
-    assert len(model.state_dict()) == 292
+    state = blank(find("dit-xl-2-512").params).state_dict()
+    assert sum(value.numel() for value in state.values()) == 676_014_368
+    assert len(state) == 292
 
 
 def test_multiply_adds_are_those_of_the_paper() -> None:
-    with torch.device("meta"):
-        model = DiT(DiTParams(**SIZES["xl"], patch=2, input_size=32))
-    assert sum(model.multiply_adds().values()) == pytest.approx(118.6e9, rel=0.003)  # "Gflops" in table 4 of the paper
+    costs = blank(find("dit-xl-2-256").params).multiply_adds()
+    assert sum(costs.values()) == pytest.approx(118.6e9, rel=0.003)  # "Gflops" in table 4 of the paper

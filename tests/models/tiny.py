@@ -15,7 +15,7 @@ FAMILIES: dict[str, Any] = {
     "dit without sigma": (DiT, DiTParams(width=32, depth=2, heads=2, patch=4, input_size=8, classes=5, learn_sigma=False)),
     "uvit": (UViT, UVIT),
     "uvit unconditional": (UViT, UViTParams(width=32, depth=2, heads=2, patch=2, input_size=8, channels=3)),
-    "uvit with all options": (UViT, UViTParams(32, 2, 2, 2, 8, classes=5, qkv_bias=True, mlp_time_embed=True)),
+    "uvit with all options": (UViT, UViTParams(32, 2, 2, 2, 8, classes=5, null_class=True, qkv_bias=True, mlp_time_embed=True)),
 }
 
 

@@ -1,0 +1,5 @@
+"""`python -m ditkit` is `ditkit`."""
+
+from ditkit.cli.app import main
+
+main()

@@ -1,0 +1,81 @@
+"""`ditkit sample`: draw images with a model.
+
+Numbers stay text here: the configuration checks them, so that a flag and an override fail in the same words.
+"""
+
+from typing import Annotated
+
+import typer
+
+from ditkit.cli import completion
+from ditkit.cli.options import Batch, Cfg, Json, Overrides
+from ditkit.cli.overrides import from_flags
+
+
+def sample(
+    overrides: Overrides = None,
+    model: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Which model; `ditkit models` lists them.", autocompletion=completion.models)
+    ] = None,
+    classes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--class", metavar="NAME", help="What to draw, by name or number; may be repeated.", autocompletion=completion.classes
+        ),
+    ] = None,
+    count: Annotated[str | None, typer.Option(metavar="N", help="How many images; 16 if not given.")] = None,
+    seed: Annotated[str | None, typer.Option(metavar="N", help="Seed of the first image; each next one has the next seed.")] = None,
+    steps: Annotated[str | None, typer.Option(metavar="N", help="Network evaluations; the model's own number if not given.")] = None,
+    solver: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="ddim, ddpm, dpm-solver-2 or dpm-solver++; the model's own if not given.",
+            autocompletion=completion.solvers,
+        ),
+    ] = None,
+    guidance: Annotated[str | None, typer.Option(metavar="W", help="How strongly to follow the class; 1 is not at all stronger.")] = None,
+    cache: Annotated[bool, typer.Option("--cache", help="Reuse branches between evaluations, by the best plan known.")] = False,
+    plan: Annotated[str | None, typer.Option(metavar="FILE", help="Reuse branches by this plan.")] = None,
+    batch: Batch = None,
+    out: Annotated[str | None, typer.Option(metavar="FOLDER", help="Where to write; a rerun continues there.")] = None,
+    weights: Annotated[str | None, typer.Option(metavar="FILE", help="A checkpoint to use, or `random`.")] = None,
+    source: Annotated[str | None, typer.Option("--from", metavar="MANIFEST", help="Repeat the run of this manifest.json.")] = None,
+    cfg: Cfg = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what the run would cost and stop.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Draw images with a model."""
+    flags = {
+        "--from": source,
+        "--model": model,
+        "--class": classes,
+        "--count": count,
+        "--seed": seed,
+        "--steps": steps,
+        "--solver": solver,
+        "--guidance": guidance,
+        "--cache": cache,
+        "--plan": plan,
+        "--batch": batch,
+        "--out": out,
+        "--weights": weights,
+    }
+    settings = from_flags(flags, overrides or [])
+
+    from ditkit.cli.console import progress, show
+    from ditkit.config.compose import as_yaml, compose
+    from ditkit.config.schema import SampleConfig
+
+    config = compose(SampleConfig, settings)
+    if cfg:
+        typer.echo(as_yaml(config), nl=False)
+        return
+
+    from ditkit.tasks import sample as task
+
+    if dry_run:
+        return show(task.estimate(config), as_json)
+    with progress() as shown:
+        report = task.run(config, shown)
+    show(report, as_json)

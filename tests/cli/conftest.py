@@ -1,0 +1,45 @@
+"""A command line to type at, with tasks that only remember what they were asked."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+import ditkit.tasks
+from ditkit.cli.app import app
+from ditkit.report import Report
+
+REPORT = Report("dit-emoji", facts={"images": 2, "reused": "50.0%"}, files=[Path("runs/x/grid.png")], data={"seconds": 0.5})
+
+
+@dataclass
+class Asked:
+    """The arguments of every task that ran, by its name."""
+
+    calls: list[tuple[str, tuple[Any, ...]]] = field(default_factory=list)
+
+    def task(self, name: str) -> Callable[..., Report]:
+        def run(*arguments: Any) -> Report:
+            self.calls.append((name, arguments))
+            return REPORT
+
+        return run
+
+
+@pytest.fixture
+def asked(monkeypatch) -> Asked:
+    asked = Asked()
+    for command, functions in {"sample": ["run", "estimate"], "train": ["run"], "models": ["listing", "describe", "convert"]}.items():
+        fake = SimpleNamespace(**{name: asked.task(f"{command}.{name}") for name in functions})
+        monkeypatch.setattr(ditkit.tasks, command, fake, raising=False)
+    return asked
+
+
+@pytest.fixture
+def ditkit_command(asked: Asked) -> Callable[..., Result]:
+    """Run `ditkit WORDS...`."""
+    return lambda *words: CliRunner().invoke(app, list(words), prog_name="ditkit")

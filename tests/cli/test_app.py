@@ -1,0 +1,95 @@
+"""What becomes of errors, and how quickly help is there."""
+
+import subprocess
+import sys
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+import ditkit
+import ditkit.tasks
+from ditkit.errors import CheckpointError
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["sample", "--stpes", "20"], "ditkit: No such option: --stpes (Possible options: --steps)"),
+        (["--foo"], "ditkit: No such option: --foo"),
+        (["smaple"], "ditkit: No such command 'smaple'. Did you mean 'sample'?"),
+        (["sample", "--steps"], "ditkit: Option '--steps' requires an argument."),
+        (["sample", "stpes=20"], "ditkit: no option named 'stpes' in sample; did you mean 'steps'?"),
+        (
+            ["sample", "cache=every", "cache.perod=3"],
+            "ditkit: no option named 'cache.perod' with cache=every; did you mean 'cache.period'?",
+        ),
+        (["sample", "--steps", "abc"], "ditkit: steps must be a whole number, not 'abc'"),
+        (["sample", "--steps", "0"], "ditkit: steps must be at least 1, not 0"),
+        (["sample", "--count", "-3"], "ditkit: count must be at least 1, not -3"),
+        (["sample", "--guidance", "nan"], "ditkit: guidance must be a finite number, not nan"),
+        (
+            ["sample", "--solver", "dimm"],
+            "ditkit: no solver named 'dimm'; did you mean 'ddim'? (auto, ddim, ddpm, dpm-solver++, dpm-solver-2)",
+        ),
+        (["sample", "--steps", "20", "steps=30"], "ditkit: steps is said twice: --steps 20 and steps=30"),
+        (["models", "convert", "a"], "ditkit: Missing argument 'OUT'."),
+    ],
+)
+def test_a_user_error_is_one_line_and_exit_code_2(ditkit_command, asked, words: list[str], line: str):
+    result = ditkit_command(*words)
+    assert (result.stdout, result.stderr, result.exit_code) == ("", line + "\n", 2)
+    assert asked.calls == []
+
+
+def _fail(monkeypatch, error: BaseException) -> None:
+    def run(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(ditkit.tasks, "sample", SimpleNamespace(run=run), raising=False)
+
+
+def test_an_error_of_a_task_is_one_line_too(ditkit_command, monkeypatch):
+    _fail(monkeypatch, CheckpointError("a.pt is cut\noff"))
+    result = ditkit_command("sample")
+    assert (result.stdout, result.stderr, result.exit_code) == ("", "ditkit: a.pt is cut off\n", 2)
+
+
+def test_an_interrupted_run_says_so(ditkit_command, monkeypatch):
+    _fail(monkeypatch, KeyboardInterrupt())
+    result = ditkit_command("sample")
+    assert (result.stderr, result.exit_code) == ("ditkit: interrupted\n", 130)
+
+
+def test_a_bug_keeps_its_traceback(ditkit_command, monkeypatch):
+    _fail(monkeypatch, ZeroDivisionError())
+    result = ditkit_command("sample")
+    assert (type(result.exception), result.exit_code) == (ZeroDivisionError, 1)
+
+
+def test_the_version_is_printed(ditkit_command):
+    assert ditkit_command("--version").stdout == f"ditkit {ditkit.__version__}\n"
+
+
+def test_no_command_prints_the_help(ditkit_command):
+    result = ditkit_command()
+    assert result.exit_code == 0 and result.stdout.startswith("Usage: ditkit ")
+
+
+@pytest.mark.parametrize("words", [["--help"], ["-h"], ["sample", "--help"], ["train", "--help"], ["models", "--help"]])
+def test_help_is_there_for_every_command(ditkit_command, words: list[str]):
+    assert ditkit_command(*words).exit_code == 0
+
+
+def test_help_imports_nothing_heavy():
+    code = "import sys, ditkit.cli.app; print({'torch', 'hydra', 'omegaconf', 'rich', 'numpy', 'PIL'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
+
+
+def test_a_reader_that_leaves_early_is_no_error():
+    process = subprocess.Popen([sys.executable, "-m", "ditkit", "sample", "--cfg"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None and process.stderr is not None
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    process.wait()
+    process.stderr.close()

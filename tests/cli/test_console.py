@@ -1,0 +1,33 @@
+"""Tables for people: nothing is cut in a pipe, nothing is taken for markup."""
+
+from pathlib import Path
+
+from ditkit.cli.console import progress, show
+from ditkit.progress import NoProgress, PlainProgress
+from ditkit.report import Report
+
+
+def _printed(report: Report, capsys) -> list[str]:
+    show(report)
+    return capsys.readouterr().out.splitlines()
+
+
+def test_numbers_are_aligned_at_the_right_and_nothing_is_a_dash(capsys):
+    table = Report("models", columns=["name", "M"], rows=[["dit-emoji", 5.5], ["dit-xl-2-256", 675.0]])
+    assert _printed(table, capsys) == ["models", "name            M", "dit-emoji     5.5", "dit-xl-2-256  675"]
+    assert _printed(Report("models", columns=["name", "M"], rows=[["x", None]]), capsys)[-1] == "x     -"
+
+
+def test_a_long_line_is_not_folded_in_a_pipe(capsys):
+    note, path = "n" * 300, Path("p" * 300)
+    assert _printed(Report("t", notes=[note], files=[path]), capsys) == ["t", note, f"wrote {path}"]
+
+
+def test_square_brackets_are_only_square_brackets(capsys):
+    assert _printed(Report("[bold]t", facts={"[red]": "[/]"}), capsys) == ["[bold]t", "  [red]  [/]"]
+
+
+def test_progress_is_plain_where_there_is_no_terminal_and_silent_in_other_processes(monkeypatch):
+    assert isinstance(progress(), PlainProgress)
+    monkeypatch.setenv("RANK", "3")
+    assert isinstance(progress(), NoProgress)

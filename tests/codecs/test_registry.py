@@ -1,0 +1,84 @@
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from ditkit.codecs.registry import CODECS, load_codec, save_residual
+from ditkit.codecs.residual import ResidualAutoencoder
+from ditkit.errors import CheckpointError, UnknownName
+from ditkit.models.registry import SPECS
+from tests.closeness import assert_close
+
+
+@pytest.fixture
+def autoencoder() -> ResidualAutoencoder:
+    torch.manual_seed(0)
+    module = ResidualAutoencoder(widths=(8, 8, 16))
+    torch.nn.init.normal_(module.kl.decoder.conv_out.weight, std=0.01)
+    return module.eval()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("dtype", [None, torch.float16])
+def test_the_small_autoencoder_is_read_back_with_its_sizes_and_scale(
+    tmp_path: Path, autoencoder: ResidualAutoencoder, dtype: torch.dtype | None
+) -> None:
+    save_residual(autoencoder, tmp_path / "ae.safetensors", scale=0.25, dtype=dtype)
+    codec = load_codec("ae-emoji", str(tmp_path / "ae.safetensors"))
+    images = torch.rand(2, 3, 16, 16) * 2 - 1
+    tolerance = 1e-5 if dtype is None else 0.01
+    assert_close(codec.encode(images), autoencoder.encode(images)[0] * 0.25, tolerance)
+    assert_close(codec.decode(torch.ones(1, 4, 4, 4)), autoencoder.decode(torch.full((1, 4, 4, 4), 4.0)), tolerance)
+    assert (codec.factor, codec.channels, codec.scale) == (4, 4, 0.25)
+
+
+def test_a_codec_is_frozen_but_lets_gradients_through_to_its_input(tmp_path: Path, autoencoder: ResidualAutoencoder) -> None:
+    save_residual(autoencoder, tmp_path / "ae.safetensors", scale=1.0)
+    codec = load_codec("ae-emoji", str(tmp_path / "ae.safetensors"))
+    assert not any(parameter.requires_grad for parameter in codec.module.parameters())
+    latents = torch.zeros(1, 4, 2, 2, requires_grad=True)
+    codec.decode(latents).sum().backward()
+    assert latents.grad is not None
+
+
+def test_weights_of_something_else_are_refused(tmp_path: Path) -> None:
+    save_file({"a": torch.ones(1)}, tmp_path / "a.safetensors")
+    with pytest.raises(
+        CheckpointError, match=r"a\.safetensors is not the weights of ditkit's small autoencoder: KeyError: 'latent_channels'"
+    ):
+        load_codec("ae-emoji", str(tmp_path / "a.safetensors"))
+
+
+def test_another_geometry_than_the_codecs_is_refused(tmp_path: Path) -> None:
+    save_residual(ResidualAutoencoder(widths=(8, 8, 16), latent_channels=3), tmp_path / "ae.safetensors", scale=1.0)
+    with pytest.raises(CheckpointError, match=r"makes 3 channels at 1/4 of the side; ae-emoji makes 4 at 1/4$"):
+        load_codec("ae-emoji", str(tmp_path / "ae.safetensors"))
+
+
+def test_an_unknown_codec_names_the_nearest() -> None:
+    with pytest.raises(UnknownName, match="no codec named 'sd-vae-ft-ena'; did you mean 'sd-vae-ft-ema'"):
+        load_codec("sd-vae-ft-ena")
+
+
+def test_without_a_network_the_file_and_the_option_are_named() -> None:
+    with pytest.raises(CheckpointError) as caught:
+        load_codec("sd-vae-ft-ema")
+    assert str(caught.value) == (
+        "cannot fetch diffusion_pytorch_model.safetensors of stabilityai/sd-vae-ft-ema from the hub "
+        "(HF_HUB_OFFLINE is set); download it elsewhere and give codec.path=PATH"
+    )
+
+
+def test_random_codecs_need_no_file() -> None:
+    codec = load_codec("ae-emoji", "random")
+    assert codec.decode(torch.zeros(1, 4, 2, 2)).shape == (1, 3, 8, 8)
+    assert codec.origin == {"weights": "random"}
+
+
+def test_every_registered_model_has_a_codec_of_its_geometry() -> None:
+    for model in SPECS.values():
+        codec = CODECS[model.codec]
+        channels, height, width = model.sample_shape
+        assert codec.channels == channels
+        assert (height * codec.factor, width * codec.factor) == (model.image_size, model.image_size)

@@ -1,0 +1,135 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ditkit.codecs.registry import load_codec
+from ditkit.codecs.vae import OLD_ATTENTION, infer_config, load_vae
+from ditkit.errors import CheckpointError
+from tests.closeness import assert_close
+from tests.golden_files import golden, golden_json
+
+TOLERANCE = 1e-5
+CONFIG = {"_class_name": "AutoencoderKL", "sample_size": 64, "act_fn": "silu", "in_channels": 3, "out_channels": 3}
+
+
+@pytest.fixture(scope="module")
+def reference() -> dict[str, Tensor]:
+    return golden("extra_vae")
+
+
+@pytest.fixture(scope="module")
+def weights(reference: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name[3:]: value for name, value in reference.items() if name.startswith("sd.")}
+
+
+def config() -> dict[str, Any]:
+    levels = {"down_block_types": ["DownEncoderBlock2D"] * 4, "up_block_types": ["UpDecoderBlock2D"] * 4}
+    return {**CONFIG, **golden_json("extra_vae")["config"], **levels}
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory, weights: dict[str, Tensor]) -> Path:
+    path = tmp_path_factory.mktemp("vae") / "vae.safetensors"
+    save_file(weights, path)
+    return path
+
+
+def test_a_single_file_reproduces_the_reference(file: Path, reference: dict[str, Tensor]) -> None:
+    codec = load_codec("sd-vae-ft-ema", str(file))
+    assert_close(codec.decode(reference["in.latents"]), reference["out.decoded"], TOLERANCE)
+    assert_close(codec.encode(reference["in.image"]), 0.18215 * reference["out.posterior_mean"], TOLERANCE)
+    noise = torch.randn_like(reference["in.latents"])
+    sample = reference["out.posterior_mean"] + (0.5 * reference["out.posterior_logvar"]).exp() * noise
+    assert_close(codec.encode(reference["in.image"], noise), 0.18215 * sample, TOLERANCE)
+    picture = (codec.decode(reference["in.latents"]) / 2 + 0.5).clamp(0, 1)
+    assert_close(picture, reference["out.image_0_1"], TOLERANCE)
+    assert codec.origin == {"weights": f"file:{file}", "commit": None}
+
+
+@pytest.mark.parametrize("name", ["diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin"])
+@pytest.mark.parametrize("inside", ["", "vae"])
+def test_so_does_a_folder_with_its_own_scale(
+    tmp_path: Path, reference: dict[str, Tensor], weights: dict[str, Tensor], name: str, inside: str
+) -> None:
+    folder = tmp_path / inside
+    folder.mkdir(exist_ok=True)
+    save_file(weights, folder / name) if name.endswith("safetensors") else torch.save(weights, folder / name)
+    (folder / "config.json").write_text(json.dumps({**config(), "scaling_factor": 0.5}))
+    codec = load_codec("sd-vae-ft-mse", str(tmp_path))
+    assert_close(codec.decode(reference["in.latents"] / 0.18215 * 0.5), reference["out.decoded"], TOLERANCE)
+
+
+def test_the_sizes_told_from_the_shapes_are_those_of_the_configuration(weights: dict[str, Tensor]) -> None:
+    inferred, known = infer_config(weights), config()
+    for name in ("in_channels", "out_channels", "latent_channels", "layers_per_block", "norm_num_groups"):
+        assert inferred[name] == known[name]
+    assert list(inferred["block_out_channels"]) == known["block_out_channels"]
+    assert list(inferred["down_block_types"]) == known["down_block_types"]
+
+
+def test_the_names_of_the_first_published_files_are_understood(
+    tmp_path: Path, reference: dict[str, Tensor], weights: dict[str, Tensor]
+) -> None:
+    def older(name: str) -> str:
+        for old, new in OLD_ATTENTION.items():
+            name = name.replace(f"attentions.0.{new}.", f"attentions.0.{old}.")
+        return name
+
+    renamed = {
+        older(name): value[:, :, None, None] if "attentions.0.to_" in name and value.ndim == 2 else value for name, value in weights.items()
+    }
+    assert "decoder.mid_block.attentions.0.proj_attn.weight" in renamed
+    torch.save(renamed, tmp_path / "vae.bin")
+    assert_close(
+        load_codec("sd-vae-ft-ema", str(tmp_path / "vae.bin")).decode(reference["in.latents"]), reference["out.decoded"], TOLERANCE
+    )
+
+
+def test_half_precision_files_load(tmp_path: Path, reference: dict[str, Tensor], weights: dict[str, Tensor]) -> None:
+    save_file({name: value.half() for name, value in weights.items()}, tmp_path / "half.safetensors")
+    codec = load_codec("sd-vae-ft-ema", str(tmp_path / "half.safetensors"))
+    assert_close(codec.decode(reference["in.latents"]), reference["out.decoded"], 0.01)
+
+
+def test_a_damaged_autoencoder_says_what_is_wrong(tmp_path: Path, weights: dict[str, Tensor]) -> None:
+    broken = {**weights, "extra": torch.ones(1), "decoder.conv_norm_out.bias": torch.ones(3)}
+    del broken["quant_conv.bias"]
+    save_file(broken, tmp_path / "broken.safetensors")
+    expected = (
+        r"broken\.safetensors does not fit an autoencoder of widths .*16, 24, 32, 32.*: 1 missing \(quant_conv\.bias\); "
+        r"1 unexpected \(extra\); 1 misshapen \(decoder\.conv_norm_out\.bias\)$"
+    )
+    with pytest.raises(CheckpointError, match=expected):
+        load_vae(tmp_path / "broken.safetensors")
+
+
+def test_what_is_no_autoencoder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="is not a diffusers autoencoder: it has no diffusion_pytorch_model"):
+        load_vae(tmp_path)
+    save_file({"blocks.0": torch.ones(1)}, tmp_path / "dit.safetensors")
+    with pytest.raises(
+        CheckpointError,
+        match=r"dit\.safetensors is not that of an autoencoder in diffusers' layout: KeyError: '\w+coder\.conv_\w+\.weight'",
+    ):
+        load_vae(tmp_path / "dit.safetensors")
+
+
+def test_a_configuration_of_something_else_is_refused(tmp_path: Path, weights: dict[str, Tensor]) -> None:
+    save_file(weights, tmp_path / "diffusion_pytorch_model.safetensors")
+    (tmp_path / "config.json").write_text('{"down_block_types": ["NoSuchBlock"]}')
+    with pytest.raises(
+        CheckpointError, match=r"config\.json is not that of an autoencoder in diffusers' layout: ValueError: .*NoSuchBlock"
+    ):
+        load_vae(tmp_path)
+
+
+def test_a_configuration_that_is_no_json_is_refused(tmp_path: Path, weights: dict[str, Tensor]) -> None:
+    save_file(weights, tmp_path / "diffusion_pytorch_model.safetensors")
+    (tmp_path / "config.json").write_text("not json")
+    with pytest.raises(CheckpointError, match=r"config\.json is not readable JSON"):
+        load_vae(tmp_path)

@@ -1,0 +1,55 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from ditkit.models.blank import blank
+from ditkit.models.checkpoints import with_compat
+from ditkit.models.identify import describe, identify, registered
+from ditkit.models.registry import SPECS, find
+from ditkit.models.spec import Params
+from ditkit.models.uvit import UViTParams
+from tests.models.tiny import FAMILIES, tiny
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_every_registered_model_is_told_from_its_shapes(name: str) -> None:
+    state = blank(find(name).params).state_dict()
+    assert identify(state) == find(name).params
+    assert registered(find(name).params) is find(name)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_so_is_one_of_another_size(name: str) -> None:
+    params = FAMILIES[name][1]
+    assert identify(tiny(name).state_dict()) == replace(params, heads=1)  # 32 wide: one head of width 32
+
+
+def test_without_a_position_table_the_input_size_stays_open() -> None:
+    state = tiny("dit").state_dict()
+    del state["pos_embed"]
+    params = identify(state)
+    assert params is not None
+    assert params.input_size == 0
+
+
+@pytest.mark.parametrize(
+    ("params", "words"),
+    [
+        (find("dit-b-4-256").params, "DiT-B/4 at 256 px"),
+        (with_compat(find("dit-xl-2-512"), "diffusers").params, "DiT-XL/2 at 512 px"),
+        (replace(find("dit-s-2-256").params, input_size=0), "DiT-S/2"),
+        (replace(find("dit-s-2-256").params, input_size=16, classes=10), "DiT-S/2 with input 16"),
+        (find("uvit-h-2-256").params, "U-ViT-H/2 at 256 px"),
+        (find("dit-emoji").params, f"dit-emoji at {find('dit-emoji').image_size} px"),
+        (UViTParams(width=96, depth=4, heads=3, patch=2, input_size=8), "U-ViT of width 96, depth 4, patch 2 with input 8"),
+    ],
+)
+def test_models_are_called_by_the_names_people_use(params: Params, words: str) -> None:
+    assert describe(params) == words
+
+
+def test_what_is_no_model_is_not_identified() -> None:
+    assert identify({}) is None
+    assert identify({"x_embedder.proj.weight": torch.ones(4)}) is None
+    assert identify({"x_embedder.proj.weight": torch.ones(4, 3, 2, 2)}) is None
