@@ -81,7 +81,7 @@ def draw_grid(images: Sequence[Image.Image], captions: Sequence[str]) -> Image.I
     zoom = max(1, round(128 / images[0].width))
     width, height = images[0].width * zoom, images[0].height * zoom
     font = ImageFont.load_default(size=max(11, width // 10))
-    line, gap = font.getbbox("Ag")[3] + 6, 8
+    line, gap = int(font.getbbox("Ag")[3]) + 6, 8
     rows = -(-len(images) // columns)
     sheet = Image.new("RGB", (columns * (width + gap) + gap, rows * (height + line + gap) + gap), "white")
     draw = ImageDraw.Draw(sheet)

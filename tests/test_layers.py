@@ -11,7 +11,8 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "ditkit"
 
 LAYERS = (  # from the top; `ditkit` is __init__.py, which offers the public API lazily
-    {"ditkit", "cli", "__main__"},
+    {"__main__"},
+    {"ditkit", "cli"},
     {"tasks", "config.compose"},
     {"outputs", "report"},
     {"routing", "training", "grounding", "shapes", "metrics"},

@@ -48,12 +48,19 @@ class CachePlan:
     def check_fits(self, sites: Sites, times: Sequence[float]) -> None:
         """Raise `PlanMismatch` unless the plan was made for these sites and this time grid."""
         if self.sites != sites:
-            raise PlanMismatch(f"the plan is for a model with {len(self.sites)} sites ({_span(self.sites)}), this one has {len(sites)} ({_span(sites)})")
+            raise PlanMismatch(
+                f"the plan is for a model with {len(self.sites)} sites ({_span(self.sites)}), this one has {len(sites)} ({_span(sites)})"
+            )
         if self.evaluations != len(times):
-            raise PlanMismatch(f"the plan covers {self.evaluations} evaluations, this run makes {len(times)}; use --steps {self.evaluations} or another plan")
+            raise PlanMismatch(
+                f"the plan covers {self.evaluations} evaluations, this run makes {len(times)}; "
+                f"use --steps {self.evaluations} or another plan"
+            )
         for row, (mine, asked) in enumerate(zip(self.times, times, strict=True)):
             if abs(mine - asked) > TIME_TOLERANCE:
-                raise PlanMismatch(f"the plan was made for another time grid: row {row} is for time {mine:g}, this run evaluates at {asked:g}")
+                raise PlanMismatch(
+                    f"the plan was made for another time grid: row {row} is for time {mine:g}, this run evaluates at {asked:g}"
+                )
 
 
 def _span(sites: Sites) -> str:
@@ -62,8 +69,17 @@ def _span(sites: Sites) -> str:
 
 def to_data(plan: CachePlan) -> dict[str, Any]:
     """The plan as JSON data; `from_data` is the inverse."""
-    rows = [{"time": round(time, 6), "compute": "".join("1" if cell else "0" for cell in row)} for time, row in zip(plan.times, plan.compute, strict=True)]
-    return {"format": FORMAT, "version": VERSION, "provenance": dict(plan.provenance), "sites": [str(site) for site in plan.sites], "rows": rows}
+    rows = [
+        {"time": round(time, 6), "compute": "".join("1" if cell else "0" for cell in row)}
+        for time, row in zip(plan.times, plan.compute, strict=True)
+    ]
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "provenance": dict(plan.provenance),
+        "sites": [str(site) for site in plan.sites],
+        "rows": rows,
+    }
 
 
 def from_data(data: Any, where: str) -> CachePlan:

@@ -7,6 +7,8 @@ step already reconstructs at 22 dB, which a plain AutoencoderKL of this size nee
 Shapes: B batch, H W picture, h w latent (H/4, W/4), C latent channels.
 """
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
@@ -21,15 +23,16 @@ class ResidualAutoencoder(nn.Module):
     def __init__(self, widths: tuple[int, ...] = (24, 48, 64), latent_channels: int = 4, layers: int = 1) -> None:
         super().__init__()
         levels = len(widths)
-        self.kl = AutoencoderKL(
-            block_out_channels=widths,
-            down_block_types=("DownEncoderBlock2D",) * levels,
-            up_block_types=("UpDecoderBlock2D",) * levels,
-            layers_per_block=layers,
-            latent_channels=latent_channels,
-            norm_num_groups=8,
-            mid_block_add_attention=False,
-        )
+        sizes: dict[str, Any] = {
+            "block_out_channels": widths,
+            "down_block_types": ("DownEncoderBlock2D",) * levels,
+            "up_block_types": ("UpDecoderBlock2D",) * levels,
+            "layers_per_block": layers,
+            "latent_channels": latent_channels,
+            "norm_num_groups": 8,
+            "mid_block_add_attention": False,
+        }
+        self.kl: Any = AutoencoderKL(**sizes)
         patch = 3 * FACTOR**2
         self.linear_encode = nn.Conv2d(patch, latent_channels, 1)
         self.linear_decode = nn.Conv2d(latent_channels, patch, 1)

@@ -25,6 +25,6 @@ def sample_config_from_data(data: Any, where: str) -> SampleConfig:
 
 def _restored(name: str, value: Any) -> Any:
     if name in GROUPS:
-        option = next(option for option in GROUPS[name] if option.name == value["name"])  # pyright: ignore[reportAttributeAccessIssue]
+        option = next(option for option in GROUPS[name] if option.name == value["name"])
         return option(**value)
     return NESTED[name](**value) if name in NESTED else value

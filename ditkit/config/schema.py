@@ -22,7 +22,6 @@ from ditkit.errors import ConfigError
 PRECISIONS = ("float32", "bfloat16", "float16")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 COMPATS = ("official", "diffusers")
-OPTIMIZERS = ("adamw", "muon")
 
 
 @dataclass
@@ -203,7 +202,6 @@ class TrainConfig:
     ema: float = 0.9999
     clip: float = 1.0  # largest norm of the gradient
     label_dropout: float = 0.1
-    optimizer: str = "adamw"
     seed: int = 0
     save_minutes: float = 5.0
     init: str | None = None  # weights to start from
@@ -212,7 +210,6 @@ class TrainConfig:
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
 
     def __post_init__(self) -> None:
-        check_known("optimizer", self.optimizer, OPTIMIZERS)
         for name in ("steps", "batch"):
             check_least(name, getattr(self, name), 1)
         for name in ("warmup", "decay", "weight_decay", "save_minutes"):

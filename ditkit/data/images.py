@@ -19,8 +19,11 @@ SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp"}
 class Pictures(Protocol):
     """Pictures by index, each in several augmented variants; variant 0 is the picture as it is."""
 
-    labels: np.ndarray
-    class_names: tuple[str, ...]
+    @property
+    def labels(self) -> np.ndarray: ...
+
+    @property
+    def class_names(self) -> tuple[str, ...]: ...
 
     def __len__(self) -> int: ...
 
@@ -94,7 +97,9 @@ def load_pictures(path: str | Path, side: int) -> Pictures:
     if not root.is_dir():
         raise DataError(f"no data at {root}: give a folder with one subfolder of images per class, or an .npz sprite sheet")
     names = tuple(sorted(folder.name for folder in root.iterdir() if folder.is_dir()))
-    found = [(file, label) for label, name in enumerate(names) for file in sorted((root / name).iterdir()) if file.suffix.lower() in SUFFIXES]
+    found = [
+        (file, label) for label, name in enumerate(names) for file in sorted((root / name).iterdir()) if file.suffix.lower() in SUFFIXES
+    ]
     if not found:
         raise DataError(f"{root} holds no images: expected {root}/<class>/<image>.png (or {', '.join(sorted(SUFFIXES - {'.png'}))})")
     return FolderPictures(tuple(file for file, _ in found), np.array([label for _, label in found]), names, side)

@@ -27,7 +27,11 @@ class Latents:
 
 
 def encode_pictures(
-    pictures: Pictures, encode: Callable[[Tensor], Tensor], variants: int, cache: Path | None = None, on_encoded: Callable[[int], None] | None = None
+    pictures: Pictures,
+    encode: Callable[[Tensor], Tensor],
+    variants: int,
+    cache: Path | None = None,
+    on_encoded: Callable[[int], None] | None = None,
 ) -> Latents:
     """Encode every variant of every picture with `encode` ([-1, 1] (B, 3, S, S) -> (B, C, h, w)); reuse `cache` when it exists.
 

@@ -100,7 +100,9 @@ def to_uint8(canvas: np.ndarray) -> np.ndarray:
     return np.rint(np.clip(canvas, 0, 1) * 255).astype(np.uint8)
 
 
-def sprite_on_white(sprites: Sprites, index: int, side: int = 64, *, object_side: int = 56, dx: int = 0, dy: int = 0, mirrored: bool = False) -> np.ndarray:
+def sprite_on_white(
+    sprites: Sprites, index: int, side: int = 64, *, object_side: int = 56, dx: int = 0, dy: int = 0, mirrored: bool = False
+) -> np.ndarray:
     """One sprite, centred up to (dx, dy) pixels, on white: uint8 (side, side, 3)."""
     canvas = np.ones((side, side, 3), np.float32)
     rgba = sprites.rgba[index][:, ::-1] if mirrored else sprites.rgba[index]
@@ -109,7 +111,9 @@ def sprite_on_white(sprites: Sprites, index: int, side: int = 64, *, object_side
     return to_uint8(canvas)
 
 
-def compose(sprites: Sprites, rng: np.random.Generator, height: int, width: int, *, objects: int, among: Sequence[int] | None = None) -> Scene:
+def compose(
+    sprites: Sprites, rng: np.random.Generator, height: int, width: int, *, objects: int, among: Sequence[int] | None = None
+) -> Scene:
     """A scene of `objects` sprites that overlap little, on a random background."""
     canvas = np.ones((height, width, 3), np.float32) if rng.random() < 0.2 else background(rng, height, width)
     chosen, boxes = [], []
@@ -149,7 +153,15 @@ def autoencoder_picture(sprites: Sprites, rng: np.random.Generator, side: int = 
         object_side = int(rng.integers(side * 3 // 4, side + 1))
         room = (side - object_side) // 2
         dx, dy = rng.integers(-room, room + 1, 2)
-        return sprite_on_white(sprites, int(rng.integers(len(sprites))), side, object_side=object_side, dx=int(dx), dy=int(dy), mirrored=bool(rng.random() < 0.5))
+        return sprite_on_white(
+            sprites,
+            int(rng.integers(len(sprites))),
+            side,
+            object_side=object_side,
+            dx=int(dx),
+            dy=int(dy),
+            mirrored=bool(rng.random() < 0.5),
+        )
     scene_side = side * 3 // 2 if kind < 0.8 else side
     scene = compose(sprites, rng, scene_side, scene_side, objects=int(rng.integers(1, 5)))
     top, left = rng.integers(0, scene_side - side + 1, 2)
@@ -188,5 +200,10 @@ def _loose_crop(scene: Scene, which: int, rng: np.random.Generator) -> tuple[int
     height, width = scene.image.shape[:2]
     x0, y0, x1, y1 = scene.boxes[which]
     margin = rng.uniform(-0.06, 0.2, 4) * (x1 - x0)
-    edges = (max(x0 - margin[0], 0) * width, max(y0 - margin[1], 0) * height, min(x1 + margin[2], 1) * width, min(y1 + margin[3], 1) * height)
+    edges = (
+        max(x0 - margin[0], 0) * width,
+        max(y0 - margin[1], 0) * height,
+        min(x1 + margin[2], 1) * width,
+        min(y1 + margin[3], 1) * height,
+    )
     return int(edges[0]), int(edges[1]), int(edges[2]), int(edges[3])

@@ -12,6 +12,8 @@ from ditkit.errors import RequestError
 from ditkit.execution import Sites
 from ditkit.models.spec import ModelSpec
 
+EVERYWHERE = GuidanceInterval()
+
 
 @dataclass(frozen=True)
 class SamplingRequest:
@@ -21,7 +23,7 @@ class SamplingRequest:
     seeds: tuple[int, ...]
     solver: Solver
     guidance: float = 1.0
-    interval: GuidanceInterval = GuidanceInterval()
+    interval: GuidanceInterval = EVERYWHERE
     plan: CachePlan | None = None
     batch: int = 16
 

@@ -70,12 +70,15 @@ def sample_latents(model: Model, request: SamplingRequest, indices: Sequence[int
     seeds = tuple(request.seeds[index] for index in indices)
     noise = SampleNoise(seeds).draw(1 + solver.draws, model.spec.sample_shape, model.device)
     x, state = noise[0], solver.init(noise[1:] if solver.draws else None)
-    for x in trajectory(denoiser(model, request, labels, on_step), solver, x, state):
+    last = x
+    for last in trajectory(denoiser(model, request, labels, on_step), solver, x, state):  # noqa: B007
         pass
-    return x
+    return last
 
 
-def sample(model: Model, request: SamplingRequest, batches: Sequence[range] | None = None, on_step: OnStep | None = None) -> Iterator[SampleBatch]:
+def sample(
+    model: Model, request: SamplingRequest, batches: Sequence[range] | None = None, on_step: OnStep | None = None
+) -> Iterator[SampleBatch]:
     """Sample `batches` of the request (all of them by default), yielding each as it is finished.
 
     A batch that does not fit in memory is halved until it does.

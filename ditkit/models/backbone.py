@@ -3,6 +3,7 @@
 Shapes: B batch, E evaluations, U distinct labels; t and y broadcast against each other.
 """
 
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 from torch import Tensor
@@ -24,9 +25,11 @@ class Backbone(Protocol):
     predicts_variance: bool
     """Whether the output's second half along the channels is a variance's interpolation coefficient."""
 
-    def condition(self, t: Tensor, y: Tensor) -> Conditioning: ...
+    def parameters(self) -> Iterator[Tensor]: ...
 
-    def null(self, y: Tensor) -> Tensor:
+    def condition(self, t: Tensor, y: Tensor, /) -> Conditioning: ...
+
+    def null(self, y: Tensor, /) -> Tensor:
         """The label that means "no label", in the shape of y."""
         ...
 
@@ -34,4 +37,4 @@ class Backbone(Protocol):
         """Multiply-adds of each site for one sample; what lies outside any site is under "rest"."""
         ...
 
-    def __call__(self, x: Tensor, conditioning: Conditioning, execution: Execution = PLAIN) -> Tensor: ...
+    def __call__(self, x: Tensor, conditioning: Conditioning, execution: Execution = PLAIN, /) -> Tensor: ...

@@ -7,7 +7,7 @@ Shapes: B batch, N any leading shape of conditioning, C channels, H W latent, T 
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -22,7 +22,10 @@ from ditkit.nn.patch import PatchEmbedding, unpatchify
 
 @dataclass(frozen=True)
 class DiTParams:
-    """The numbers that make a DiT; `input_size` is the latent's side. `compat` reproduces diffusers' two deviations from the published equations."""
+    """The numbers that make a DiT; `input_size` is the latent's side.
+
+    `compat="diffusers"` reproduces diffusers' two deviations from the published equations.
+    """
 
     width: int
     depth: int
@@ -43,7 +46,7 @@ class DiTParams:
         return self.channels * (2 if self.learn_sigma else 1)
 
 
-SIZES = {
+SIZES: dict[str, dict[str, Any]] = {
     "s": {"width": 384, "depth": 12, "heads": 6},
     "b": {"width": 768, "depth": 12, "heads": 12},
     "l": {"width": 1024, "depth": 24, "heads": 16},

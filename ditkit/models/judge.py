@@ -5,6 +5,7 @@ Shapes: B batch, F feature width.
 
 import json
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -52,7 +53,7 @@ class Judge(nn.Module):
         widths = params.widths
         self.stem = nn.Conv2d(3, widths[0], 5, 2, 2)
         units: list[nn.Module] = []
-        for inside, outside in zip(widths, widths[1:], strict=False):
+        for inside, outside in pairwise(widths):
             units += [ResidualUnit(inside, inside, params.groups, 1), ResidualUnit(inside, outside, params.groups, 2)]
         self.units = nn.Sequential(*units, ResidualUnit(widths[-1], widths[-1], params.groups, 1))
         self.norm = nn.GroupNorm(params.groups, widths[-1])

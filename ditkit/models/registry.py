@@ -33,41 +33,44 @@ def _dit(size: str, patch: int, image: int) -> ModelSpec:
     )
 
 
-def _uvit(name: str, params: UViTParams, *, image: int, file: str, guidance: float = 1.0, schedule: str = "linear") -> ModelSpec:
+UVIT_SIZES: dict[str, dict[str, Any]] = {
+    "small": {"width": 512, "depth": 12, "heads": 8},
+    "mid": {"width": 768, "depth": 16, "heads": 12},
+    "large": {"width": 1024, "depth": 20, "heads": 16},
+    "huge": {"width": 1152, "depth": 28, "heads": 16, "conv": False},
+}
+_PIXELS: dict[str, Any] = {"channels": 3, "input_size": 64, "patch": 4}
+_LABELS: dict[str, Any] = {"classes": 1000, "null_class": True}
+
+
+def _uvit(name: str, data: str, size: str, image: int, guidance: float = 1.0, **grid: Any) -> ModelSpec:
+    """A published U-ViT, in the file `<data>_uvit_<size>.pth`."""
+    params = UViTParams(**UVIT_SIZES[size], **grid)
     return ModelSpec(
         name=name,
         family="uvit",
         params=params,
-        schedule=schedule,
+        schedule="scaled-linear" if size == "huge" else "linear",  # the others were trained on the continuous VP schedule
         codec="sd-vae-ft-ema" if params.channels == 4 else "pixels",
         image_size=image,
         guided_channels=params.channels,
         defaults=Defaults(solver="dpm-solver-2", steps=50, guidance=guidance),
-        weights=WeightSource(page=f"{UVIT_PAGE} ({file})", licence="MIT"),
+        weights=WeightSource(page=f"{UVIT_PAGE} ({data}_uvit_{size}.pth)", licence="MIT"),
         classes="imagenet" if params.classes else None,
         published_guidance_offset=1.0,
     )
 
 
-def _uvit_models() -> list[ModelSpec]:
-    small, medium = {"width": 512, "depth": 12, "heads": 8}, {"width": 768, "depth": 16, "heads": 12}
-    large, huge = {"width": 1024, "depth": 20, "heads": 16}, {"width": 1152, "depth": 28, "heads": 16}
-    labels = {"classes": 1000, "null_class": True}
-    pixels = {"channels": 3, "input_size": 64, "patch": 4}
-    latent = {"input_size": 32, "patch": 2}
-    wide = {"input_size": 64, "patch": 4}
-    discrete = "scaled-linear"  # the H models were trained on Stable Diffusion's schedule, all others on the continuous VP one
-    return [
-        _uvit("uvit-cifar10-s-2", UViTParams(**small, channels=3, input_size=32, patch=2), image=32, file="cifar10_uvit_small.pth"),
-        _uvit("uvit-celeba64-s-4", UViTParams(**small, **pixels), image=64, file="celeba_uvit_small.pth"),
-        _uvit("uvit-m-4-64", UViTParams(**medium, **pixels, classes=1000), image=64, file="imagenet64_uvit_mid.pth"),
-        _uvit("uvit-l-4-64", UViTParams(**large, **pixels, classes=1000), image=64, file="imagenet64_uvit_large.pth"),
-        _uvit("uvit-l-2-256", UViTParams(**large, **latent, **labels), image=256, file="imagenet256_uvit_large.pth", guidance=1.4),
-        _uvit("uvit-h-2-256", UViTParams(**huge, **latent, **labels, conv=False), image=256, file="imagenet256_uvit_huge.pth", guidance=1.4, schedule=discrete),
-        _uvit("uvit-l-4-512", UViTParams(**large, **wide, **labels), image=512, file="imagenet512_uvit_large.pth", guidance=1.7),
-        _uvit("uvit-h-4-512", UViTParams(**huge, **wide, **labels, conv=False), image=512, file="imagenet512_uvit_huge.pth", guidance=1.7, schedule=discrete),
-    ]
-
+UVITS = [
+    _uvit("uvit-cifar10-s-2", "cifar10", "small", 32, channels=3, input_size=32, patch=2),
+    _uvit("uvit-celeba64-s-4", "celeba", "small", 64, **_PIXELS),
+    _uvit("uvit-m-4-64", "imagenet64", "mid", 64, **_PIXELS, classes=1000),
+    _uvit("uvit-l-4-64", "imagenet64", "large", 64, **_PIXELS, classes=1000),
+    _uvit("uvit-l-2-256", "imagenet256", "large", 256, 1.4, **_LABELS, input_size=32, patch=2),
+    _uvit("uvit-h-2-256", "imagenet256", "huge", 256, 1.4, **_LABELS, input_size=32, patch=2),
+    _uvit("uvit-l-4-512", "imagenet512", "large", 512, 1.7, **_LABELS, input_size=64, patch=4),
+    _uvit("uvit-h-4-512", "imagenet512", "huge", 512, 1.7, **_LABELS, input_size=64, patch=4),
+]
 
 EMOJI = [
     ModelSpec(
@@ -97,7 +100,7 @@ EMOJI = [
     ),
 ]
 
-_MODELS = [*EMOJI, *(_dit(size, patch, image) for image in (256, 512) for size in SIZES for patch in (2, 4, 8)), *_uvit_models()]
+_MODELS = [*EMOJI, *(_dit(size, patch, image) for image in (256, 512) for size in SIZES for patch in (2, 4, 8)), *UVITS]
 
 SPECS: dict[str, ModelSpec] = {spec.name: spec for spec in _MODELS}
 

@@ -28,10 +28,11 @@ from ditkit.diffusion.guidance import GuidanceInterval
 from ditkit.diffusion.schedule import named
 from ditkit.diffusion.solvers import SOLVERS, Solver
 from ditkit.engine.model import Model
-from ditkit.engine.request import SamplingRequest
+from ditkit.engine.request import EVERYWHERE, SamplingRequest
 from ditkit.errors import RequestError, UnknownName
 from ditkit.execution import Sites
 from ditkit.models import checkpoints, registry
+from ditkit.models.blank import blank
 from ditkit.models.spec import ModelSpec
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -65,9 +66,9 @@ def model(config: SampleConfig) -> Model:
 def blank_model(config: SampleConfig) -> Model:
     """The network without weights or codec: for what only its sizes decide."""
     spec = checkpoints.with_compat(registry.find(config.model), config.compat)
-    with torch.device("meta"):
-        backbone = registry.build(spec)
-    return Model(spec, backbone, load_codec("pixels"), torch.device("meta"), PRECISIONS[config.runtime.precision], class_names(spec))
+    return Model(
+        spec, blank(spec.params), load_codec("pixels"), torch.device("meta"), PRECISIONS[config.runtime.precision], class_names(spec)
+    )
 
 
 def request(config: SampleConfig, of: Model, planned: CachePlan | None = None, seeds: Sequence[int] | None = None) -> SamplingRequest:
@@ -80,7 +81,7 @@ def request(config: SampleConfig, of: Model, planned: CachePlan | None = None, s
         seeds=tuple(range(config.seed, config.seed + config.count) if seeds is None else seeds),
         solver=with_solver,
         guidance=guidance,
-        interval=GuidanceInterval(*config.guidance_interval) if config.guidance_interval else GuidanceInterval(),
+        interval=GuidanceInterval(*config.guidance_interval) if config.guidance_interval else EVERYWHERE,
         plan=planned or plan(config.cache, of.backbone.sites, with_solver.times),
         batch=config.batch,
     )
@@ -103,7 +104,9 @@ def labels(wanted: Sequence[str], count: int, spec: ModelSpec, names: Sequence[s
         if wanted:
             raise RequestError(f"{spec.name} is unconditional: it has no classes to choose from")
         return (0,) * count
-    chosen = [_label(word, spec, names) for word in wanted] or [index * classes // min(count, classes) for index in range(min(count, classes))]
+    chosen = [_label(word, spec, names) for word in wanted] or [
+        index * classes // min(count, classes) for index in range(min(count, classes))
+    ]
     return tuple(chosen[index % len(chosen)] for index in range(count))
 
 

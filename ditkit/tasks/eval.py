@@ -40,7 +40,9 @@ def _run_folder(folder: RunFolder, data: str | None) -> Report:
         nearest = nearest_distances(images, _all(load_pictures(data, SIDE), VARIANTS))
         values |= {"median distance to the nearest training picture": nearest.median().item(), "least distance": nearest.min().item()}
     facts = {"images": len(labels), **{name: f"{value:.4f}" for name, value in values.items()}}
-    return Report(title=f"eval {folder.path}", facts=facts, data={"images": len(labels), **{k.replace(" ", "_"): v for k, v in values.items()}})
+    return Report(
+        title=f"eval {folder.path}", facts=facts, data={"images": len(labels), **{k.replace(" ", "_"): v for k, v in values.items()}}
+    )
 
 
 def _judge(pictures: Pictures) -> Report:

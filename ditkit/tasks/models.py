@@ -5,10 +5,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from ditkit.errors import DitkitError
 from ditkit.models import checkpoints, registry
+from ditkit.models.blank import blank
 from ditkit.models.identify import describe as describe_params
 from ditkit.models.spec import ModelSpec
 from ditkit.report import Report
@@ -21,15 +20,17 @@ INDEX = ASSETS.parent / "index.json"
 def listing() -> Report:
     """Every model, those whose weights are here first."""
     specs = sorted(registry.SPECS.values(), key=lambda spec: not _is_here(spec.weights))
-    rows = [(spec.name, spec.family, f"{_parameters(spec) / 1e6:.1f} M", spec.image_size, _where(spec.weights), spec.weights.licence) for spec in specs]
+    rows = [
+        (spec.name, spec.family, f"{_parameters(spec) / 1e6:.1f} M", spec.image_size, _where(spec.weights), spec.weights.licence)
+        for spec in specs
+    ]
     return Report(title="models", columns=("name", "family", "parameters", "pixels", "weights", "licence"), rows=rows)
 
 
 def describe(name: str) -> Report:
     """One model: its sizes, how it was published, what it costs, and what its weights were made from."""
     spec = registry.find(name)
-    with torch.device("meta"):
-        backbone = registry.build(spec)
+    backbone = blank(spec.params)
     names = build.class_names(spec)
     defaults = spec.defaults
     published = defaults.guidance - spec.published_guidance_offset
@@ -71,8 +72,7 @@ def model_card(asset: str | None) -> dict[str, Any]:
 
 
 def _parameters(spec: ModelSpec) -> int:
-    with torch.device("meta"):
-        return sum(value.numel() for value in registry.build(spec).state_dict().values())
+    return sum(value.numel() for value in blank(spec.params).state_dict().values())
 
 
 def _is_here(source: WeightSource) -> bool:

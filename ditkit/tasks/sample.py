@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ from ditkit.cache.plan import CachePlan, from_data, to_data
 from ditkit.codecs.codec import to_uint8
 from ditkit.config.record import config_to_data, sample_config_from_data
 from ditkit.config.schema import SampleConfig
-from ditkit.diffusion.guidance import GuidanceInterval
 from ditkit.distributed import World, barrier, join_world, leave_world
 from ditkit.engine.model import Model
 from ditkit.engine.request import SampleBatch, SamplingRequest
@@ -61,12 +59,19 @@ def estimate(config: SampleConfig) -> Report:
         "model": config.model,
         "images": len(request.seeds),
         "evaluations": len(request.solver.times),
-        "multiply-adds per image": f"{cost.planned / 1e9:.2f} G" + (f" ({cost.saved:.0%} less than {cost.full / 1e9:.2f} G)" if cost.saved else ""),
+        "multiply-adds per image": f"{cost.planned / 1e9:.2f} G"
+        + (f" ({cost.saved:.0%} less than {cost.full / 1e9:.2f} G)" if cost.saved else ""),
         "parameters": f"{parameters / 1e6:.1f} M",
         "memory for weights": f"{parameters * size / 2**20:.0f} MiB",
         "memory for cached outputs": f"{cached / 2**20:.0f} MiB",
     }
-    data = {"multiply_adds": cost.planned, "multiply_adds_without_plan": cost.full, "parameters": parameters, "weight_bytes": parameters * size, "cache_bytes": cached}
+    data = {
+        "multiply_adds": cost.planned,
+        "multiply_adds_without_plan": cost.full,
+        "parameters": parameters,
+        "weight_bytes": parameters * size,
+        "cache_bytes": cached,
+    }
     return Report(title="dry run", facts=facts, data={**data, "model": config.model, "images": len(request.seeds)})
 
 
@@ -129,7 +134,9 @@ def _make(model: Model, request: SamplingRequest, folder: RunFolder, world: Worl
     return made
 
 
-def _finish(config: SampleConfig, model: Model, request: SamplingRequest, folder: RunFolder, record: Record, made: list[SampleBatch]) -> Report:
+def _finish(
+    config: SampleConfig, model: Model, request: SamplingRequest, folder: RunFolder, record: Record, made: list[SampleBatch]
+) -> Report:
     count = len(request.seeds)
     names = [model.class_names[label] if model.class_names else str(label) for label in request.labels]
     grid = folder.save_grid(count, names)
@@ -151,5 +158,12 @@ def _finish(config: SampleConfig, model: Model, request: SamplingRequest, folder
         "seconds per image": f"{seconds / sampled:.3f}" if sampled else "-",
         "reused": f"{reused:.1%}",
     }
-    data = {"images": count, "sampled": sampled, "evaluations": len(request.solver.times), "seconds": seconds, "reused": reused, "batch_halved": halved}
+    data = {
+        "images": count,
+        "sampled": sampled,
+        "evaluations": len(request.solver.times),
+        "seconds": seconds,
+        "reused": reused,
+        "batch_halved": halved,
+    }
     return Report(title=config.model, facts=facts, files=[grid, folder.manifest_file], notes=notes, data={**data, "out": str(folder.path)})

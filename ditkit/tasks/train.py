@@ -12,8 +12,8 @@ import torch
 
 from ditkit.codecs.registry import load_codec, save_residual
 from ditkit.codecs.residual import ResidualAutoencoder
-from ditkit.config.schema import TrainConfig
-from ditkit.data.images import Pictures, load_pictures
+from ditkit.config.schema import DataConfig, TrainConfig
+from ditkit.data.images import Pictures, SpritePictures, load_pictures
 from ditkit.data.latents import Latents, encode_pictures
 from ditkit.data.scenes import load_sprites
 from ditkit.diffusion.schedule import named
@@ -31,7 +31,7 @@ from ditkit.training.judge import JudgeTask
 from ditkit.training.objective import DenoisingObjective
 from ditkit.training.trainer import StepReport, Task, TrainSettings, train
 
-PATCH_STREAM, PATCH_PICTURES = 1, 512  # from which the autoencoder's linear shortcut and its latents' scale are taken
+PATCH_STREAM, PATCH_PICTURES = 1, 512  # from which the autoencoder's linear shortcut starts
 LOG_EVERY = 20
 
 
@@ -98,11 +98,15 @@ def _recipe(config: TrainConfig, folder: Path, where: torch.device, world: World
 def _ready(module: Any, config: TrainConfig, where: torch.device) -> Any:
     """The module on its device, from the weights it is to start from, if any."""
     if config.init:
-        module.load_state_dict(checkpoints.read_checkpoint(Path(config.init)).state)
+        if config.model in ("ae-emoji", "judge"):
+            raise ConfigError(f"init= gives a diffusion transformer its first weights; {config.model} always starts afresh")
+        checkpoints.load_into(module, checkpoints.read_checkpoint(Path(config.init)).state, config.init)
     return module.to(where).train()
 
 
-def _latents(config: TrainConfig, codec_name: str, pictures: Pictures, folder: Path, where: torch.device, world: World, progress: Progress) -> Latents:
+def _latents(
+    config: TrainConfig, codec_name: str, pictures: Pictures, folder: Path, where: torch.device, world: World, progress: Progress
+) -> Latents:
     """The data's latents; encoded by the first process, read from its cache by the others."""
     codec = load_codec(codec_name).to(where, torch.float32)
     known = [str(Path(str(config.data.path)).resolve()), codec_name, codec.origin, config.data.augment, config.data.mirror, len(pictures)]
@@ -128,7 +132,6 @@ def _run_steps(task: Task, config: TrainConfig, folder: Path, world: World, prog
         weight_decay=config.weight_decay,
         clip=config.clip,
         ema=config.ema,
-        optimizer=config.optimizer,
         seed=config.seed,
         precision=config.runtime.precision,
         save_minutes=config.save_minutes,
@@ -143,8 +146,8 @@ def _run_steps(task: Task, config: TrainConfig, folder: Path, world: World, prog
         if last.step % LOG_EVERY == 0 and world.rank == 0:
             values = {"loss": float(last.loss), **{name: float(value) for name, value in last.values.items()}}
             _log(folder, last.step, values)
-            for name, value in values.items() if board else ():
-                board.add_scalar(name, value, last.step)
+            if board:
+                board.add_scalars(config.model, values, last.step)
     return last
 
 
@@ -163,10 +166,10 @@ def _tensorboard(folder: Path) -> Any:
 
 @torch.inference_mode()
 def _write_autoencoder(task: AutoencoderTask, state: State, file: Path) -> None:
-    """With the scale that takes its latents to unit variance."""
+    """With the scale that takes the latents of single sprites on white, which models learn first, to unit variance."""
     task.module.load_state_dict(state)
-    mean, _ = task.module.eval().encode(picture_batch(task.sprites, PATCH_STREAM, 0, PATCH_PICTURES))
-    save_residual(task.module, file, 1 / mean.std().item(), torch.float16)
+    latents = encode_pictures(SpritePictures(task.sprites), lambda images: task.module.encode(images)[0], DataConfig.augment)
+    save_residual(task.module, file, 1 / latents.values.std().item(), torch.float16)
 
 
 def _report(config: TrainConfig, last: StepReport | None, weights: Path, seconds: float) -> Report:

@@ -35,7 +35,7 @@ class AutoencoderTask:
     """The next batch is composed in a thread while the present one is learned."""
 
     def __init__(self, module: ResidualAutoencoder, sprites: Sprites, *, batch: int, seed: int, kl_weight: float = 1e-6) -> None:
-        self.module = module.to(memory_format=torch.channels_last)
+        self.module = module.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         self.sprites, self.batch, self.seed, self.kl_weight = sprites, batch, seed, kl_weight
         self._ahead = ThreadPoolExecutor(1)
         self._next = None
@@ -56,4 +56,3 @@ class AutoencoderTask:
         kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(dim=(1, 2, 3))
         total = (reconstruction_loss(output, images) + self.kl_weight * kl).sum()
         return total, {"mse": (output.detach() - images).square().mean(), "kl": kl.detach().mean()}
-

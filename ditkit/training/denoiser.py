@@ -17,7 +17,9 @@ class DenoiserTask:
     Levels are stratified over the batch: one in each B-th part of the schedule, which steadies the loss.
     """
 
-    def __init__(self, module: nn.Module, latents: Latents, objective: DenoisingObjective, *, batch: int, seed: int, label_dropout: float = 0.1) -> None:
+    def __init__(
+        self, module: nn.Module, latents: Latents, objective: DenoisingObjective, *, batch: int, seed: int, label_dropout: float = 0.1
+    ) -> None:
         self.module, self.latents, self.objective = module, latents, objective
         self.batch, self.seed, self.label_dropout = batch, seed, label_dropout
 

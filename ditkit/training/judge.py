@@ -22,7 +22,9 @@ class JudgeTask:
         self._next: tuple[int, Future[tuple[Tensor, Tensor]]] | None = None
 
     def _examples(self, step: int, rows: slice) -> tuple[Tensor, Tensor]:
-        drawn = [judge_picture(self.sprites, np.random.default_rng((self.seed, step * self.batch + row))) for row in range(rows.start, rows.stop)]
+        drawn = [
+            judge_picture(self.sprites, np.random.default_rng((self.seed, step * self.batch + row))) for row in range(rows.start, rows.stop)
+        ]
         return to_pictures([image for image, _ in drawn]), torch.tensor([label for _, label in drawn])
 
     def loss(self, step: int, rows: slice) -> tuple[Tensor, dict[str, Tensor]]:

@@ -37,7 +37,10 @@ class Task(Protocol):
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """How long and how fast: `steps` updates of `batch` samples; the rate rises over `warmup` steps and falls to zero over the last `decay`."""
+    """How long and how fast: `steps` updates of `batch` samples.
+
+    The learning rate rises over `warmup` steps, stays, and falls to zero over the last `decay`.
+    """
 
     steps: int
     batch: int
@@ -48,7 +51,6 @@ class TrainSettings:
     betas: tuple[float, float] = (0.9, 0.99)
     clip: float = 1.0
     ema: float = 0.999
-    optimizer: str = "adamw"
     seed: int = 0
     precision: str = "float32"
     save_minutes: float = 5.0
@@ -76,19 +78,6 @@ def rate_factor(step: int, settings: TrainSettings) -> float:
     rising = min(1.0, (step + 1) / max(settings.warmup, 1))
     falling = min(1.0, (settings.steps - step) / settings.decay) if settings.decay else 1.0
     return rising * falling
-
-
-def make_optimizers(module: nn.Module, settings: TrainSettings) -> list[torch.optim.Optimizer]:
-    """AdamW for everything; with "muon", Muon (Jordan et al. 2024) for the matrices inside blocks and AdamW for the rest."""
-    trained = {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
-    matrices = {name for name, value in trained.items() if settings.optimizer == "muon" and value.ndim == 2 and "blocks." in name}
-    rest = [value for name, value in trained.items() if name not in matrices]
-    rate, decay = settings.learning_rate, settings.weight_decay
-    optimizers: list[torch.optim.Optimizer] = [torch.optim.AdamW(rest, rate, betas=settings.betas, weight_decay=decay, fused=True)]
-    if matrices:
-        inner = [trained[name] for name in sorted(matrices)]
-        optimizers.append(torch.optim.Muon(inner, rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw"))
-    return optimizers
 
 
 def train(task: Task, settings: TrainSettings, folder: Path, world: World | None = None) -> Iterator[StepReport]:
@@ -124,7 +113,9 @@ class _Run:
         self.step = 0
         self.average = copy.deepcopy(task.module).requires_grad_(False)
         self.parameters = [parameter for parameter in task.module.parameters() if parameter.requires_grad]
-        self.optimizers = make_optimizers(task.module, settings)
+        self.optimizer = torch.optim.AdamW(
+            self.parameters, settings.learning_rate, betas=settings.betas, weight_decay=settings.weight_decay, fused=True
+        )
         folder.mkdir(parents=True, exist_ok=True)
         if self.state_file.exists():
             self.load()
@@ -135,21 +126,19 @@ class _Run:
 
     def update(self, rows: slice, world: World) -> tuple[Tensor, dict[str, Tensor]]:
         settings = self.settings
-        for group in (group for optimizer in self.optimizers for group in optimizer.param_groups):
+        for group in self.optimizer.param_groups:
             group["lr"] = settings.learning_rate * rate_factor(self.step, settings)
         low = {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(settings.precision)
         device = self.parameters[0].device.type
         with torch.autocast(device, low) if low else contextlib.nullcontext():
             total, values = self.task.loss(self.step, rows)
         loss = total / settings.batch
-        for parameter in self.parameters:
-            parameter.grad = None
+        self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         sum_gradients(self.parameters, world)
         if settings.clip:
             values = {**values, "grad": nn.utils.clip_grad_norm_(self.parameters, settings.clip)}
-        for optimizer in self.optimizers:
-            optimizer.step()
+        self.optimizer.step()
         self.step += 1
         self._move_average()
         return loss.detach() * world.size, values
@@ -159,7 +148,8 @@ class _Run:
         keep = min(self.settings.ema, (1 + self.step) / (10 + self.step))  # early on the average follows closely
         averaged, current = self.average.state_dict(), self.task.module.state_dict()
         pairs = [(averaged[name], value) for name, value in current.items() if value.is_floating_point()]
-        torch._foreach_lerp_([a for a, _ in pairs], [c for _, c in pairs], 1 - keep)
+        for old, new in pairs:
+            old.lerp_(new, 1 - keep)
 
     def save(self) -> None:
         state = {
@@ -167,7 +157,7 @@ class _Run:
             "settings": asdict(self.settings),
             "model": self.task.module.state_dict(),
             "ema": self.average.state_dict(),
-            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+            "optimizer": self.optimizer.state_dict(),
         }
         write_atomically(self.state_file, lambda path: torch.save(state, path))
         write_tensors(self.folder / "weights.safetensors", self.average.state_dict())
@@ -177,11 +167,12 @@ class _Run:
             state: dict[str, Any] = torch.load(self.state_file, map_location="cpu", weights_only=True)
             self.task.module.load_state_dict(state["model"])
             self.average.load_state_dict(state["ema"])
-            for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
-                optimizer.load_state_dict(saved)
+            self.optimizer.load_state_dict(state["optimizer"])
             self.step = state["step"]
         except Exception as error:
-            raise CheckpointError(f"{self.state_file} cannot be resumed ({type(error).__name__}: {error}); move it away to start afresh") from error
+            raise CheckpointError(
+                f"{self.state_file} cannot be resumed ({type(error).__name__}: {error}); move it away to start afresh"
+            ) from error
 
 
 @contextlib.contextmanager

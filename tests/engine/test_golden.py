@@ -25,7 +25,9 @@ def _model(params: DiTParams | UViTParams, tensors: dict[str, torch.Tensor]) -> 
     return Model(spec, backbone, load_codec("pixels"), torch.device("cpu"))
 
 
-def _states(model: Model, labels: torch.Tensor, solver: Solver, x: torch.Tensor, state: torch.Tensor | None, guidance: float) -> torch.Tensor:
+def _states(
+    model: Model, labels: torch.Tensor, solver: Solver, x: torch.Tensor, state: torch.Tensor | None, guidance: float
+) -> torch.Tensor:
     request = SamplingRequest(tuple(labels.tolist()), (0,) * len(labels), solver, guidance)
     with torch.inference_mode():
         return torch.stack(list(trajectory(denoiser(model, request, request.labels), solver, x, solver.init(state))))

@@ -1,0 +1,75 @@
+"""A tiny model of each family in the registry, with random weights on file, and a tiny data set."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ditkit.models import checkpoints, registry
+from ditkit.models.dit import DiTParams
+from ditkit.models.spec import Defaults, ModelSpec, Params
+from ditkit.models.uvit import UViTParams
+
+TINY: dict[str, tuple[Params, str, str]] = {
+    "tiny-dit": (DiTParams(width=16, depth=2, heads=2, patch=2, input_size=8, classes=3), "linear", "ddim"),
+    "tiny-uvit": (
+        UViTParams(width=16, depth=2, heads=2, patch=2, input_size=8, classes=3, null_class=True, conv=False),
+        "scaled-linear",
+        "dpm-solver-2",
+    ),
+}
+
+
+@pytest.fixture(params=TINY)
+def tiny(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a tiny registered model that makes 32-pixel pictures through the shipped autoencoder."""
+    name: str = request.param
+    params, schedule, solver = TINY[name]
+    defaults = Defaults(solver=solver, steps=4, guidance=1.5)
+    spec = ModelSpec(name, name.removeprefix("tiny-"), params, schedule, "ae-emoji", 32, 4, defaults)
+    monkeypatch.setitem(registry.SPECS, name, spec)
+    return name
+
+
+@pytest.fixture
+def weights(tiny: str, tmp_path: Path) -> str:
+    """A file of random weights for the tiny model, no parameter zero."""
+    spec = registry.SPECS[tiny]
+    torch.manual_seed(0)
+    state = {
+        name: value if name == "pos_embed" and tiny == "tiny-dit" else torch.randn_like(value) * 0.2
+        for name, value in registry.build(spec).state_dict().items()
+    }
+    path = tmp_path / f"{tiny}.safetensors"
+    checkpoints.save(state, path, model=tiny, params=spec.params)
+    return str(path)
+
+
+@pytest.fixture
+def folder_of_pictures(tmp_path: Path) -> Path:
+    """Two pictures in each of two classes."""
+    rng = np.random.default_rng(0)
+    for name in ("cat", "dog"):
+        for index in range(2):
+            file = tmp_path / "pictures" / name / f"{index}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(rng.integers(0, 256, (40, 50, 3), dtype=np.uint8)).save(file)
+    return tmp_path / "pictures"
+
+
+@pytest.fixture
+def sprite_sheet(tmp_path: Path) -> Path:
+    """Four sprites of two classes in the layout of a sprite sheet."""
+    rng = np.random.default_rng(0)
+    path = tmp_path / "sprites.npz"
+    np.savez(
+        path,
+        images=rng.integers(0, 256, (4, 64, 64, 4), dtype=np.uint8),
+        labels=np.array([0, 0, 1, 1]),
+        class_names=np.array(["apple", "pear"]),
+        sets=np.array([0, 1, 0, 1]),
+        set_names=np.array(["flat", "round"]),
+    )
+    return path

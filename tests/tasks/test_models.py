@@ -1,0 +1,37 @@
+"""The registry as people see it, and conversion between layouts."""
+
+from pathlib import Path
+
+import pytest
+
+from ditkit.errors import DitkitError, UnknownName
+from ditkit.models.registry import SPECS
+from ditkit.tasks import models
+
+
+def test_every_model_is_listed_with_its_licence() -> None:
+    report = models.listing()
+    assert {row[0] for row in report.rows} == set(SPECS)
+    assert all(row[-1] for row in report.rows)
+
+
+@pytest.mark.parametrize("name", ["dit-emoji", "uvit-emoji", "dit-xl-2-256", "uvit-h-2-256", "uvit-cifar10-s-2"])
+def test_a_model_is_described(name: str) -> None:
+    facts = models.describe(name).facts
+    assert facts["classes"] and facts["licence"] and "G multiply-adds" in str(facts["one evaluation"])
+
+
+def test_published_scales_are_translated() -> None:
+    assert models.describe("uvit-h-2-256").facts["by default"] == "dpm-solver-2, 50 evaluations, guidance 1.4 (its paper writes 0.4)"
+
+
+def test_an_unknown_model_is_named_with_its_neighbour() -> None:
+    with pytest.raises(UnknownName, match="no model named 'dit-emojy'; did you mean 'dit-emoji'"):
+        models.describe("dit-emojy")
+
+
+def test_conversion_never_overwrites_a_file(weights: str, tmp_path: Path) -> None:
+    out = tmp_path / "out.safetensors"
+    assert models.convert(weights, str(out), "ditkit").files == [out]
+    with pytest.raises(DitkitError, match="exists already; remove it or choose another name"):
+        models.convert(weights, str(out), "ditkit")

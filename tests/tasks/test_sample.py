@@ -1,0 +1,117 @@
+"""Sampling into a run folder: complete, continued, repeated, and never mixed with another run."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import ditkit
+from ditkit.config.schema import EveryCache, FileCache, SampleConfig
+from ditkit.errors import DitkitError, OutputError, PlanMismatch, RequestError, UnknownName
+from ditkit.outputs import RunFolder
+from ditkit.progress import NoProgress
+from ditkit.tasks import sample
+
+
+@pytest.fixture
+def config(tiny: str, weights: str, tmp_path: Path) -> SampleConfig:
+    return SampleConfig(model=tiny, weights=weights, count=5, batch=2, out=str(tmp_path / "run"))
+
+
+def pictures(folder: str | Path | None) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in sorted((Path(str(folder)) / "images").iterdir())}
+
+
+def test_a_run_leaves_pictures_a_grid_and_a_manifest(config: SampleConfig) -> None:
+    report = sample.run(config, NoProgress())
+    assert list(pictures(config.out)) == [f"00000{index}.png" for index in range(5)]
+    manifest = json.loads((Path(str(config.out)) / "manifest.json").read_text())
+    assert manifest["complete"] and manifest["request"]["seeds"] == [0, 1, 2, 3, 4]
+    assert [image["class"] for image in manifest["images"]] == ["0", "1", "2", "0", "1"]
+    assert len(manifest["request"]["weights"]["fingerprint"]) == 64
+    assert report.data["sampled"] == 5 and report.data["evaluations"] == 4
+
+
+def test_a_rerun_makes_only_what_is_missing_and_makes_it_the_same(config: SampleConfig) -> None:
+    sample.run(config, NoProgress())
+    before = pictures(config.out)
+    assert sample.run(config, NoProgress()).data["sampled"] == 0
+    RunFolder(Path(str(config.out))).image_file(3).unlink()
+    assert sample.run(config, NoProgress()).data["sampled"] == 2  # the whole batch of two, so that its bits stay
+    assert pictures(config.out) == before
+
+
+@pytest.mark.parametrize("cached", [False, True])
+def test_a_manifest_repeats_its_run_bit_for_bit(config: SampleConfig, tmp_path: Path, cached: bool) -> None:
+    if cached:
+        config = replace(config, cache=EveryCache(period=2))
+    sample.run(config, NoProgress())
+    again = SampleConfig(source=str(Path(str(config.out)) / "manifest.json"), out=str(tmp_path / "again"))
+    sample.run(again, NoProgress())
+    assert pictures(again.out) == pictures(config.out)
+
+
+def test_another_request_does_not_get_into_the_same_folder(config: SampleConfig) -> None:
+    sample.run(config, NoProgress())
+    with pytest.raises(OutputError, match=r"holds a run that differs in guidance; choose another folder with --out"):
+        sample.run(replace(config, guidance=3.0), NoProgress())
+
+
+def test_without_a_folder_the_request_names_one(config: SampleConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    first = sample.run(replace(config, out=None, count=1), NoProgress()).data["out"]
+    second = sample.run(replace(config, out=None, count=1, seed=1), NoProgress()).data["out"]
+    assert first != second and first.startswith(f"runs/{config.model}-")
+
+
+def test_classes_are_asked_for_by_number_and_wrong_ones_refused(config: SampleConfig) -> None:
+    report = sample.run(replace(config, classes=["2", "0"], count=3), NoProgress())
+    manifest = json.loads((Path(report.data["out"]) / "manifest.json").read_text())
+    assert manifest["request"]["labels"] == [2, 0, 2]
+    with pytest.raises(RequestError, match=r"has classes 0 to 2, not 3"):
+        sample.run(replace(config, classes=["3"]), NoProgress())
+    with pytest.raises(UnknownName, match="no class named 'rocked'; did you mean 'rocket'"):
+        sample.run(SampleConfig(weights="random", classes=["rocked"]), NoProgress())
+
+
+def test_a_plan_for_another_run_is_refused_before_anything_is_written(config: SampleConfig, tmp_path: Path) -> None:
+    (tmp_path / "plan.json").write_text(
+        '{"format": "ditkit-plan", "version": 1, "sites": ["0.attn"], "rows": [{"time": 1, "compute": "1"}]}'
+    )
+    with pytest.raises(PlanMismatch, match="the plan is for a model with 1 sites"):
+        sample.run(replace(config, cache=FileCache(path=str(tmp_path / "plan.json"))), NoProgress())
+    assert not Path(str(config.out)).exists()
+
+
+def test_manifests_that_cannot_be_repeated_say_why(tmp_path: Path) -> None:
+    path = tmp_path / "manifest.json"
+    for content, message in [
+        ("{", "is not a manifest"),
+        ('{"format": "other"}', 'it has no "format": "ditkit-run"'),
+        ('{"format": "ditkit-run", "version": 9, "request": {}}', "has manifest version 9; this ditkit reads version 1"),
+        ('{"format": "ditkit-run", "version": 1, "request": {}}', "belongs to a run that never finished"),
+        ('{"format": "ditkit-run", "version": 1, "request": {"plan": null}, "config": {"colour": 1}}', "cannot read"),
+    ]:
+        path.write_text(content)
+        with pytest.raises(DitkitError, match=message):
+            sample.run(SampleConfig(source=str(path)), NoProgress())
+
+
+def test_an_estimate_counts_and_writes_nothing(config: SampleConfig) -> None:
+    plain = sample.estimate(config).data
+    cached = sample.estimate(replace(config, cache=EveryCache(period=2))).data
+    assert cached["multiply_adds"] < plain["multiply_adds"] == cached["multiply_adds_without_plan"]
+    assert cached["cache_bytes"] > 0
+    assert not Path(str(config.out)).exists()
+
+
+def test_python_draws_the_pictures_that_the_command_draws(config: SampleConfig, tiny: str, weights: str) -> None:
+    import numpy as np
+    from PIL import Image
+
+    sample.run(replace(config, batch=5), NoProgress())
+    images = ditkit.sample(ditkit.load(tiny, weights), classes=[0, 1, 2], seeds=range(5))
+    for index, image in enumerate(images):
+        with Image.open(RunFolder(Path(str(config.out))).image_file(index)) as file:
+            assert np.array_equal(np.asarray(file), np.asarray(image))
