@@ -130,7 +130,6 @@ class RuntimeConfig:
 
     device: str = "auto"
     precision: str = "float32"
-    compile: bool = False
     threads: int | None = None
 
     def __post_init__(self) -> None:

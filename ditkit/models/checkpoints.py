@@ -31,21 +31,33 @@ CONFIG_CLASSES = ("DiTTransformer2DModel", "Transformer2DModel")
 TABLE_ROUNDING = 0.01  # a position table this close to the computed one is that table, rounded to half precision or not
 
 
-def load_backbone(spec: ModelSpec, path: str | None = None, revision: str | None = None) -> tuple[Any, dict[str, Any]]:
-    """The network with its weights, float32 on the CPU, and where they came from, for manifests.
+@dataclass(frozen=True)
+class Loaded:
+    """A network with its weights, where they came from (for manifests), and the class names that came with them, if any."""
 
-    `path` takes the place of the published weights; "random" leaves the network as its paper initialises it.
+    backbone: Any
+    origin: dict[str, Any]
+    class_names: tuple[str, ...] = ()
+
+
+def load_backbone(spec: ModelSpec, path: str | None = None, revision: str | None = None) -> Loaded:
+    """The network with its weights, float32 on the CPU.
+
+    `path` takes the place of the published weights; "random" leaves the network as its paper initialises it, the same every time.
     """
     found = locate(spec.weights, path, revision)
     if found is None:
-        return registry.build(spec), {"weights": RANDOM}
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            return Loaded(registry.build(spec), {"weights": RANDOM})
     checkpoint = read_checkpoint(found.path)
     backbone = blank(spec.params)
     load_into(backbone, checkpoint.state, found.path)
     stated = checkpoint.params
     if stated and stated.heads != spec.params.heads:  # the one number that shapes do not tell
         raise CheckpointError(f"{found.path} was trained with {stated.heads} attention heads, {spec.name} has {spec.params.heads}")
-    return backbone, {"weights": found.origin, "commit": found.commit, "fingerprint": fingerprint(checkpoint.state)}
+    origin = {"weights": found.origin, "commit": found.commit, "fingerprint": fingerprint(checkpoint.state)}
+    return Loaded(backbone, origin, read_class_names(found.path))
 
 
 def with_compat(spec: ModelSpec, compat: str) -> ModelSpec:

@@ -1,6 +1,7 @@
 """From configuration to the objects of a run."""
 
 import json
+import os
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -39,16 +40,14 @@ PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": t
 
 
 def device(runtime: RuntimeConfig) -> torch.device:
-    """The device asked for; "auto" is cuda, then mps, then cpu."""
-    if runtime.device != "auto":
-        wanted = torch.device(runtime.device)
-        available = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}.get(wanted.type, lambda: True)
-        if not available():
-            raise RequestError(f"this machine has no {wanted.type} device that torch can use; leave runtime.device at auto")
-        return wanted
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    """The device asked for; "auto" is the first there is of cuda, mps and cpu."""
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    name = next(name for name, there in available.items() if there) if runtime.device == "auto" else runtime.device
+    if not available[torch.device(name).type]:
+        raise RequestError(f"this machine has no {name} device that torch can use; leave runtime.device at auto")
+    if name == "cuda":
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))  # each of torchrun's processes has its own
+    return torch.device(name)
 
 
 def model(config: SampleConfig) -> Model:
@@ -57,10 +56,10 @@ def model(config: SampleConfig) -> Model:
         torch.set_num_threads(config.runtime.threads)
     spec = checkpoints.with_compat(registry.find(config.model), config.compat)
     where, dtype = device(config.runtime), PRECISIONS[config.runtime.precision]
-    backbone, origin = checkpoints.load_backbone(spec, config.weights, config.revision)
+    loaded = checkpoints.load_backbone(spec, config.weights, config.revision)
     codec = load_codec(config.codec.name or spec.codec, config.codec.path, config.codec.revision)
-    backbone = backbone.to(where, dtype).eval().requires_grad_(False)
-    return Model(spec, backbone, codec.to(where, dtype), where, dtype, class_names(spec), origin)
+    backbone = loaded.backbone.to(where, dtype).eval().requires_grad_(False)
+    return Model(spec, backbone, codec.to(where, dtype), where, dtype, loaded.class_names or class_names(spec), loaded.origin)
 
 
 def blank_model(config: SampleConfig) -> Model:
@@ -115,12 +114,17 @@ def _label(word: str, spec: ModelSpec, names: Sequence[str]) -> int:
         if not 0 <= int(word) < spec.label_count:
             raise RequestError(f"{spec.name} has classes 0 to {spec.label_count - 1}, not {word}")
         return int(word)
-    plain = word.strip().lower().replace("-", " ").replace("_", " ")
-    if plain in names:
-        return names.index(plain)
+    wanted = _plain(word)
+    for label, synonyms in enumerate(names):
+        if wanted in (_plain(synonym) for synonym in synonyms.split(",")):
+            return label
     if not names:
         raise RequestError(f"the class names of {spec.name} are not on file; give class numbers, 0 to {spec.label_count - 1}")
     raise UnknownName("class", word, names)
+
+
+def _plain(name: str) -> str:
+    return name.strip().lower().replace("-", " ").replace("_", " ")
 
 
 def solver(sampler: SamplerConfig, spec: ModelSpec, evaluations: int) -> Solver:

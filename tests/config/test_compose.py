@@ -63,7 +63,6 @@ def test_what_cfg_prints_says_which_option_was_chosen():
         ("steps=abc", "steps must be a whole number, not 'abc'"),
         ("steps=2.5", "steps must be a whole number, not '2.5'"),
         ("guidance=lots", "guidance must be a number, not 'lots'"),
-        ("runtime.compile=perhaps", "runtime.compile must be true or false, not 'perhaps'"),
         ("classes=cat", "classes takes a list, as in classes=[cat]"),
         ("out='???'", "out has no value; write out=VALUE"),
         ("out=${nope}", "out: Interpolation key 'nope' not found"),

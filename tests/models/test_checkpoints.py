@@ -197,7 +197,8 @@ def test_metadata_of_another_version_is_refused(tmp_path: Path) -> None:
 def test_a_backbone_is_built_with_its_weights(tmp_path: Path) -> None:
     model = tiny("dit")
     save(model.state_dict(), tmp_path / "w.safetensors", model="tiny", params=DIT)
-    backbone, origin = load_backbone(spec_of(DIT), str(tmp_path / "w.safetensors"))
+    loaded = load_backbone(spec_of(DIT), str(tmp_path / "w.safetensors"))
+    backbone, origin = loaded.backbone, loaded.origin
     x, t, y = inputs(model)
     assert torch.equal(backbone(x, backbone.condition(t, y)), model(x, model.condition(t, y)))
     assert origin == {"weights": f"file:{tmp_path / 'w.safetensors'}", "commit": None, "fingerprint": fingerprint(model.state_dict())}
@@ -210,12 +211,11 @@ def test_weights_trained_with_other_heads_are_refused_though_every_shape_fits(tm
         load_backbone(spec_of(DIT), str(tmp_path / "w.safetensors"))
 
 
-def test_random_weights_are_those_of_a_fresh_model() -> None:
-    torch.manual_seed(3)
-    backbone, origin = load_backbone(spec_of(DIT), "random")
-    torch.manual_seed(3)
-    assert_same(backbone.state_dict(), fresh("dit").state_dict())
-    assert origin == {"weights": "random"}
+def test_random_weights_are_those_of_a_fresh_model_and_always_the_same() -> None:
+    loaded = load_backbone(spec_of(DIT), "random")
+    torch.manual_seed(0)
+    assert_same(loaded.backbone.state_dict(), fresh("dit").state_dict())
+    assert loaded.origin == {"weights": "random"}
 
 
 def test_published_weights_come_from_the_hub_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -226,9 +226,11 @@ def test_published_weights_come_from_the_hub_folder(tmp_path: Path, monkeypatch:
     write_tensors(tmp_path / "transformer" / "diffusion_pytorch_model.safetensors", to_diffusers(model.state_dict()))
     monkeypatch.setattr(weights, "fetch", lambda repository, revision, option: Snapshot(tmp_path, f"{revision}-commit"))
     spec = replace(spec_of(DIT), weights=find("dit-xl-2-256").weights)
-    backbone, origin = load_backbone(spec, revision="v1")
-    assert_same(backbone.state_dict(), model.state_dict())
-    assert (origin["weights"], origin["commit"]) == ("hub:facebook/DiT-XL-2-256", "v1-commit")
+    (tmp_path / "model_index.json").write_text('{"id2label": {"0": "tench, Tinca tinca", "1": "goldfish"}}')
+    loaded = load_backbone(spec, revision="v1")
+    assert_same(loaded.backbone.state_dict(), model.state_dict())
+    assert loaded.class_names == ("tench, Tinca tinca", "goldfish")
+    assert (loaded.origin["weights"], loaded.origin["commit"]) == ("hub:facebook/DiT-XL-2-256", "v1-commit")
 
 
 def test_the_equations_of_diffusers_are_opted_into() -> None:
