@@ -3,6 +3,7 @@
 Shapes: N pictures, S side. A picture is uint8 (S, S, 3).
 """
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -17,7 +18,12 @@ SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp"}
 
 
 class Pictures(Protocol):
-    """Pictures by index, each in several augmented variants; variant 0 is the picture as it is."""
+    """Pictures by index, each in several augmented variants; variant 0 is the picture as it is, odd ones are mirrored."""
+
+    @property
+    def distinct(self) -> int:
+        """How many variants of a picture differ from each other."""
+        ...
 
     @property
     def labels(self) -> np.ndarray: ...
@@ -32,10 +38,11 @@ class Pictures(Protocol):
 
 @dataclass(frozen=True)
 class SpritePictures:
-    """Sprites on white, seven eighths of the side wide; odd variants are mirrored, later ones moved and resized a little."""
+    """Sprites on white, seven eighths of the side wide; variants from the third on are moved and resized a little."""
 
     sprites: Sprites
     side: int = 64
+    distinct: int = 1000
 
     @property
     def labels(self) -> np.ndarray:
@@ -59,12 +66,13 @@ class SpritePictures:
 
 @dataclass(frozen=True)
 class FolderPictures:
-    """`root/<class>/<picture>`: resized to the short side and cropped from the centre; odd variants are mirrored."""
+    """`root/<class>/<picture>`: resized to the short side and cropped from the centre."""
 
     paths: tuple[Path, ...]
     labels: np.ndarray
     class_names: tuple[str, ...]
     side: int
+    distinct: int = 2
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -103,3 +111,16 @@ def load_pictures(path: str | Path, side: int) -> Pictures:
     if not found:
         raise DataError(f"{root} holds no images: expected {root}/<class>/<image>.png (or {', '.join(sorted(SUFFIXES - {'.png'}))})")
     return FolderPictures(tuple(file for file, _ in found), np.array([label for _, label in found]), names, side)
+
+
+def variants(pictures: Pictures, wanted: int, *, mirror: bool) -> range:
+    """The first `wanted` variants, or as many as differ; without the mirrored ones unless `mirror`."""
+    step = 1 if mirror else 2
+    return range(0, min(wanted * step, pictures.distinct), step)
+
+
+def files_digest(path: Path) -> str:
+    """A name for the data as it is now: sha256 over the names, sizes and times of its files."""
+    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    facts = [(str(file.relative_to(path)), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    return hashlib.sha256(repr(facts).encode()).hexdigest()

@@ -3,7 +3,7 @@
 Shapes: N pictures, V augmented variants, C h w latent.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,18 +29,18 @@ class Latents:
 def encode_pictures(
     pictures: Pictures,
     encode: Callable[[Tensor], Tensor],
-    variants: int,
+    variants: Sequence[int],
     cache: Path | None = None,
     on_encoded: Callable[[int], None] | None = None,
 ) -> Latents:
     """Encode every variant of every picture with `encode` ([-1, 1] (B, 3, S, S) -> (B, C, h, w)); reuse `cache` when it exists.
 
-    The cache belongs to one data set, codec and count of variants: the caller names it after them.
+    The cache belongs to one data set, codec and choice of variants: the caller names it after them.
     """
     labels = torch.from_numpy(np.asarray(pictures.labels, dtype=np.int64))
     if cache is not None and cache.exists():
         return Latents(read_tensors(cache)["latents"], labels, pictures.class_names)
-    places = [(index, variant) for index in range(len(pictures)) for variant in range(variants)]
+    places = [(index, variant) for index in range(len(pictures)) for variant in variants]
     parts: list[Tensor] = []
     for first in range(0, len(places), ENCODE_BATCH):
         batch = [pictures.picture(*place) for place in places[first : first + ENCODE_BATCH]]
@@ -48,7 +48,7 @@ def encode_pictures(
         parts.append(encode(images).float().cpu())
         if on_encoded:
             on_encoded(len(batch))
-    values = torch.cat(parts).unflatten(0, (len(pictures), variants))
+    values = torch.cat(parts).unflatten(0, (len(pictures), len(variants)))
     if cache is not None:
         write_tensors(cache, {"latents": values})
     return Latents(values, labels, pictures.class_names)

@@ -12,8 +12,8 @@ import torch
 
 from ditkit.codecs.registry import load_codec, save_residual
 from ditkit.codecs.residual import ResidualAutoencoder
-from ditkit.config.schema import DataConfig, TrainConfig
-from ditkit.data.images import Pictures, SpritePictures, load_pictures
+from ditkit.config.schema import TrainConfig
+from ditkit.data.images import Pictures, SpritePictures, files_digest, load_pictures, variants
 from ditkit.data.latents import Latents, encode_pictures
 from ditkit.data.scenes import load_sprites
 from ditkit.diffusion.schedule import named
@@ -32,6 +32,7 @@ from ditkit.training.objective import DenoisingObjective
 from ditkit.training.trainer import StepReport, Task, TrainSettings, train
 
 PATCH_STREAM, PATCH_PICTURES = 1, 512  # from which the autoencoder's linear shortcut starts
+SCALE_VARIANTS = 8  # of each sprite, over which the autoencoder's latents are scaled to unit variance
 LOG_EVERY = 20
 
 
@@ -109,14 +110,15 @@ def _latents(
 ) -> Latents:
     """The data's latents; encoded by the first process, read from its cache by the others."""
     codec = load_codec(codec_name).to(where, torch.float32)
-    known = [str(Path(str(config.data.path)).resolve()), codec_name, codec.origin, config.data.augment, config.data.mirror, len(pictures)]
+    chosen = variants(pictures, config.data.augment, mirror=config.data.mirror)
+    known = [files_digest(Path(str(config.data.path))), codec_name, dict(codec.origin), list(chosen)]
     digest = hashlib.sha256(json.dumps(known).encode()).hexdigest()[:12]
     cache = Path(config.data.cache or folder) / f"latents-{digest}.safetensors"
     if world.rank:
         barrier(world)
-    progress.start(len(pictures) * config.data.augment, "encoding")
+    progress.start(len(pictures) * len(chosen), "encoding")
     with torch.inference_mode():
-        latents = encode_pictures(pictures, codec.encode, config.data.augment, cache, progress.advance)
+        latents = encode_pictures(pictures, codec.encode, chosen, cache, progress.advance)
     if world.rank == 0:
         barrier(world)
     return Latents(latents.values.to(where), latents.labels.to(where), latents.class_names)
@@ -168,7 +170,8 @@ def _tensorboard(folder: Path) -> Any:
 def _write_autoencoder(task: AutoencoderTask, state: State, file: Path) -> None:
     """With the scale that takes the latents of single sprites on white, which models learn first, to unit variance."""
     task.module.load_state_dict(state)
-    latents = encode_pictures(SpritePictures(task.sprites), lambda images: task.module.encode(images)[0], DataConfig.augment)
+    pictures = SpritePictures(task.sprites)
+    latents = encode_pictures(pictures, lambda images: task.module.encode(images)[0], variants(pictures, SCALE_VARIANTS, mirror=True))
     save_residual(task.module, file, 1 / latents.values.std().item(), torch.float16)
 
 

@@ -1,0 +1,55 @@
+"""The training loss against what it must be for perfect and for known predictions."""
+
+import math
+
+import pytest
+import torch
+
+from ditkit.diffusion.schedule import linear
+from ditkit.training.objective import DenoisingObjective
+
+OBJECTIVE = DenoisingObjective(linear())
+
+
+def test_noisy_samples_keep_unit_variance() -> None:
+    index = torch.arange(0, 1000, 100)
+    x0, noise = torch.randn(2, 10, 4, 50, 50).unbind(0)
+    assert OBJECTIVE.noisy(x0, noise, index).var(dim=(1, 2, 3)).sub(1).abs().max() < 0.1
+
+
+def test_a_perfect_prediction_costs_nothing() -> None:
+    noise = torch.randn(6, 4, 8, 8)
+    index = torch.tensor([1, 5, 50, 500, 900, 999])
+    assert torch.equal(OBJECTIVE.loss(noise, noise, index), torch.zeros(6))
+    smallest = torch.cat([noise, -torch.ones_like(noise)], 1)  # the posterior's own variance: no divergence either
+    torch.testing.assert_close(OBJECTIVE.loss(smallest, noise, index), torch.zeros(6), rtol=0, atol=1e-5)
+
+
+def test_the_variance_bound_is_the_divergence_of_two_gaussians() -> None:
+    """For a perfect mean and the largest variance: 0.5 (log(b/s) + s/b - 1) nats a dimension, in bits."""
+    noise = torch.randn(1, 4, 8, 8)
+    tables = linear().respaced("")
+    large, small = tables.betas[300], tables.posterior_variance[300]
+    expected = 0.5 * (math.log(large / small) + small / large - 1) / math.log(2)
+    out = torch.cat([noise, torch.ones_like(noise)], 1)
+    assert OBJECTIVE.loss(out, noise, torch.tensor([300])).item() == pytest.approx(expected, rel=1e-3, abs=1e-6)
+
+
+def test_the_bound_teaches_the_variance_and_not_the_mean() -> None:
+    noise = torch.randn(2, 4, 8, 8)
+    out = torch.randn(2, 8, 8, 8, requires_grad=True)
+    OBJECTIVE.loss(out, noise, torch.tensor([10, 600])).sum().backward()
+    assert out.grad is not None
+    mean_only = 2 * (out.detach()[:, :4] - noise) / noise[0].numel()
+    torch.testing.assert_close(out.grad[:, :4], mean_only)
+    assert out.grad[:, 4:].abs().min() > 0
+
+
+def test_without_a_learned_variance_the_loss_is_the_mean_squared_error() -> None:
+    noise, out = torch.randn(2, 3, 4, 8, 8).unbind(0)
+    torch.testing.assert_close(OBJECTIVE.loss(out, noise, torch.tensor([0, 1, 2])), (out - noise).square().mean(dim=(1, 2, 3)))
+
+
+def test_networks_that_count_from_one_are_told_so() -> None:
+    shifted = DenoisingObjective(linear(first_time=1))
+    assert shifted.times(torch.tensor([0, 999])).tolist() == [1, 1000]
