@@ -3,10 +3,16 @@
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+PATIENCE = timedelta(days=7)  # a process may wait while another encodes a large data set; torchrun itself notices one that died
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -26,7 +32,9 @@ def join_world(device: torch.device) -> World:
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return World()
     if not dist.is_initialized():
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        if device.type == "cuda":
+            torch.cuda.set_device(device)  # nccl exchanges through the current one
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
     return World(dist.get_rank(), dist.get_world_size())
 
 
@@ -34,6 +42,14 @@ def barrier(world: World) -> None:
     """Wait until every process is here."""
     if world.size > 1:
         dist.barrier()
+
+
+def gather(value: T, world: World) -> list[T]:
+    """Every process's value, by rank, on every process."""
+    values = [value] * world.size
+    if world.size > 1:
+        dist.all_gather_object(values, value)
+    return values
 
 
 def leave_world() -> None:

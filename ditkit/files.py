@@ -1,10 +1,12 @@
 """Files that are always whole: the old one or the new one, never half of one."""
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from ditkit.errors import OutputError
+from ditkit.errors import DitkitError, OutputError
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -24,3 +26,13 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
             part.unlink(missing_ok=True)
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def read_json(path: Path, kind: str, error: type[DitkitError]) -> Any:
+    """What a JSON file holds; raises `error`, naming the `kind` of file it should be, when it cannot be read."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as problem:
+        raise error(f"cannot read the {kind} {path}: {problem.strerror}") from problem
+    except ValueError as problem:
+        raise error(f"{path} is not a {kind}: {problem}") from problem

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from ditkit.errors import OutputError
-from ditkit.files import write_atomically
+from ditkit.files import read_json, write_atomically
 
 FORMAT = "ditkit-run"
 VERSION = 1
@@ -62,12 +62,7 @@ class RunFolder:
 
 def read_manifest(path: Path) -> dict[str, Any]:
     """A run's manifest; raises `OutputError` if it is none, or one of another version."""
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise OutputError(f"cannot read the manifest {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise OutputError(f"{path} is not a manifest: {error}") from error
+    data = read_json(path, "manifest", OutputError)
     if not isinstance(data, dict) or data.get("format") != FORMAT or "request" not in data:
         raise OutputError(f'{path} is not a manifest of a ditkit run (it has no "format": "{FORMAT}")')
     if data.get("version") != VERSION:

@@ -1,6 +1,7 @@
 """Named tensors in files: safetensors, and torch's pickles with everything but plain data refused."""
 
 import argparse
+import os
 import re
 import warnings
 from collections.abc import Mapping
@@ -66,10 +67,18 @@ def write_tensors(
     def write(part: Path) -> None:
         try:
             save_file(copies, part, {"format": "pt", **(metadata or {})})
+            part.chmod(0o666 & ~_umask())  # safetensors lets nobody else read its files
         except SafetensorError as error:
             raise OutputError(f"cannot write {path}: {_first_line(error)}") from error
 
     write_atomically(path, write)
+
+
+def _umask() -> int:
+    """What this process takes away from the rights of its new files; it can only be read by setting it."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
 
 
 def _read_safetensors(path: Path) -> State:

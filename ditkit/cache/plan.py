@@ -8,7 +8,7 @@ from typing import Any
 
 from ditkit.errors import PlanMismatch
 from ditkit.execution import Site, Sites
-from ditkit.files import write_atomically
+from ditkit.files import read_json, write_atomically
 
 FORMAT = "ditkit-plan"
 VERSION = 1
@@ -109,13 +109,7 @@ def write_plan(plan: CachePlan, path: Path) -> None:
 
 def read_plan(path: Path) -> CachePlan:
     """Read a plan written by `write_plan`; raises `PlanMismatch` with the reason when it cannot be one."""
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise PlanMismatch(f"cannot read the plan {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise PlanMismatch(f"{path} is not a ditkit plan: {error}") from error
-    return from_data(data, str(path))
+    return from_data(read_json(path, "plan", PlanMismatch), str(path))
 
 
 def _site(name: str) -> Site:

@@ -51,7 +51,9 @@ def load_codec(name: str, path: str | None = None, revision: str | None = None) 
     if name not in CODECS:
         raise UnknownName("codec", name, CODECS)
     spec = CODECS[name]
-    codec = _LOADERS[spec.kind](spec, path, revision)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)  # weights that nobody gave are the same every time, and for every process
+        codec = _LOADERS[spec.kind](spec, path, revision)
     if (codec.factor, codec.channels) != (spec.factor, spec.channels):
         raise CheckpointError(
             f"{path} makes {codec.channels} channels at 1/{codec.factor} of the side; {name} makes {spec.channels} at 1/{spec.factor}"

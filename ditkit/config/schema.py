@@ -201,6 +201,7 @@ class TrainConfig:
     ema: float = 0.9999
     clip: float = 1.0  # largest norm of the gradient
     label_dropout: float = 0.1
+    min_snr: float = 0.0  # weigh the loss by min(SNR, min_snr) / SNR; 0 is the published loss
     seed: int = 0
     save_minutes: float = 5.0
     init: str | None = None  # weights to start from
@@ -211,7 +212,7 @@ class TrainConfig:
     def __post_init__(self) -> None:
         for name in ("steps", "batch"):
             check_least(name, getattr(self, name), 1)
-        for name in ("warmup", "decay", "weight_decay", "save_minutes"):
+        for name in ("warmup", "decay", "weight_decay", "min_snr", "save_minutes"):
             check_finite(name, getattr(self, name))
             check_least(name, getattr(self, name), 0)
         for name in ("learning_rate", "clip"):

@@ -8,6 +8,7 @@ training run can be resumed, and a batch rebuilt, from an index alone.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from PIL import Image, ImageFilter
@@ -43,14 +44,18 @@ def load_sprites(path: str | Path) -> Sprites:
     """Read a sprite sheet: an .npz with `images`, `labels`, `class_names`, `sets` and `set_names`."""
     try:
         with np.load(path, allow_pickle=False) as file:
-            return Sprites(
+            sprites = Sprites(
                 rgba=file["images"],
                 labels=file["labels"].astype(np.int64),
                 class_names=tuple(str(name) for name in file["class_names"]),
                 styles=tuple(str(file["set_names"][index]) for index in file["sets"]),
             )
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, EOFError, BadZipFile, KeyError, ValueError, IndexError, TypeError, AttributeError) as error:
         raise DataError(f"{path} is not a sprite sheet: {error}") from error
+    shape = sprites.rgba.shape
+    if sprites.rgba.dtype != np.uint8 or len(shape) != 4 or shape[-1] != 4 or shape[:1] != sprites.labels.shape or not len(sprites):
+        raise DataError(f"{path} is not a sprite sheet: images are {sprites.rgba.dtype} {shape}, not uint8 (N, S, S, 4) with N labels")
+    return sprites
 
 
 def resized(rgba: np.ndarray, width: int, height: int) -> np.ndarray:

@@ -43,14 +43,15 @@ def denoiser(model: Model, request: SamplingRequest, labels: Sequence[int], on_s
     run = PlanRun(plan) if plan else None
     covered = request.interval.covers(solver.times)
     scales = [request.guidance if inside else 1.0 for inside in covered]
-    table = ConditioningTable(model.backbone, solver.times, sorted(set(labels)), model.device)
-    alone, both = table.rows(labels, guided=False), table.rows(labels, guided=True)
+    guided = request.guidance != 1
+    table = ConditioningTable(model.backbone, solver.times, sorted(set(labels)), model.device, guided=guided)
+    alone, both = table.rows(labels, guided=False), table.rows(labels, guided=guided)
     learned = model.backbone.predicts_variance
 
     def denoise(x: Tensor, evaluation: int) -> Prediction:
         execution = run.at(evaluation) if run else PLAIN
         low = x.to(model.dtype)
-        if request.guidance != 1 and (covered[evaluation] or run):
+        if guided and (covered[evaluation] or run):
             out = model.backbone(torch.cat([low, low]), table.at(evaluation, both), execution)
             out = combine(out, scales[evaluation], model.spec.guided_channels)
         else:
@@ -93,7 +94,7 @@ def _sample_batch(model: Model, request: SamplingRequest, indices: tuple[int, ..
     try:
         latents = sample_latents(model, request, indices, on_step)
         pictures = model.codec.decode(latents)
-    except (torch.OutOfMemoryError, RuntimeError) as error:
+    except RuntimeError as error:
         if len(indices) == 1 or not is_out_of_memory(error):
             raise
     else:
@@ -111,4 +112,5 @@ def _sample_batch(model: Model, request: SamplingRequest, indices: tuple[int, ..
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether a device, or the CPU's allocator, ran out of memory."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    words = ("can't allocate memory", "MPS backend out of memory")
+    return isinstance(error, torch.OutOfMemoryError) or any(word in str(error) for word in words)

@@ -110,7 +110,7 @@ def labels(wanted: Sequence[str], count: int, spec: ModelSpec, names: Sequence[s
 
 
 def _label(word: str, spec: ModelSpec, names: Sequence[str]) -> int:
-    if word.lstrip("-").isdecimal():
+    if word.removeprefix("-").isdecimal():
         if not 0 <= int(word) < spec.label_count:
             raise RequestError(f"{spec.name} has classes 0 to {spec.label_count - 1}, not {word}")
         return int(word)
@@ -135,6 +135,8 @@ def solver(sampler: SamplerConfig, spec: ModelSpec, evaluations: int) -> Solver:
         case DDIMConfig(grid=grid, eta=eta):
             return SOLVERS["ddim"](schedule, evaluations, grid=grid, eta=eta)
         case DDPMConfig(grid=grid, variance=variance):
+            if variance == "learned" and not getattr(spec.params, "learn_sigma", False):
+                raise RequestError(f"{spec.name} predicts no variance; add sampler.variance=fixedsmall or sampler.variance=fixedlarge")
             return SOLVERS["ddpm"](schedule, evaluations, grid=grid, variance=variance)
         case DPMSolver2Config():
             return SOLVERS["dpm-solver-2"](schedule, evaluations)

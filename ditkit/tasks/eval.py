@@ -12,11 +12,13 @@ from ditkit.data.images import Pictures, load_pictures
 from ditkit.errors import DataError
 from ditkit.metrics.judged import judged_accuracy, nearest_distances
 from ditkit.metrics.reconstruction import psnr
+from ditkit.models import registry
 from ditkit.models.judge import load_judge
 from ditkit.outputs import RunFolder, read_manifest
 from ditkit.report import Report
 
 SIDE = 64
+JUDGED = "emoji"  # the classes that the judge was trained on
 VARIANTS = 2  # a training picture and its mirror image
 
 
@@ -31,8 +33,10 @@ def run(target: str, data: str | None) -> Report:
 
 
 def _run_folder(folder: RunFolder, data: str | None) -> Report:
-    manifest = read_manifest(folder.manifest_file)
-    labels = torch.tensor(manifest["request"]["labels"])
+    request = read_manifest(folder.manifest_file)["request"]
+    if registry.find(request["model"]).classes != JUDGED:
+        raise DataError(f"{folder.path} is a run of {request['model']}; the judge knows only models of the {JUDGED} classes")
+    labels = torch.tensor(request["labels"])
     images = torch.cat([_tensor(_read(folder.image_file(index))) for index in range(len(labels))])
     accuracy = judged_accuracy(load_judge(), images, labels)
     values: dict[str, float] = {"judged accuracy": accuracy}

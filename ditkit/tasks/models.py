@@ -34,6 +34,9 @@ def describe(name: str) -> Report:
     names = build.class_names(spec)
     defaults = spec.defaults
     published = defaults.guidance - spec.published_guidance_offset
+    where = _where(spec.weights)
+    if spec.weights.page:
+        where = f"published at {spec.weights.page}; download them and give --weights FILE"
     facts = {
         "family": spec.family,
         "sizes": ", ".join(f"{key} {value}" for key, value in asdict(spec.params).items() if key in ("width", "depth", "heads", "patch")),
@@ -47,7 +50,7 @@ def describe(name: str) -> Report:
         "by default": f"{defaults.solver}, {defaults.steps} evaluations, guidance {defaults.guidance:g}"
         + (f" (its paper writes {published:g})" if spec.published_guidance_offset else ""),
         "guided channels": f"{spec.guided_channels} of {spec.params.channels}",
-        "weights": _where(spec.weights),
+        "weights": where,
         "licence": spec.weights.licence,
     }
     card = model_card(spec.weights.asset)
@@ -58,6 +61,8 @@ def describe(name: str) -> Report:
 def convert(source: str, out: str, layout: str) -> Report:
     """Write weights of any known layout as ditkit safetensors or as a diffusers folder."""
     target = Path(out)
+    if layout == "ditkit" and target.suffix != ".safetensors":
+        raise DitkitError(f"{target} must end in .safetensors, as the file that is written")
     if target.exists() and not target.is_dir():
         raise DitkitError(f"{target} exists already; remove it or choose another name")
     params = checkpoints.convert(Path(source), target, layout)

@@ -122,9 +122,13 @@ def _digest(record: Record) -> str:
 
 
 def _make(model: Model, request: SamplingRequest, folder: RunFolder, world: World, progress: Progress) -> list[SampleBatch]:
-    """Sample this process's share of the batches that still lack a picture; whole batches, so that bits never depend on the share."""
-    missing = [batch for batch in request.batches() if any(not folder.image_file(index).exists() for index in batch)]
-    mine = missing[world.rank :: world.size]
+    """Sample those of this process's batches that still lack a picture.
+
+    Whole batches, so that bits never depend on the share; and shares that do not depend on what is missing, so that no process
+    is misled by what another has just written.
+    """
+    share = request.batches()[world.rank :: world.size]
+    mine = [batch for batch in share if any(not folder.image_file(index).exists() for index in batch)]
     made: list[SampleBatch] = []
     progress.start(sum(map(len, mine)) * len(request.solver.times), "sampling")
     for batch in sample(model, request, mine, on_step=progress.advance):

@@ -48,6 +48,8 @@ def run(config: TrainConfig, progress: Progress) -> Report:
     """Train until `steps`, or until interrupted; the averaged weights end up in `out/model.safetensors`."""
     if config.data.path is None:
         raise ConfigError("training needs data: --data FOLDER (one subfolder of images per class) or --data SPRITES.npz")
+    if config.runtime.precision == "float16":
+        raise ConfigError("training in float16 would lose small gradients; use runtime.precision=bfloat16 or float32")
     where = build.device(config.runtime)
     if config.runtime.threads:
         torch.set_num_threads(config.runtime.threads)
@@ -83,12 +85,12 @@ def _recipe(config: TrainConfig, folder: Path, where: torch.device, world: World
             return Recipe(judge, lambda state, file: save_judge(state, params, file))
     spec = registry.find(config.model)
     latents = _latents(config, spec.codec, load_pictures(path, spec.image_size), folder, where, world, progress)
-    if int(latents.labels.max()) >= spec.label_count:
+    if spec.label_count and int(latents.labels.max()) >= spec.label_count:
         raise DataError(f"{path} has {int(latents.labels.max()) + 1} classes, {spec.name} has {spec.label_count}")
     task = DenoiserTask(
         _ready(registry.build(spec), config, where),
         latents,
-        DenoisingObjective(named(spec.schedule), where),
+        DenoisingObjective(named(spec.schedule), where, config.min_snr),
         batch=config.batch,
         seed=config.seed,
         label_dropout=config.label_dropout if spec.can_be_guided else 0.0,
@@ -169,10 +171,11 @@ def _tensorboard(folder: Path) -> Any:
 @torch.inference_mode()
 def _write_autoencoder(task: AutoencoderTask, state: State, file: Path) -> None:
     """With the scale that takes the latents of single sprites on white, which models learn first, to unit variance."""
-    task.module.load_state_dict(state)
+    module = task.module.cpu()
+    module.load_state_dict(state)
     pictures = SpritePictures(task.sprites)
-    latents = encode_pictures(pictures, lambda images: task.module.encode(images)[0], variants(pictures, SCALE_VARIANTS, mirror=True))
-    save_residual(task.module, file, 1 / latents.values.std().item(), torch.float16)
+    latents = encode_pictures(pictures, lambda images: module.encode(images)[0], variants(pictures, SCALE_VARIANTS, mirror=True))
+    save_residual(module, file, 1 / latents.values.std().item(), torch.float16)
 
 
 def _report(config: TrainConfig, last: StepReport | None, weights: Path, seconds: float) -> Report:

@@ -49,9 +49,10 @@ class AutoencoderTask:
         return pictures
 
     def loss(self, step: int, rows: slice) -> tuple[Tensor, dict[str, Tensor]]:
-        images = self._pictures(step, rows).contiguous(memory_format=torch.channels_last)
+        device = self.module.linear_encode.weight.device
+        images = self._pictures(step, rows).to(device, memory_format=torch.channels_last)
         mean, log_variance = self.module.encode(images)
-        noise = torch.randn((self.batch, *mean.shape[1:]), generator=step_generator(self.seed, step))[rows]
+        noise = torch.randn((self.batch, *mean.shape[1:]), generator=step_generator(self.seed, step))[rows].to(device)
         output = self.module.decode(mean + (0.5 * log_variance).exp().clamp(min=LEAST_NOISE) * noise)
         kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(dim=(1, 2, 3))
         total = (reconstruction_loss(output, images) + self.kl_weight * kl).sum()

@@ -32,7 +32,8 @@ class DenoiserTask:
         index = (level * self.objective.levels).long().clamp_(max=self.objective.levels - 1)
         noise = torch.randn((self.batch, *sample_shape), generator=generator)
         dropped = torch.rand(self.batch, generator=generator) < self.label_dropout
-        picture, variant, index, noise, dropped = (values[rows] for values in (picture, variant, index, noise, dropped))
+        device = self.latents.values.device  # all was drawn on the CPU, where it is the same on every machine
+        picture, variant, index, noise, dropped = (values[rows].to(device) for values in (picture, variant, index, noise, dropped))
         x0 = self.latents.values[picture, variant]
         y = self.latents.labels[picture]
         y = torch.where(dropped, self.module.null(y), y)  # pyright: ignore[reportCallIssue]

@@ -30,6 +30,8 @@ class JudgeTask:
     def loss(self, step: int, rows: slice) -> tuple[Tensor, dict[str, Tensor]]:
         images, labels = self._next[1].result() if self._next and self._next[0] == step else self._examples(step, rows)
         self._next = (step + 1, self._ahead.submit(self._examples, step + 1, rows))
+        device = self.module.head.weight.device
+        images, labels = images.to(device), labels.to(device)
         logits = self.module(images)
         accuracy = (logits.detach().argmax(1) == labels).float().mean()
         return F.cross_entropy(logits, labels, label_smoothing=0.1, reduction="sum"), {"accuracy": accuracy}

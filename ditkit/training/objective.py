@@ -16,15 +16,20 @@ class DenoisingObjective:
     """Mean-squared error of the predicted noise (Ho et al. 2020) plus, for a learned range, the variational bound of the
     variance with the mean held fixed (Nichol & Dhariwal 2021, L_hybrid with lambda = 1 / T per step).
 
+    `min_snr` weighs the squared error by min(SNR, min_snr) / SNR, so that the nearly clean levels, whose noise is hard to see,
+    do not drown the others (Hang et al. 2023, gamma = 5); 0 is the published, unweighted loss.
+
     Each method works per sample on integer levels `index` (B,), cleanest first.
     """
 
-    def __init__(self, schedule: NoiseSchedule, device: torch.device | None = None) -> None:
+    def __init__(self, schedule: NoiseSchedule, device: torch.device | None = None, min_snr: float = 0.0) -> None:
         tables = schedule.respaced("")
         self.first_time = schedule.first_time
         self.levels = schedule.steps
         self._alpha = _column(np.sqrt(tables.abar), device)
         self._sigma = _column(np.sqrt(1 - tables.abar), device)
+        snr = tables.abar / (1 - tables.abar)
+        self._weight = _column(np.minimum(snr, min_snr) / snr if min_snr else np.ones_like(snr), device)
         self._mean_x0 = _column(tables.posterior_mean_x0, device)
         self._log_small = _column(tables.posterior_log_variance, device)
         self._log_large = _column(np.log(tables.betas), device)
@@ -42,7 +47,7 @@ class DenoisingObjective:
         out = out.float()
         channels = noise.shape[1]
         epsilon = out[:, :channels]
-        loss = (epsilon - noise).square().flatten(1).mean(1)
+        loss = self._weight[index] * (epsilon - noise).square().flatten(1).mean(1)
         if out.shape[1] == channels:
             return loss
         return loss + self._variance_bound(epsilon.detach(), noise, out[:, channels:], index)

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from ditkit.distributed import World, sum_gradients
-from ditkit.errors import CheckpointError
+from ditkit.errors import CheckpointError, OutputError
 from ditkit.files import write_atomically
 from ditkit.tensorfile import write_tensors
 
@@ -116,7 +116,10 @@ class _Run:
         self.optimizer = torch.optim.AdamW(
             self.parameters, settings.learning_rate, betas=settings.betas, weight_decay=settings.weight_decay, fused=True
         )
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"cannot write {folder}: {error.strerror or error}") from error
         if self.state_file.exists():
             self.load()
 
@@ -159,7 +162,10 @@ class _Run:
             "ema": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
         }
-        write_atomically(self.state_file, lambda path: torch.save(state, path))
+        try:
+            write_atomically(self.state_file, lambda path: torch.save(state, path))
+        except RuntimeError as error:  # what torch raises when the disk is full
+            raise OutputError(f"cannot write {self.state_file}: {str(error).partition(chr(10))[0]}") from error
         write_tensors(self.folder / "weights.safetensors", self.average.state_dict())
 
     def load(self) -> None:

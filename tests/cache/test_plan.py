@@ -76,5 +76,5 @@ def test_unreadable_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(PlanMismatch, match="cannot read the plan"):
         read_plan(tmp_path / "absent.json")
     (tmp_path / "broken.json").write_text("{")
-    with pytest.raises(PlanMismatch, match="is not a ditkit plan"):
+    with pytest.raises(PlanMismatch, match="is not a plan"):
         read_plan(tmp_path / "broken.json")

@@ -53,3 +53,12 @@ def test_without_a_learned_variance_the_loss_is_the_mean_squared_error() -> None
 def test_networks_that_count_from_one_are_told_so() -> None:
     shifted = DenoisingObjective(linear(first_time=1))
     assert shifted.times(torch.tensor([0, 999])).tolist() == [1, 1000]
+
+
+def test_min_snr_weighs_nearly_clean_levels_down_and_no_others() -> None:
+    weighted = DenoisingObjective(linear(), min_snr=5.0)
+    index = torch.tensor([10, 900])
+    noise, out = torch.randn(2, 2, 4, 8, 8).unbind(0)
+    abar = linear().abar[10]
+    expected = OBJECTIVE.loss(out, noise, index) * torch.tensor([5 * (1 - abar) / abar, 1.0])
+    torch.testing.assert_close(weighted.loss(out, noise, index), expected.float())
