@@ -38,9 +38,7 @@ class RunFolder:
     def claim(self, request: Mapping[str, Any]) -> None:
         """Make the folder this request's, or raise `OutputError` if it holds another run."""
         if self.manifest_file.exists():
-            earlier = read_manifest(self.manifest_file)["request"]
-            changed = sorted(key for key in {*earlier, *request} if earlier.get(key) != _plain(request).get(key))
-            if changed:
+            if changed := changed_keys(read_manifest(self.manifest_file)["request"], request):
                 raise OutputError(f"{self.path} holds a run that differs in {', '.join(changed)}; choose another folder with --out")
         else:
             self.write_manifest({"request": request, "complete": False})
@@ -63,11 +61,17 @@ class RunFolder:
 def read_manifest(path: Path) -> dict[str, Any]:
     """A run's manifest; raises `OutputError` if it is none, or one of another version."""
     data = read_json(path, "manifest", OutputError)
-    if not isinstance(data, dict) or data.get("format") != FORMAT or "request" not in data:
+    if not isinstance(data, dict) or data.get("format") != FORMAT or not isinstance(data.get("request"), dict):
         raise OutputError(f'{path} is not a manifest of a ditkit run (it has no "format": "{FORMAT}")')
     if data.get("version") != VERSION:
         raise OutputError(f"{path} has manifest version {data.get('version')}; this ditkit reads version {VERSION}")
     return data
+
+
+def changed_keys(earlier: Mapping[str, Any], request: Mapping[str, Any]) -> list[str]:
+    """In what a request differs from one that was read from a manifest."""
+    now = _plain(request)
+    return sorted(key for key in {*earlier, *now} if earlier.get(key) != now.get(key))
 
 
 def draw_grid(images: Sequence[Image.Image], captions: Sequence[str]) -> Image.Image:

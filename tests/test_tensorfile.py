@@ -126,3 +126,9 @@ def test_metadata_and_precision_are_written(tmp_path: Path) -> None:
     assert torch.equal(state["b"].float(), shared)
     assert read_metadata(tmp_path / "w.safetensors") == {"format": "pt", "model": "dit"}
     assert read_metadata(tmp_path / "w.pt") == {}
+
+
+def test_a_written_file_has_the_rights_of_any_new_file(tmp_path: Path) -> None:
+    (tmp_path / "plain").touch()
+    write_tensors(tmp_path / "a.safetensors", {"x": torch.zeros(2)})
+    assert (tmp_path / "a.safetensors").stat().st_mode == (tmp_path / "plain").stat().st_mode

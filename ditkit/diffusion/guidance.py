@@ -24,22 +24,6 @@ def combine(out_2B: Tensor, scale: float, guided_channels: int | None = None) ->
 
 
 @dataclass(frozen=True)
-class GuidanceConvention:
-    """How a family counts its published scales: ditkit's scale, where 1 is the plain conditional, is published + `offset`.
-
-    DiT and PixArt: 0. U-ViT: 1, its 0.4 is our 1.4.
-    """
-
-    offset: float
-
-    def scale(self, published: float) -> float:
-        return published + self.offset
-
-    def published(self, scale: float) -> float:
-        return scale - self.offset
-
-
-@dataclass(frozen=True)
 class GuidanceInterval:
     """Guide only where the network time is within [low, high] (Kynkäänniemi et al. 2024); times run from 0, clean, to about 1000."""
 

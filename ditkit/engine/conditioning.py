@@ -17,9 +17,7 @@ PIECE_BYTES = 256 * 2**20  # a table larger than this is computed in pieces of c
 class ConditioningTable:
     """The conditioning of every (evaluation, label) pair of a run, each computed exactly once, all rows of a piece in one product."""
 
-    def __init__(
-        self, backbone: Backbone, times: Sequence[float], labels: Sequence[int], device: torch.device, *, guided: bool
-    ) -> None:
+    def __init__(self, backbone: Backbone, times: Sequence[float], labels: Sequence[int], device: torch.device, *, guided: bool) -> None:
         self._backbone = backbone
         self._times_E1 = torch.tensor(times, dtype=torch.float32, device=device)[:, None]
         y_U = torch.tensor(labels, dtype=torch.long, device=device)

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,12 @@ from ditkit.cache.plan import CachePlan, from_data, to_data
 from ditkit.codecs.codec import to_uint8
 from ditkit.config.record import config_to_data, sample_config_from_data
 from ditkit.config.schema import SampleConfig
-from ditkit.distributed import World, barrier, join_world, leave_world
+from ditkit.distributed import World, barrier, gather, join_world, leave_world
 from ditkit.engine.model import Model
-from ditkit.engine.request import SampleBatch, SamplingRequest
+from ditkit.engine.request import SamplingRequest
 from ditkit.engine.sampler import sample
-from ditkit.errors import OutputError
-from ditkit.outputs import RunFolder, read_manifest
+from ditkit.errors import OutputError, RequestError
+from ditkit.outputs import RunFolder, changed_keys, read_manifest
 from ditkit.progress import Progress
 from ditkit.report import Report
 from ditkit.tasks import build
@@ -24,23 +24,34 @@ from ditkit.tasks import build
 Record = dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Share:
+    """What one process did: how many images it made, in how many seconds, and how often it halved a batch at most."""
+
+    images: int
+    seconds: float
+    halved: int
+
+
 def run(config: SampleConfig, progress: Progress) -> Report:
     """Sample what the configuration asks for; pictures that are there already are not made again."""
+    source = config.source
     config, plan = _resolved(config)
     world = join_world(build.device(config.runtime))
     try:
         model = build.model(config)
         request = build.request(config, model, plan)
         record = _record(config, model, request)
+        if source and (changed := changed_keys(read_manifest(Path(source))["request"], record)):
+            raise RequestError(f"{source} cannot be repeated here: what decides its bits differs in {', '.join(changed)}")
         folder = RunFolder(Path(config.out) if config.out else Path("runs") / f"{config.model}-{_digest(record)}")
         if world.rank == 0:
             folder.claim(record)
         barrier(world)
-        made = _make(model, request, folder, world, progress)
-        barrier(world)
+        shares = gather(_make(model, request, folder, world, progress), world)
         if world.rank:
             return Report(title=f"process {world.rank}")
-        return _finish(config, model, request, folder, record, made)
+        return _finish(config, model, request, folder, record, shares)
     finally:
         leave_world()
 
@@ -92,9 +103,21 @@ def _resolved(config: SampleConfig) -> tuple[SampleConfig, CachePlan | None]:
     if "config" not in manifest:
         raise OutputError(f"{path} belongs to a run that never finished; repeat its command instead")
     earlier = sample_config_from_data(manifest["config"], str(path))
-    plan = manifest["request"]["plan"]
-    out = config.out or str(path.parent) + "-again"
-    return replace(earlier, out=out), None if plan is None else from_data(plan, str(path))
+    request = manifest["request"]
+    again = path.absolute().parent.resolve() if path.parent.name in ("", "..") else path.parent
+    pinned = replace(
+        earlier,
+        revision=earlier.revision or _commit(request, "weights"),
+        codec=replace(earlier.codec, revision=earlier.codec.revision or _commit(request, "codec")),
+        out=config.out or f"{again}-again",
+    )
+    plan = request.get("plan")
+    return pinned, None if plan is None else from_data(plan, str(path))
+
+
+def _commit(request: Record, name: str) -> str | None:
+    """The hub's revision that a run's weights came from, so that a repetition takes no newer one."""
+    return (request.get(name) or {}).get("commit")
 
 
 def _record(config: SampleConfig, model: Model, request: SamplingRequest) -> Record:
@@ -121,7 +144,7 @@ def _digest(record: Record) -> str:
     return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()[:8]
 
 
-def _make(model: Model, request: SamplingRequest, folder: RunFolder, world: World, progress: Progress) -> list[SampleBatch]:
+def _make(model: Model, request: SamplingRequest, folder: RunFolder, world: World, progress: Progress) -> Share:
     """Sample those of this process's batches that still lack a picture.
 
     Whole batches, so that bits never depend on the share; and shares that do not depend on what is missing, so that no process
@@ -129,30 +152,29 @@ def _make(model: Model, request: SamplingRequest, folder: RunFolder, world: Worl
     """
     share = request.batches()[world.rank :: world.size]
     mine = [batch for batch in share if any(not folder.image_file(index).exists() for index in batch)]
-    made: list[SampleBatch] = []
+    seconds, halved = 0.0, 0
     progress.start(sum(map(len, mine)) * len(request.solver.times), "sampling")
     for batch in sample(model, request, mine, on_step=progress.advance):
         for index, pixels in zip(batch.indices, to_uint8(batch.pictures).movedim(1, -1).numpy(), strict=True):
             folder.save_image(index, pixels)
-        made.append(replace(batch, latents=batch.latents[:0], pictures=batch.pictures[:0]))
-    return made
+        seconds, halved = seconds + batch.seconds, max(halved, batch.halved)
+    return Share(sum(map(len, mine)), seconds, halved)
 
 
-def _finish(
-    config: SampleConfig, model: Model, request: SamplingRequest, folder: RunFolder, record: Record, made: list[SampleBatch]
-) -> Report:
+def _finish(config: SampleConfig, model: Model, request: SamplingRequest, folder: RunFolder, record: Record, shares: list[Share]) -> Report:
     count = len(request.seeds)
     names = [model.class_names[label] if model.class_names else str(label) for label in request.labels]
     grid = folder.save_grid(count, names)
-    sampled = sum(len(batch.indices) for batch in made)
-    seconds = sum(batch.seconds for batch in made)
-    halved = max((batch.halved for batch in made), default=0)
+    sampled = sum(share.images for share in shares)
+    seconds = max(share.seconds for share in shares)
+    halved = max(share.halved for share in shares)
     images = [
         {"file": str(folder.image_file(index).relative_to(folder.path)), "seed": seed, "label": label, "class": name}
         for index, (seed, label, name) in enumerate(zip(request.seeds, request.labels, names, strict=True))
     ]
     timing = {"images": sampled, "seconds": seconds, "device": str(model.device), "batch_halved": halved}
-    folder.write_manifest({"request": record, "complete": True, "config": config_to_data(config), "timing": timing, "images": images})
+    if sampled or not read_manifest(folder.manifest_file).get("complete"):  # a rerun that made nothing leaves the record of the run
+        folder.write_manifest({"request": record, "complete": True, "config": config_to_data(config), "timing": timing, "images": images})
     notes = [f"{count - sampled} of {count} images were there already"] if sampled < count else []
     notes += [f"out of memory: the batch of {request.batch} was halved {halved} time(s)"] if halved else []
     reused = request.plan.reused if request.plan else 0.0

@@ -151,7 +151,10 @@ def _run_steps(task: Task, config: TrainConfig, folder: Path, world: World, prog
             values = {"loss": float(last.loss), **{name: float(value) for name, value in last.values.items()}}
             _log(folder, last.step, values)
             if board:
-                board.add_scalars(config.model, values, last.step)
+                for name, value in values.items():
+                    board.add_scalar(name, value, last.step)
+    if board:
+        board.close()
     return last
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ditkit.distributed import World, sum_gradients
+from ditkit.distributed import World, gather, sum_gradients
 from ditkit.errors import CheckpointError, OutputError
 from ditkit.files import write_atomically
 from ditkit.tensorfile import write_tensors
@@ -95,11 +95,12 @@ def train(task: Task, settings: TrainSettings, folder: Path, world: World | None
             loss, values = run.update(rows, world)
             now = time.monotonic()
             yield StepReport(run.step, settings.steps, loss, values, now - started)
-            if stop_requested() or now - saved > settings.save_minutes * 60:
+            stop = any(gather(stop_requested(), world))  # together, or one process would wait for the other for ever
+            if stop or now - saved > settings.save_minutes * 60:
                 if world.rank == 0:
                     run.save()
                 saved = now
-            if stop_requested():
+            if stop:
                 return
         if world.rank == 0:
             run.save()

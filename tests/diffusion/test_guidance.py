@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from ditkit.diffusion.guidance import GuidanceConvention, GuidanceInterval, combine
+from ditkit.diffusion.guidance import GuidanceInterval, combine
 from ditkit.errors import RequestError
 
 COND, NULL = torch.randn(2, 3, 8, 4, 4, generator=torch.Generator().manual_seed(0)).unbind()
@@ -24,12 +24,6 @@ def test_half_precision_outputs_are_combined_in_float32() -> None:
     half = OUT.bfloat16()
     assert torch.equal(combine(half, 4.0, 3), combine(half.float(), 4.0, 3))
     assert combine(OUT.double(), 4.0).dtype == torch.float64
-
-
-def test_u_vit_publishes_its_scale_less_one() -> None:
-    assert GuidanceConvention(1.0).scale(0.4) == pytest.approx(1.4)
-    assert GuidanceConvention(1.0).published(1.4) == pytest.approx(0.4)
-    assert GuidanceConvention(0.0).scale(4.0) == 4.0
 
 
 def test_an_interval_is_decided_from_the_times_before_the_loop() -> None:

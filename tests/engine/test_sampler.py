@@ -147,3 +147,12 @@ def test_requests_that_cannot_be_are_refused_in_words(model: Model) -> None:
     other = _solver("ddim", 4)
     with pytest.raises(PlanMismatch, match="the plan covers 4 evaluations, this run makes 6; use --steps 4 or another plan"):
         list(sample(model, _request(solver, plan=every(2, model.backbone.sites, other.times))))
+
+
+def test_a_network_without_a_null_label_samples_unguided() -> None:
+    params = UViTParams(width=32, depth=2, heads=2, patch=2, input_size=8, channels=3, classes=5, null_class=False)
+    spec = ModelSpec("tiny", "uvit", params, "linear", "pixels", 8, 3, Defaults("ddim", 6, 1.0))
+    model = Model(spec, UViT(params).eval(), load_codec("pixels"), torch.device("cpu"))
+    assert _latents(model, _request(_solver("ddim", 2), guidance=1.0)).shape == (5, 3, 8, 8)
+    with pytest.raises(RequestError, match="tiny was trained without a null class and cannot be guided; use --guidance 1"):
+        list(sample(model, _request(_solver("ddim", 2))))

@@ -12,6 +12,7 @@ from ditkit.errors import DitkitError, OutputError, PlanMismatch, RequestError, 
 from ditkit.outputs import RunFolder
 from ditkit.progress import NoProgress
 from ditkit.tasks import sample
+from ditkit.tensorfile import read_tensors, write_tensors
 
 
 @pytest.fixture
@@ -50,6 +51,23 @@ def test_a_manifest_repeats_its_run_bit_for_bit(config: SampleConfig, tmp_path: 
     again = SampleConfig(source=str(Path(str(config.out)) / "manifest.json"), out=str(tmp_path / "again"))
     sample.run(again, NoProgress())
     assert pictures(again.out) == pictures(config.out)
+
+
+def test_a_manifest_is_not_repeated_with_other_weights(config: SampleConfig, weights: str, tmp_path: Path) -> None:
+    sample.run(replace(config, count=1), NoProgress())
+    state = read_tensors(Path(weights))
+    write_tensors(Path(weights), {name: value * 0.9 for name, value in state.items()})
+    again = SampleConfig(source=str(Path(str(config.out)) / "manifest.json"))
+    with pytest.raises(RequestError, match="cannot be repeated here: what decides its bits differs in weights"):
+        sample.run(again, NoProgress())
+    assert not (tmp_path / "run-again").exists()
+
+
+def test_a_rerun_that_makes_nothing_leaves_the_manifest(config: SampleConfig) -> None:
+    sample.run(config, NoProgress())
+    manifest = (Path(str(config.out)) / "manifest.json").read_text()
+    sample.run(config, NoProgress())
+    assert (Path(str(config.out)) / "manifest.json").read_text() == manifest
 
 
 def test_another_request_does_not_get_into_the_same_folder(config: SampleConfig) -> None:

@@ -1,5 +1,6 @@
 """Two processes make the bits that one makes."""
 
+import json
 import os
 import subprocess
 import sys
@@ -30,3 +31,5 @@ def test_two_processes_write_byte_identical_pictures(tmp_path: Path) -> None:
     run("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *sample, "two", cwd=tmp_path)
     one, two = ({file.name: file.read_bytes() for file in (tmp_path / name).rglob("*.png")} for name in ("one", "two"))
     assert len(one) == 6 and one == two
+    manifest = json.loads((tmp_path / "two" / "manifest.json").read_text())
+    assert manifest["timing"]["images"] == 5  # of both processes

@@ -1,0 +1,33 @@
+"""The loss of a step: drawn on the CPU, the same on every machine, and computed where the network is."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from ditkit.data.latents import Latents
+from ditkit.diffusion.schedule import linear
+from ditkit.models.dit import DiT, DiTConditioning, DiTParams
+from ditkit.training.denoiser import DenoiserTask
+from ditkit.training.objective import DenoisingObjective
+
+
+def test_what_is_drawn_is_moved_to_the_device_of_the_latents(monkeypatch: pytest.MonkeyPatch) -> None:
+    device = torch.device("meta")  # a device that every machine has; torch itself forgives mixing it with the CPU
+    module = DiT(DiTParams(width=16, depth=1, heads=2, patch=2, input_size=8, classes=3)).to(device)
+    latents = Latents(torch.zeros(5, 2, 4, 8, 8, device=device), torch.zeros(5, dtype=torch.long, device=device), ("a", "b", "c"))
+    objective = DenoisingObjective(linear(), device)
+    seen: list[Tensor] = []
+    condition, loss = module.condition, objective.loss
+
+    def recorded_condition(t: Tensor, y: Tensor) -> DiTConditioning:
+        seen.extend((t, y))
+        return condition(t, y)
+
+    def recorded_loss(out: Tensor, noise: Tensor, index: Tensor) -> Tensor:
+        seen.extend((out, noise, index))
+        return loss(out, noise, index)
+
+    monkeypatch.setattr(module, "condition", recorded_condition)
+    monkeypatch.setattr(objective, "loss", recorded_loss)
+    DenoiserTask(module, latents, objective, batch=4, seed=0).loss(0, slice(1, 3))
+    assert [value.device for value in seen] == [device] * 5
