@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from ditkit.cache.plan import CachePlan
     from ditkit.engine.model import Model
 
 __version__ = "0.1.0"
@@ -26,17 +27,18 @@ def load(
     device: str = "auto",
     precision: str = "float32",
     revision: str | None = None,
+    codec: str | None = None,
 ) -> "Model":
     """A model of the registry with its weights and codec, ready to sample.
 
-    `weights` is a checkpoint to use instead of the model's own, or "random". Raises `ditkit.errors.DitkitError` with the way out
-    when the name is unknown or the weights cannot be had.
+    `weights` is a checkpoint to use instead of the model's own, or "random"; `codec` likewise for its autoencoder. Raises
+    `ditkit.errors.DitkitError` with the way out when the name is unknown or the weights cannot be had.
     """
-    from ditkit.config.schema import RuntimeConfig, SampleConfig
+    from ditkit.config.schema import CodecConfig, RuntimeConfig, SampleConfig
     from ditkit.tasks import build
 
     runtime = RuntimeConfig(device=device, precision=precision)
-    return build.model(SampleConfig(model=model, weights=weights, revision=revision, runtime=runtime))
+    return build.model(SampleConfig(model=model, weights=weights, revision=revision, codec=CodecConfig(path=codec), runtime=runtime))
 
 
 def sample(
@@ -48,12 +50,13 @@ def sample(
     solver: str = "auto",
     guidance: float | None = None,
     cache: str = "none",
+    plan: "CachePlan | None" = None,
     batch: int = 16,
 ) -> "list[Image]":
     """One picture per seed (by default seed 0, 1, ... for each class), as PIL images.
 
-    Classes, by name or number, are taken in turn; `steps` counts network evaluations; `cache="auto"` reuses branches. A picture
-    depends on its class and seed only, never on its batch.
+    Classes, by name or number, are taken in turn; `steps` counts network evaluations; `cache="auto"` reuses branches, by
+    `plan` if one is given. A picture depends on its class and seed only, never on its batch.
     """
     from PIL import Image
 
@@ -73,5 +76,5 @@ def sample(
         sampler=option("sampler", solver),
         cache=option("cache", cache),
     )
-    made = run(model, build.request(config, model, seeds=seeds))
+    made = run(model, build.request(config, model, plan, seeds))
     return [Image.fromarray(pixels) for batch_made in made for pixels in to_uint8(batch_made.pictures).movedim(1, -1).numpy()]

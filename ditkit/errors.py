@@ -16,6 +16,7 @@ Anything else that escapes is a bug, shown with its traceback and exit code 1.
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from os.path import commonprefix
 
 
 class DitkitError(Exception):
@@ -27,8 +28,9 @@ class UnknownName(DitkitError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         names = sorted(known)
-        near = get_close_matches(name, names, n=1, cutoff=0.5)
-        hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(names[:8])}{', ...' if len(names) > 8 else ''}"
+        near = get_close_matches(name, names, n=8, cutoff=0.5)
+        nearest = max(near, key=lambda other: len(commonprefix([name, other])), default=None)  # noqa: RUF071 (letters, not folders)
+        hint = f"did you mean '{nearest}'?" if nearest else f"known: {', '.join(names[:8])}{', ...' if len(names) > 8 else ''}"
         super().__init__(f"no {kind} named '{name}'; {hint}")
 
 

@@ -1,4 +1,4 @@
-"""Everything a network derives from time and label alone, computed once for a run and looked up at each step.
+"""Everything a network derives from time and label alone, computed before the steps that use it and looked up at each.
 
 Shapes: E evaluations, U distinct labels, R rows of a network batch.
 """
@@ -15,7 +15,10 @@ PIECE_BYTES = 256 * 2**20  # a table larger than this is computed in pieces of c
 
 
 class ConditioningTable:
-    """The conditioning of every (evaluation, label) pair of a run, each computed exactly once, all rows of a piece in one product."""
+    """The conditioning of every (evaluation, label) pair of a batch: all rows of a piece in one product, never one per step.
+
+    A piece is all evaluations, unless that would take more than `PIECE_BYTES`; one evaluation is computed first to find out.
+    """
 
     def __init__(self, backbone: Backbone, times: Sequence[float], labels: Sequence[int], device: torch.device, *, guided: bool) -> None:
         self._backbone = backbone

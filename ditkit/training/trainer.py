@@ -23,6 +23,8 @@ from ditkit.errors import CheckpointError, OutputError
 from ditkit.files import write_atomically
 from ditkit.tensorfile import write_tensors
 
+EXTENDABLE = ("steps", "decay", "save_minutes")  # settings that a resumed run may change
+
 
 class Task(Protocol):
     """What is trained: a module and the loss of one step."""
@@ -170,16 +172,24 @@ class _Run:
         write_tensors(self.folder / "weights.safetensors", self.average.state_dict())
 
     def load(self) -> None:
+        """Take over the saved state. What may differ from the run that saved it: how long to go on, and how often to save."""
         try:
             state: dict[str, Any] = torch.load(self.state_file, map_location="cpu", weights_only=True)
             self.task.module.load_state_dict(state["model"])
             self.average.load_state_dict(state["ema"])
             self.optimizer.load_state_dict(state["optimizer"])
             self.step = state["step"]
+            earlier = TrainSettings(**state["settings"])
         except Exception as error:
             raise CheckpointError(
                 f"{self.state_file} cannot be resumed ({type(error).__name__}: {error}); move it away to start afresh"
             ) from error
+        mine, theirs = asdict(self.settings), asdict(earlier)
+        changed = [f"{name}={theirs[name]}" for name in mine if name not in EXTENDABLE and mine[name] != theirs[name]]
+        if changed:
+            raise CheckpointError(
+                f"{self.state_file} was trained with {', '.join(changed)}; say the same, or choose another folder with --out"
+            )
 
 
 @contextlib.contextmanager
@@ -187,9 +197,10 @@ def _stop_requests() -> Iterator[Any]:
     """Turn SIGINT and SIGTERM into a question asked between steps."""
     asked = False
 
-    def ask(_signal: int, _frame: object) -> None:
+    def ask(number: int, _frame: object) -> None:
         nonlocal asked
         asked = True
+        signal.signal(number, signal.SIG_DFL)  # a second one is not asked but obeyed
 
     previous = {}
     with contextlib.suppress(ValueError):  # handlers can be set in the main thread only

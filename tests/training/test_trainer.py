@@ -81,6 +81,13 @@ def test_a_damaged_state_is_refused_with_a_way_out(tmp_path: Path) -> None:
         finish(tmp_path)
 
 
+def test_a_state_of_other_settings_is_refused_but_may_be_trained_longer(tmp_path: Path) -> None:
+    finish(tmp_path)
+    finish(tmp_path, replace(SETTINGS, steps=10, decay=1, save_minutes=1.0))
+    with pytest.raises(CheckpointError, match="was trained with batch=6, learning_rate=0.01; say the same, or choose another folder"):
+        finish(tmp_path, replace(SETTINGS, batch=3, learning_rate=0.1))
+
+
 def test_the_rate_rises_stays_and_falls_to_nothing() -> None:
     settings = replace(SETTINGS, steps=10, warmup=4, decay=5)
     factors = [rate_factor(step, settings) for step in range(11)]
