@@ -29,7 +29,8 @@ class UnknownName(DitkitError):
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         names = sorted(known)
         near = get_close_matches(name, names, n=8, cutoff=0.5)
-        nearest = max(near, key=lambda other: len(commonprefix([name, other])), default=None)  # noqa: RUF071 (letters, not folders)
+        begins_alike = {other: len(commonprefix([name, other])) for other in near}  # noqa: RUF071 (letters, not folders)
+        nearest = min(near, key=lambda other: (-begins_alike[other], other), default=None)
         hint = f"did you mean '{nearest}'?" if nearest else f"known: {', '.join(names[:8])}{', ...' if len(names) > 8 else ''}"
         super().__init__(f"no {kind} named '{name}'; {hint}")
 
