@@ -78,7 +78,7 @@ def test_an_option_is_made_by_its_name():
 
 
 def test_an_unknown_option_names_the_nearest():
-    with pytest.raises(DitkitError, match=r"^no solver named 'dpm-solver'; did you mean 'dpm-solver-2'"):
+    with pytest.raises(DitkitError, match=r"^no solver named 'dpm-solver'; did you mean 'dpm-solver\+\+'"):
         option("sampler", "dpm-solver")
 
 
