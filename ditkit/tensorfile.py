@@ -1,6 +1,7 @@
 """Named tensors in files: safetensors, and torch's pickles with everything but plain data refused."""
 
 import argparse
+import hashlib
 import os
 import re
 import warnings
@@ -79,6 +80,22 @@ def _umask() -> int:
     mask = os.umask(0o077)
     os.umask(mask)
     return mask
+
+
+def fingerprint(state: Mapping[str, Tensor]) -> str:
+    """A name for these weights, the same in every layout and in float32 and float16: sha256 over names, shapes and float16 values.
+
+    DiT's position table is left out, since layouts differ in whether they carry it. A bfloat16 copy is rounded differently and has
+    another fingerprint.
+    """
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        if name == "pos_embed" and "x_embedder.proj.weight" in state:
+            continue
+        value = state[name].detach().cpu().to(torch.float16).contiguous()
+        digest.update(f"{name}{tuple(value.shape)}".encode())
+        digest.update(value.numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _read_safetensors(path: Path) -> State:

@@ -11,7 +11,7 @@ import torch
 from ditkit.codecs.codec import Codec
 from ditkit.codecs.pixels import Pixels
 from ditkit.errors import CheckpointError, UnknownName
-from ditkit.tensorfile import read_metadata, read_tensors, write_tensors
+from ditkit.tensorfile import fingerprint, read_metadata, read_tensors, write_tensors
 from ditkit.weights import WeightSource, locate
 
 if TYPE_CHECKING:
@@ -84,7 +84,9 @@ def _load_kl(spec: CodecSpec, path: str | None, revision: str | None) -> Codec:
 
     found = locate(spec.weights, path, revision, option="codec.path")
     vae = random_vae() if found is None else load_vae(found.path)
-    origin = {"weights": "random"} if found is None else {"weights": found.origin, "commit": found.commit}
+    origin = {"weights": "random"}
+    if found is not None:
+        origin = {"weights": found.origin, "commit": found.commit, "fingerprint": fingerprint(vae.state_dict())}
     return Codec(spec.name, _frozen(vae), vae.factor, vae.channels, vae.scale, origin)
 
 
@@ -103,7 +105,8 @@ def _load_residual(spec: CodecSpec, path: str | None, revision: str | None) -> C
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise CheckpointError(f"{found.path} is not the weights of ditkit's small autoencoder: {type(error).__name__}: {reason}") from error
-    return Codec(spec.name, _frozen(module), FACTOR, channels, scale, {"weights": found.origin})
+    origin = {"weights": found.origin, "fingerprint": fingerprint(state)}
+    return Codec(spec.name, _frozen(module), FACTOR, channels, scale, origin)
 
 
 def _frozen(module: torch.nn.Module) -> Any:

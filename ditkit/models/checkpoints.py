@@ -3,7 +3,6 @@
 Known are the published files, train.py's {model, ema, opt, args}, diffusers folders and single files, and ditkit's safetensors.
 """
 
-import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -22,7 +21,7 @@ from ditkit.models.dit import DiTParams
 from ditkit.models.identify import describe, identify, registered, title
 from ditkit.models.spec import ModelSpec, Params
 from ditkit.models.uvit import UViTParams
-from ditkit.tensorfile import State, read_metadata, read_tensors, write_tensors
+from ditkit.tensorfile import State, fingerprint, read_metadata, read_tensors, write_tensors
 from ditkit.weights import RANDOM, locate
 
 FILE_NAMES = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
@@ -177,22 +176,6 @@ def _instead(wanted: Params, state: Mapping[str, Tensor]) -> str:
     spec = registered(found)
     hint = f"; use --model {spec.name}" if spec else ""
     return f"; this is a {title(found)} checkpoint{f' (input {found.input_size})' if found.input_size else ''}{hint}"
-
-
-def fingerprint(state: Mapping[str, Tensor]) -> str:
-    """A name for these weights, the same in every layout and in float32 and float16: sha256 over names, shapes and float16 values.
-
-    DiT's position table is left out, since layouts differ in whether they carry it. A bfloat16 copy is rounded differently and has
-    another fingerprint.
-    """
-    digest = hashlib.sha256()
-    for name in sorted(state):
-        if name == "pos_embed" and "x_embedder.proj.weight" in state:
-            continue
-        value = state[name].detach().cpu().to(torch.float16).contiguous()
-        digest.update(f"{name}{tuple(value.shape)}".encode())
-        digest.update(value.numpy().tobytes())
-    return digest.hexdigest()
 
 
 def save(state: Mapping[str, Tensor], path: Path, *, model: str, params: Params, dtype: torch.dtype | None = None, **metadata: str) -> None:
