@@ -40,7 +40,7 @@ def sample(
     batch: Batch = None,
     out: Annotated[str | None, typer.Option(metavar="FOLDER", help="Where to write; a rerun continues there.")] = None,
     weights: Annotated[str | None, typer.Option(metavar="FILE", help="A checkpoint to use, or `random`.")] = None,
-    source: Annotated[str | None, typer.Option("--from", metavar="MANIFEST", help="Repeat the run of this manifest.json.")] = None,
+    source: Annotated[str | None, typer.Option("--from", metavar="RUN", help="Repeat the run of this folder or manifest.json.")] = None,
     cfg: Cfg = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what the run would cost and stop.")] = False,
     as_json: Json = False,

@@ -63,7 +63,7 @@ def convert(source: str, out: str, layout: str) -> Report:
     target = Path(out)
     if layout == "ditkit" and target.suffix != ".safetensors":
         raise DitkitError(f"{target} must end in .safetensors, as the file that is written")
-    if target.exists() and not target.is_dir():
+    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
         raise DitkitError(f"{target} exists already; remove it or choose another name")
     params = checkpoints.convert(Path(source), target, layout)
     return Report(title="converted", facts={"model": describe_params(params), "layout": layout}, files=[target])

@@ -35,14 +35,14 @@ class Share:
 
 def run(config: SampleConfig, progress: Progress) -> Report:
     """Sample what the configuration asks for; pictures that are there already are not made again."""
-    source = config.source
+    source = _manifest(config)
     config, plan = _resolved(config)
     world = join_world(build.device(config.runtime))
     try:
         model = build.model(config)
         request = build.request(config, model, plan)
         record = _record(config, model, request)
-        if source and (changed := changed_keys(read_manifest(Path(source))["request"], record)):
+        if source and (changed := changed_keys(read_manifest(source)["request"], record)):
             raise RequestError(f"{source} cannot be repeated here: what decides its bits differs in {', '.join(changed)}")
         folder = RunFolder(Path(config.out) if config.out else Path("runs") / f"{config.model}-{_digest(record)}")
         if world.rank == 0:
@@ -94,11 +94,19 @@ def _kept_outputs(model: Model, request: SamplingRequest) -> int:
     return max((tokens_by_width * sum(not cell for cell in row) for row in request.plan.compute), default=0)
 
 
+def _manifest(config: SampleConfig) -> Path | None:
+    """The manifest of the run to repeat, if one is to be; a run folder stands for its own."""
+    if config.source is None:
+        return None
+    source = Path(config.source)
+    return source / "manifest.json" if source.is_dir() else source
+
+
 def _resolved(config: SampleConfig) -> tuple[SampleConfig, CachePlan | None]:
     """The configuration, or the one a manifest holds, with the plan that manifest used."""
-    if config.source is None:
+    path = _manifest(config)
+    if path is None:
         return config, None
-    path = Path(config.source)
     manifest = read_manifest(path)
     if "config" not in manifest:
         raise OutputError(f"{path} belongs to a run that never finished; repeat its command instead")
