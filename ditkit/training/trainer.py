@@ -66,12 +66,11 @@ class StepReport:
     steps: int
     loss: Tensor
     values: dict[str, Tensor]
-    seconds: float
 
 
-def step_generator(seed: int, step: int, stream: int = 0) -> torch.Generator:
-    """The generator of one training step; different `stream`s are independent."""
-    state = np.random.SeedSequence((seed, step, stream)).generate_state(2, np.uint32)
+def step_generator(seed: int, step: int) -> torch.Generator:
+    """The generator of one training step."""
+    state = np.random.SeedSequence((seed, step)).generate_state(2, np.uint32)
     return torch.Generator().manual_seed(int(state[0]) << 32 | int(state[1]))
 
 
@@ -93,10 +92,9 @@ def train(task: Task, settings: TrainSettings, folder: Path, world: World | None
     saved = time.monotonic()
     with _stop_requests() as stop_requested:
         while run.step < settings.steps:
-            started = time.monotonic()
             loss, values = run.update(rows, world)
+            yield StepReport(run.step, settings.steps, loss, values)
             now = time.monotonic()
-            yield StepReport(run.step, settings.steps, loss, values, now - started)
             stop = any(gather(stop_requested(), world))  # together, or one process would wait for the other for ever
             if stop or now - saved > settings.save_minutes * 60:
                 if world.rank == 0:

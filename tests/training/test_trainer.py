@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 from dataclasses import replace
 from pathlib import Path
 
@@ -67,7 +68,10 @@ def _one_of_two(rank: int, folder: Path, port: int) -> None:
 
 def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
     alone = finish(tmp_path / "one")
-    mp.spawn(_one_of_two, (tmp_path / "two", 29871 + os.getpid() % 1000), nprocs=2)  # pyright: ignore[reportPrivateImportUsage]
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]  # one that nobody uses now
+    mp.spawn(_one_of_two, (tmp_path / "two", port), nprocs=2)  # pyright: ignore[reportPrivateImportUsage]
     together = torch.load(tmp_path / "two" / "state.pt", weights_only=True)["ema"]
     for name in alone:
         torch.testing.assert_close(together[name], alone[name], rtol=1e-4, atol=1e-6)
