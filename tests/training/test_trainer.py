@@ -11,7 +11,7 @@ import torch
 import torch.multiprocessing as mp
 from torch import Tensor, nn
 
-from ditkit.distributed import join_world, leave_world
+from ditkit.distributed import barrier, join_world, leave_world
 from ditkit.errors import CheckpointError
 from ditkit.training.trainer import TrainSettings, rate_factor, step_generator, train
 
@@ -63,9 +63,11 @@ def _one_of_two(rank: int, folder: Path, port: int) -> None:
     world = join_world(torch.device("cpu"))
     for _ in train(Regression(), SETTINGS, folder, world):
         pass
+    barrier(world)
     leave_world()
 
 
+@pytest.mark.slow
 def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
     alone = finish(tmp_path / "one")
     with socket.socket() as probe:
