@@ -22,6 +22,7 @@ from ditkit.errors import ConfigError
 PRECISIONS = ("float32", "bfloat16", "float16")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 COMPATS = ("official", "diffusers")
+OPTIMIZERS = ("adamw", "muon")
 
 
 @dataclass
@@ -194,6 +195,7 @@ class TrainConfig:
     data: DataConfig = field(default_factory=DataConfig)
     steps: int = 100_000
     batch: int = 256
+    optimizer: str = "adamw"  # muon: for the matrices inside the blocks; learns more from each picture
     learning_rate: float = 1e-4
     warmup: int = 100  # steps until the rate is reached
     decay: int = 0  # steps at the end over which it falls to zero
@@ -220,6 +222,7 @@ class TrainConfig:
             check_positive(name, getattr(self, name))
         for name in ("ema", "label_dropout"):
             check_share(name, getattr(self, name))
+        check_known("optimizer", self.optimizer, OPTIMIZERS)
         check_seed(self.seed)
         check_folder(self.out)
 

@@ -139,6 +139,7 @@ def _run_steps(task: Task, config: TrainConfig, folder: Path, world: World, prog
         seed=config.seed,
         precision=config.runtime.precision,
         save_minutes=config.save_minutes,
+        optimizer=config.optimizer,
     )
     board = _tensorboard(folder) if config.tensorboard and world.rank == 0 else None
     last, done = None, None

@@ -22,6 +22,7 @@ from ditkit.distributed import World, gather, sum_gradients
 from ditkit.errors import CheckpointError, OutputError
 from ditkit.files import write_atomically
 from ditkit.tensorfile import write_tensors
+from ditkit.training.optimizer import build_optimizers
 
 EXTENDABLE = ("steps", "decay", "save_minutes")  # settings that a resumed run may change
 
@@ -56,6 +57,7 @@ class TrainSettings:
     seed: int = 0
     precision: str = "float32"
     save_minutes: float = 5.0
+    optimizer: str = "adamw"
 
 
 @dataclass(frozen=True)
@@ -114,9 +116,7 @@ class _Run:
         self.step = 0
         self.average = copy.deepcopy(task.module).requires_grad_(False)
         self.parameters = [parameter for parameter in task.module.parameters() if parameter.requires_grad]
-        self.optimizer = torch.optim.AdamW(
-            self.parameters, settings.learning_rate, betas=settings.betas, weight_decay=settings.weight_decay, fused=True
-        )
+        self.optimizers = build_optimizers(task.module, settings.optimizer, settings.learning_rate, settings.betas, settings.weight_decay)
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -130,19 +130,21 @@ class _Run:
 
     def update(self, rows: slice, world: World) -> tuple[Tensor, dict[str, Tensor]]:
         settings = self.settings
-        for group in self.optimizer.param_groups:
+        for group in (group for optimizer in self.optimizers for group in optimizer.param_groups):
             group["lr"] = settings.learning_rate * rate_factor(self.step, settings)
         low = {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(settings.precision)
         device = self.parameters[0].device.type
         with torch.autocast(device, low) if low else contextlib.nullcontext():
             total, values = self.task.loss(self.step, rows)
         loss = total / settings.batch
-        self.optimizer.zero_grad(set_to_none=True)
+        for parameter in self.parameters:
+            parameter.grad = None
         loss.backward()
         sum_gradients(self.parameters, world)
         if settings.clip:
             values = {**values, "grad": nn.utils.clip_grad_norm_(self.parameters, settings.clip)}
-        self.optimizer.step()
+        for optimizer in self.optimizers:
+            optimizer.step()
         self.step += 1
         self._move_average()
         return loss.detach() * world.size, values
@@ -161,7 +163,7 @@ class _Run:
             "settings": asdict(self.settings),
             "model": self.task.module.state_dict(),
             "ema": self.average.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
         }
         try:
             write_atomically(self.state_file, lambda path: torch.save(state, path))
@@ -173,21 +175,26 @@ class _Run:
         """Take over the saved state. What may differ from the run that saved it: how long to go on, and how often to save."""
         try:
             state: dict[str, Any] = torch.load(self.state_file, map_location="cpu", weights_only=True)
-            self.task.module.load_state_dict(state["model"])
-            self.average.load_state_dict(state["ema"])
-            self.optimizer.load_state_dict(state["optimizer"])
-            self.step = state["step"]
             earlier = TrainSettings(**state["settings"])
         except Exception as error:
-            raise CheckpointError(
-                f"{self.state_file} cannot be resumed ({type(error).__name__}: {error}); move it away to start afresh"
-            ) from error
+            raise self._cannot_resume(error) from error
         mine, theirs = asdict(self.settings), asdict(earlier)
         changed = [f"{name}={theirs[name]}" for name in mine if name not in EXTENDABLE and mine[name] != theirs[name]]
         if changed:
             raise CheckpointError(
                 f"{self.state_file} was trained with {', '.join(changed)}; say the same, or choose another folder with --out"
             )
+        try:
+            self.task.module.load_state_dict(state["model"])
+            self.average.load_state_dict(state["ema"])
+            for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+                optimizer.load_state_dict(saved)
+            self.step = state["step"]
+        except Exception as error:
+            raise self._cannot_resume(error) from error
+
+    def _cannot_resume(self, error: Exception) -> CheckpointError:
+        return CheckpointError(f"{self.state_file} cannot be resumed ({type(error).__name__}: {error}); move it away to start afresh")
 
 
 @contextlib.contextmanager

@@ -39,6 +39,7 @@ def test_a_sample_configuration_out_of_range_is_refused(values: dict, line: str)
         ({"warmup": -1}, "warmup must be at least 0, not -1"),
         ({"learning_rate": 0.0}, "learning_rate must be more than 0, not 0"),
         ({"learning_rate": float("nan")}, "learning_rate must be a finite number, not nan"),
+        ({"optimizer": "moun"}, "no optimizer named 'moun'; did you mean 'muon'?"),
         ({"ema": 1.0}, "ema must be at least 0 and less than 1, not 1"),
         ({"label_dropout": -0.1}, "label_dropout must be at least 0 and less than 1, not -0.1"),
     ],
