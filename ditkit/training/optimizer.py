@@ -75,7 +75,7 @@ def build_optimizers(
     return [*made, Muon(inner, lr, weight_decay=weight_decay)] if inner else made
 
 
-def block_matrices(module: nn.Module) -> list[nn.Parameter]:
+def block_matrices(module: nn.Module) -> list[Tensor]:
     """The weights of the linear layers that lie in a list of blocks."""
     lists = [part for part in module.modules() if isinstance(part, nn.ModuleList)]
     layers = {id(layer): layer for part in lists for layer in part.modules() if isinstance(layer, nn.Linear)}
