@@ -120,7 +120,9 @@ def weight_file(path: Path) -> Path:
 
 
 def read_class_names(path: Path) -> tuple[str, ...]:
-    """The class names, by label, that a diffusers pipeline folder carries in model_index.json; empty where there are none."""
+    """The class names, by label, in the metadata of ditkit's safetensors or a diffusers pipeline's model_index.json; empty without."""
+    if path.is_file():
+        return tuple(json.loads(read_metadata(path).get("class_names", "[]")))
     index = path / "model_index.json"
     names = _read_json(index).get("id2label", {}) if index.exists() else {}
     return tuple(names[key] for key in sorted(names, key=int))

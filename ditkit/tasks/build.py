@@ -98,7 +98,7 @@ def class_names(spec: ModelSpec) -> tuple[str, ...]:
 
 def labels(wanted: Sequence[str], count: int, spec: ModelSpec, names: Sequence[str]) -> tuple[int, ...]:
     """One label per sample: the wanted classes in turn, or a spread over all of them when none is asked for."""
-    classes = spec.label_count
+    classes = min(spec.label_count, len(names) or spec.label_count)  # own data may have fewer than the network has rows for
     if not classes:
         if wanted:
             raise RequestError(f"{spec.name} is unconditional: it has no classes to choose from")

@@ -95,7 +95,8 @@ def _recipe(config: TrainConfig, folder: Path, where: torch.device, world: World
         seed=config.seed,
         label_dropout=config.label_dropout if spec.can_be_guided else 0.0,
     )
-    return Recipe(task, lambda state, file: checkpoints.save(state, file, model=spec.name, params=spec.params, dtype=torch.float16))
+    words = {"class_names": json.dumps(latents.class_names)} if spec.label_count else {}
+    return Recipe(task, lambda state, file: checkpoints.save(state, file, model=spec.name, params=spec.params, dtype=torch.float16, **words))
 
 
 def _ready(module: Any, config: TrainConfig, where: torch.device) -> Any:

@@ -83,6 +83,14 @@ def test_a_single_diffusers_file_without_its_configuration_loads_too(tmp_path: P
         convert(tmp_path / "model.safetensors", tmp_path / "out.safetensors")
 
 
+def test_the_class_names_that_a_model_was_trained_with_are_kept_in_its_file(tmp_path: Path) -> None:
+    file = tmp_path / "model.safetensors"
+    save({"w": torch.zeros(1)}, file, model="dit-emoji", params=DIT, class_names='["ant", "bird"]')
+    assert read_class_names(file) == ("ant", "bird")
+    save({"w": torch.zeros(1)}, file, model="dit-emoji", params=DIT)
+    assert read_class_names(file) == ()
+
+
 def test_the_class_names_of_a_pipeline_are_read_in_order(tmp_path: Path) -> None:
     assert read_class_names(tmp_path) == ()
     (tmp_path / "model_index.json").write_text(json.dumps({"id2label": {"10": "hen", "2": "great white shark", "0": "tench, Tinca tinca"}}))
