@@ -96,7 +96,11 @@ def _recipe(config: TrainConfig, folder: Path, where: torch.device, world: World
         label_dropout=config.label_dropout if spec.can_be_guided else 0.0,
     )
     words = {"class_names": json.dumps(latents.class_names)} if spec.label_count else {}
-    return Recipe(task, lambda state, file: checkpoints.save(state, file, model=spec.name, params=spec.params, dtype=torch.float16, **words))
+
+    def write(state: State, file: Path) -> None:
+        checkpoints.save(state, file, model=spec.name, params=spec.params, dtype=torch.float16, **words)
+
+    return Recipe(task, write)
 
 
 def _ready(module: Any, config: TrainConfig, where: torch.device) -> Any:
