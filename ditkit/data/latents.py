@@ -3,7 +3,7 @@
 Shapes: N pictures, V augmented variants, C h w latent.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,14 +12,15 @@ import torch
 from torch import Tensor
 
 from ditkit.data.images import Pictures
-from ditkit.tensorfile import read_tensors, write_tensors
+from ditkit.errors import DataError
+from ditkit.files import write_atomically
 
 ENCODE_BATCH = 64
 
 
 @dataclass(frozen=True)
 class Latents:
-    """Scaled latents (N, V, C, h, w) in float32 and the label of each picture (N,)."""
+    """Scaled latents (N, V, C, h, w) in float16, mapped from their file rather than read into memory, and labels (N,); on the CPU."""
 
     values: Tensor
     labels: Tensor
@@ -33,22 +34,46 @@ def encode_pictures(
     cache: Path | None = None,
     on_encoded: Callable[[int], None] | None = None,
 ) -> Latents:
-    """Encode every variant of every picture with `encode` ([-1, 1] (B, 3, S, S) -> (B, C, h, w)); reuse `cache` when it exists.
+    """Encode every variant of every picture with `encode` ([-1, 1] (B, 3, S, S) -> (B, C, h, w)); reuse `cache` (.npy) when it exists.
 
     The cache belongs to one data set, codec and choice of variants: the caller names it after them.
     """
     labels = torch.from_numpy(np.asarray(pictures.labels, dtype=np.int64))
-    if cache is not None and cache.exists():
-        return Latents(read_tensors(cache)["latents"], labels, pictures.class_names)
     places = [(index, variant) for index in range(len(pictures)) for variant in variants]
-    parts: list[Tensor] = []
+    batches = _encoded(pictures, encode, places, on_encoded)
+    if cache is None:
+        values = torch.cat(list(batches)).unflatten(0, (len(pictures), len(variants)))
+    else:
+        if not cache.exists():
+            write_atomically(cache, lambda part: _write(batches, part, (len(pictures), len(variants))))
+        values = _map(cache)
+    return Latents(values, labels, pictures.class_names)
+
+
+def _encoded(
+    pictures: Pictures, encode: Callable[[Tensor], Tensor], places: Sequence[tuple[int, int]], on_encoded: Callable[[int], None] | None
+) -> Iterator[Tensor]:
+    """The latents of these (picture, variant) places, batch by batch."""
     for first in range(0, len(places), ENCODE_BATCH):
         batch = [pictures.picture(*place) for place in places[first : first + ENCODE_BATCH]]
         images = torch.from_numpy(np.stack(batch)).movedim(-1, 1).float() / 127.5 - 1
-        parts.append(encode(images).float().cpu())
+        yield encode(images).to("cpu", torch.float16)
         if on_encoded:
             on_encoded(len(batch))
-    values = torch.cat(parts).unflatten(0, (len(pictures), len(variants)))
-    if cache is not None:
-        write_tensors(cache, {"latents": values})
-    return Latents(values, labels, pictures.class_names)
+
+
+def _write(batches: Iterator[Tensor], path: Path, leading: tuple[int, int]) -> None:
+    """All batches into one .npy of shape (*leading, C, h, w), never holding more than one in memory."""
+    with path.open("wb") as file:
+        for number, batch in enumerate(batches):
+            if number == 0:
+                shape = (*leading, *batch.shape[1:])
+                np.lib.format.write_array_header_1_0(file, {"descr": "<f2", "fortran_order": False, "shape": shape})
+            file.write(batch.numpy().tobytes())
+
+
+def _map(path: Path) -> Tensor:
+    try:
+        return torch.from_numpy(np.load(path, mmap_mode="c"))
+    except (ValueError, OSError, EOFError) as error:
+        raise DataError(f"{path} is damaged ({error}); remove it and it is made again") from error

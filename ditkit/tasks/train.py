@@ -120,15 +120,15 @@ def _latents(
     chosen = variants(pictures, config.data.augment, mirror=config.data.mirror)
     known = [files_digest(Path(str(config.data.path))), codec_name, dict(codec.origin), list(chosen)]
     digest = hashlib.sha256(json.dumps(known).encode()).hexdigest()[:12]
-    cache = Path(config.data.cache or folder) / f"latents-{digest}.safetensors"
+    cache = Path(config.data.cache or folder) / f"latents-{digest}.npy"
     if world.rank:
         barrier(world)
     progress.start(len(pictures) * len(chosen), "encoding")
     with torch.inference_mode():
-        latents = encode_pictures(pictures, codec.encode, chosen, cache, progress.advance)
+        latents = encode_pictures(pictures, lambda images: codec.encode(images.to(where)), chosen, cache, progress.advance)
     if world.rank == 0:
         barrier(world)
-    return Latents(latents.values.to(where), latents.labels.to(where), latents.class_names)
+    return latents
 
 
 def _run_steps(task: Task, config: TrainConfig, folder: Path, world: World, progress: Progress) -> StepReport | None:

@@ -22,6 +22,7 @@ class DenoiserTask:
     ) -> None:
         self.module, self.latents, self.objective = module, latents, objective
         self.batch, self.seed, self.label_dropout = batch, seed, label_dropout
+        self.device = next(module.parameters()).device
 
     def loss(self, step: int, rows: slice) -> tuple[Tensor, dict[str, Tensor]]:
         generator = step_generator(self.seed, step)
@@ -32,10 +33,9 @@ class DenoiserTask:
         index = (level * self.objective.levels).long().clamp_(max=self.objective.levels - 1)
         noise = torch.randn((self.batch, *sample_shape), generator=generator)
         dropped = torch.rand(self.batch, generator=generator) < self.label_dropout
-        device = self.latents.values.device  # all was drawn on the CPU, where it is the same on every machine
-        picture, variant, index, noise, dropped = (values[rows].to(device) for values in (picture, variant, index, noise, dropped))
-        x0 = self.latents.values[picture, variant]
-        y = self.latents.labels[picture]
+        x0, y = self.latents.values[picture[rows], variant[rows]].float(), self.latents.labels[picture[rows]]
+        drawn = (x0, y, index[rows], noise[rows], dropped[rows])  # all on the CPU, where it is the same on every machine
+        x0, y, index, noise, dropped = (values.to(self.device) for values in drawn)
         y = torch.where(dropped, self.module.null(y), y)  # pyright: ignore[reportCallIssue]
         conditioning = self.module.condition(self.objective.times(index), y)  # pyright: ignore[reportCallIssue]
         out = self.module(self.objective.noisy(x0, noise, index), conditioning)

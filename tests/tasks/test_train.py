@@ -30,7 +30,7 @@ def test_a_finished_run_started_again_with_more_steps_goes_on(tiny: str, folder_
     train.run(_config(tiny, folder_of_pictures, tmp_path / "train"), NoProgress())
     report = train.run(_config(tiny, folder_of_pictures, tmp_path / "train", steps=5), NoProgress())
     assert report.data["step"] == 5
-    assert len(list((tmp_path / "train").glob("latents-*.safetensors"))) == 1
+    assert len(list((tmp_path / "train").glob("latents-*.npy"))) == 1
 
 
 def test_training_can_start_from_other_weights(tiny: str, weights: str, folder_of_pictures: Path, tmp_path: Path) -> None:

@@ -11,10 +11,10 @@ from ditkit.training.denoiser import DenoiserTask
 from ditkit.training.objective import DenoisingObjective
 
 
-def test_what_is_drawn_is_moved_to_the_device_of_the_latents(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_drawn_is_moved_to_the_device_of_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
     device = torch.device("meta")  # a device that every machine has; torch itself forgives mixing it with the CPU
     module = DiT(DiTParams(width=16, depth=1, heads=2, patch=2, input_size=8, classes=3)).to(device)
-    latents = Latents(torch.zeros(5, 2, 4, 8, 8, device=device), torch.zeros(5, dtype=torch.long, device=device), ("a", "b", "c"))
+    latents = Latents(torch.zeros(5, 2, 4, 8, 8), torch.zeros(5, dtype=torch.long), ("a", "b", "c"))
     objective = DenoisingObjective(linear(), device)
     seen: list[Tensor] = []
     condition, loss = module.condition, objective.loss
