@@ -13,6 +13,7 @@ from ditkit.errors import DataError
 class Numbered:
     """Picture i, variant v is everywhere 10 i + v."""
 
+    distinct = 6
     labels = np.array([2, 0, 1])
     class_names = ("a", "b", "c")
 
