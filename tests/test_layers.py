@@ -20,7 +20,7 @@ LAYERS = (  # from the top; `ditkit` is __init__.py, which offers the public API
     {"engine"},
     {"models", "codecs", "text"},
     {"nn", "diffusion", "cache"},
-    {"execution", "distributed", "config", "tensorfile", "weights"},
+    {"execution", "distributed", "config", "tensorfile", "weights", "sketch"},
     {"files", "hub", "progress"},
     {"errors"},
 )

@@ -1,6 +1,7 @@
 """A cache plan is pure data: network evaluations x sites, True = compute, False = reuse the last computed output."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 from ditkit.errors import PlanMismatch
 from ditkit.execution import Site, Sites
 from ditkit.files import read_json, write_atomically
+from ditkit.sketch import same_weights
 
 FORMAT = "ditkit-plan"
 VERSION = 1
@@ -20,14 +22,23 @@ class CachePlan:
     """Which site is computed at which evaluation, for the time grid it was made for.
 
     `compute[e][s]` belongs to evaluation `e` at model time `times[e]` and to `sites[s]`; `provenance` says where it comes from.
+    A plan that was made for one `model`, one `solver` or the weights of one sketch names them; None fits any.
     """
 
     sites: Sites
     times: tuple[float, ...]
     compute: tuple[tuple[bool, ...], ...]
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    model: str | None = None
+    weights: str | None = None
+    solver: str | None = None
+    quality: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if len(set(self.sites)) != len(self.sites):
+            raise PlanMismatch("the plan names a site twice")
+        if not all(map(math.isfinite, self.times)):
+            raise PlanMismatch("the plan has a time that is not a finite number")
         if len(self.compute) != len(self.times):
             raise PlanMismatch(f"the plan has {len(self.compute)} rows for {len(self.times)} times")
         if any(len(row) != len(self.sites) for row in self.compute):
@@ -45,8 +56,12 @@ class CachePlan:
         cells = self.evaluations * len(self.sites)
         return 1 - sum(map(sum, self.compute)) / cells if cells else 0.0
 
-    def check_fits(self, sites: Sites, times: Sequence[float]) -> None:
-        """Raise `PlanMismatch` unless the plan was made for these sites and this time grid."""
+    def check_fits(
+        self, sites: Sites, times: Sequence[float], *, model: str | None = None, weights: str | None = None, solver: str | None = None
+    ) -> None:
+        """Raise `PlanMismatch` unless the plan was made for these sites and this time grid, and for whatever else both sides name."""
+        if self.model and model and self.model != model:
+            raise PlanMismatch(f"the plan was made for {self.model}, not for {model}")
         if self.sites != sites:
             raise PlanMismatch(
                 f"the plan is for a model with {len(self.sites)} sites ({_span(self.sites)}), this one has {len(sites)} ({_span(sites)})"
@@ -61,6 +76,10 @@ class CachePlan:
                 raise PlanMismatch(
                     f"the plan was made for another time grid: row {row} is for time {mine:g}, this run evaluates at {asked:g}"
                 )
+        if self.solver and solver and self.solver != solver:
+            raise PlanMismatch(f"the plan was made for the solver {self.solver}, not for {solver}")
+        if self.weights and weights and not same_weights(self.weights, weights):
+            raise PlanMismatch(f"the plan was made for other weights of {self.model or 'this model'}; make one for these")
 
 
 def _span(sites: Sites) -> str:
@@ -76,7 +95,11 @@ def to_data(plan: CachePlan) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "version": VERSION,
+        "model": plan.model,
+        "weights": plan.weights,
+        "solver": plan.solver,
         "provenance": dict(plan.provenance),
+        "quality": dict(plan.quality),
         "sites": [str(site) for site in plan.sites],
         "rows": rows,
     }
@@ -93,7 +116,11 @@ def from_data(data: Any, where: str) -> CachePlan:
             sites=tuple(_site(name) for name in data["sites"]),
             times=tuple(float(row["time"]) for row in data["rows"]),
             compute=tuple(_cells(row["compute"]) for row in data["rows"]),
-            provenance=data.get("provenance", {}),
+            provenance=_mapping(data, "provenance"),
+            model=_name(data, "model"),
+            weights=_name(data, "weights"),
+            solver=_name(data, "solver"),
+            quality=_mapping(data, "quality"),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise PlanMismatch(f"{where} is not a ditkit plan: {type(error).__name__}: {error}") from error
@@ -110,6 +137,20 @@ def write_plan(plan: CachePlan, path: Path) -> None:
 def read_plan(path: Path) -> CachePlan:
     """Read a plan written by `write_plan`; raises `PlanMismatch` with the reason when it cannot be one."""
     return from_data(read_json(path, "plan", PlanMismatch), str(path))
+
+
+def _name(data: Mapping[str, Any], key: str) -> str | None:
+    value = data.get(key)
+    if value is not None and not isinstance(value, str):
+        raise TypeError(f"{key} must be a name or null, not {value!r}")
+    return value
+
+
+def _mapping(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = data.get(key, {})
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{key} must be an object, not {value!r}")
+    return value
 
 
 def _site(name: str) -> Site:

@@ -8,9 +8,8 @@ from torch import Tensor
 from ditkit.cache.plan import CachePlan
 from ditkit.diffusion.guidance import GuidanceInterval
 from ditkit.diffusion.solvers import Solver
+from ditkit.engine.model import Model
 from ditkit.errors import RequestError
-from ditkit.execution import Sites
-from ditkit.models.spec import ModelSpec
 
 EVERYWHERE = GuidanceInterval()
 
@@ -35,15 +34,17 @@ class SamplingRequest:
         if not math.isfinite(self.guidance):
             raise RequestError(f"guidance must be a finite number, not {self.guidance}")
 
-    def check_fits(self, spec: ModelSpec, sites: Sites) -> None:
+    def check_fits(self, model: Model) -> None:
         """Raise `RequestError` if this model cannot do what is asked, `PlanMismatch` if the plan is not for it."""
+        spec = model.spec
         bad = [label for label in self.labels if not 0 <= label < max(spec.label_count, 1)]
         if bad:
             raise RequestError(f"{spec.name} has classes 0 to {spec.label_count - 1}, not {bad[0]}")
         if self.guidance != 1 and not spec.can_be_guided:
             raise RequestError(f"{spec.name} was trained without a null class and cannot be guided; use --guidance 1")
         if self.plan:
-            self.plan.check_fits(sites, self.solver.times)
+            known = {"model": spec.name, "weights": model.origin.get("sketch"), "solver": self.solver.name}
+            self.plan.check_fits(model.backbone.sites, self.solver.times, **known)
 
     def batches(self) -> list[range]:
         """The samples of each batch; every process cuts them the same way."""

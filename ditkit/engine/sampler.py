@@ -84,7 +84,7 @@ def sample(
 
     A batch that does not fit in memory is halved until it does.
     """
-    request.check_fits(model.spec, model.backbone.sites)
+    request.check_fits(model)
     for batch in request.batches() if batches is None else batches:
         yield _sample_batch(model, request, tuple(batch), on_step)
 

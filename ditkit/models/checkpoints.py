@@ -21,6 +21,7 @@ from ditkit.models.dit import DiTParams
 from ditkit.models.identify import describe, identify, registered, title
 from ditkit.models.spec import ModelSpec, Params
 from ditkit.models.uvit import UViTParams
+from ditkit.sketch import sketch
 from ditkit.tensorfile import State, fingerprint, read_metadata, read_tensors, write_tensors
 from ditkit.weights import RANDOM, locate
 
@@ -48,14 +49,16 @@ def load_backbone(spec: ModelSpec, path: str | None = None, revision: str | None
     if found is None:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            return Loaded(registry.build(spec), {"weights": RANDOM})
+            backbone = registry.build(spec)
+            return Loaded(backbone, {"weights": RANDOM, "sketch": sketch(backbone.state_dict())})
     checkpoint = read_checkpoint(found.path)
     backbone = blank(spec.params)
     load_into(backbone, checkpoint.state, found.path)
     stated = checkpoint.params
     if stated and stated.heads != spec.params.heads:  # the one number that shapes do not tell
         raise CheckpointError(f"{found.path} was trained with {stated.heads} attention heads, {spec.name} has {spec.params.heads}")
-    origin = {"weights": found.origin, "commit": found.commit, "fingerprint": fingerprint(checkpoint.state)}
+    names = {"fingerprint": fingerprint(checkpoint.state), "sketch": sketch(checkpoint.state)}
+    origin = {"weights": found.origin, "commit": found.commit, **names}
     return Loaded(backbone, origin, read_class_names(found.path))
 
 

@@ -84,7 +84,7 @@ def request(config: SampleConfig, of: Model, planned: CachePlan | None = None, s
         plan=planned or plan(config.cache, of.backbone.sites, with_solver.times),
         batch=config.batch,
     )
-    wanted.check_fits(of.spec, of.backbone.sites)
+    wanted.check_fits(of)
     return wanted
 
 

@@ -1,23 +1,47 @@
 """Plans: as files, as policies make them, and refused in words when they do not fit."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from ditkit.cache.plan import CachePlan, read_plan, write_plan
 from ditkit.cache.policies import every, everything
 from ditkit.errors import ConfigError, PlanMismatch
 from ditkit.execution import Site
+from ditkit.sketch import sketch
 
 SITES = tuple(Site(block, branch) for block in range(3) for branch in ("attn", "mlp"))
 TIMES = (999.0, 666.0, 333.0, 0.0)
+ONE, OTHER = ({"w": torch.randn(50, generator=torch.Generator().manual_seed(seed))} for seed in (0, 1))
 
 
 def test_a_plan_survives_its_file(tmp_path: Path) -> None:
     plan = every(3, SITES, TIMES)
     write_plan(plan, tmp_path / "plan.json")
     assert read_plan(tmp_path / "plan.json") == plan
+
+
+def test_what_a_plan_was_made_for_survives_its_file(tmp_path: Path) -> None:
+    made = replace(every(3, SITES, TIMES), model="dit-emoji", weights=sketch(ONE), solver="ddim", quality={"latent error": 0.1})
+    write_plan(made, tmp_path / "plan.json")
+    assert read_plan(tmp_path / "plan.json") == made
+
+
+def test_a_plan_for_another_model_solver_or_weights_is_refused() -> None:
+    plan = replace(every(2, SITES, TIMES), model="dit-emoji", weights=sketch(ONE), solver="ddim")
+    plan.check_fits(SITES, TIMES)
+    plan.check_fits(SITES, TIMES, model="dit-emoji", weights=sketch(ONE), solver="ddim")
+    for known, line in (
+        ({"model": "dit-s-2-256"}, "the plan was made for dit-emoji, not for dit-s-2-256"),
+        ({"solver": "ddpm"}, "the plan was made for the solver ddim, not for ddpm"),
+        ({"weights": sketch(OTHER)}, "the plan was made for other weights of dit-emoji; make one for these"),
+    ):
+        with pytest.raises(PlanMismatch) as caught:
+            plan.check_fits(SITES, TIMES, **known)
+        assert str(caught.value) == line
 
 
 def test_a_plan_file_has_a_line_per_evaluation(tmp_path: Path) -> None:

@@ -1,7 +1,10 @@
 """The engine reproduces the published samplers on the golden networks, step by step."""
 
+import pytest
 import torch
 
+from ditkit.cache.imports import plan_from_router
+from ditkit.cache.plan import CachePlan
 from ditkit.codecs.registry import load_codec
 from ditkit.diffusion.schedule import linear, scaled_linear
 from ditkit.diffusion.solvers import Solver, ddim, ddpm, dpm_solver_2
@@ -26,9 +29,15 @@ def _model(params: DiTParams | UViTParams, tensors: dict[str, torch.Tensor]) -> 
 
 
 def _states(
-    model: Model, labels: torch.Tensor, solver: Solver, x: torch.Tensor, state: torch.Tensor | None, guidance: float
+    model: Model,
+    labels: torch.Tensor,
+    solver: Solver,
+    x: torch.Tensor,
+    state: torch.Tensor | None,
+    guidance: float,
+    plan: CachePlan | None = None,
 ) -> torch.Tensor:
-    request = SamplingRequest(tuple(labels.tolist()), (0,) * len(labels), solver, guidance)
+    request = SamplingRequest(tuple(labels.tolist()), (0,) * len(labels), solver, guidance, plan=plan)
     with torch.inference_mode():
         return torch.stack(list(trajectory(denoiser(model, request, request.labels), solver, x, solver.init(state))))
 
@@ -54,3 +63,23 @@ def test_twenty_evaluations_of_dpm_solver_2_match_uvit() -> None:
     tensors = golden("uvit_dpm20")
     states = _states(_model(UVIT, tensors), tensors["in.y"], dpm_solver_2(scaled_linear(), 20), tensors["in.noise"], None, 1.4)
     _assert_close(states, tensors["out.x_steps"], 2e-5)
+
+
+@pytest.mark.parametrize(
+    ("file", "params", "solver", "guidance", "threshold", "tolerance"),
+    [
+        ("l2c_dit_infer20", DIT, ddim(linear(), 20), 4.0, 0.1, 2.7e-5),
+        ("l2c_uvit_infer20", UVIT, dpm_solver_2(scaled_linear(), 20), 1.4, 0.9, 1e-5),
+    ],
+)
+def test_cached_sampling_matches_learning_to_cache(
+    file: str, params: DiTParams | UViTParams, solver: Solver, guidance: float, threshold: float, tolerance: float
+) -> None:
+    tensors = golden(file)
+    model = _model(params, tensors)
+    routers = [tensors[f"router.{index}.prob"] for index in range(20)]
+    plan = plan_from_router(routers, "dit" if params is DIT else "uvit", model.backbone.sites, solver.times, threshold, {})
+    rows = len(tensors["in.noise"])
+    for planned, name in ((plan, "out.x_steps"), (None, "out.x_steps_uncached")):
+        states = _states(model, tensors["in.y"], solver, tensors["in.noise"], None, guidance, planned)
+        _assert_close(states, tensors[name][:, :rows], tolerance)

@@ -17,6 +17,7 @@ from ditkit.models.diffusers_layout import to_config, to_diffusers
 from ditkit.models.dit import DiTParams
 from ditkit.models.registry import find
 from ditkit.models.spec import ModelSpec
+from ditkit.sketch import sketch
 from ditkit.tensorfile import read_metadata, read_tensors, write_tensors
 from tests.models.tiny import DIT, FAMILIES, UVIT, inputs, tiny
 
@@ -209,7 +210,8 @@ def test_a_backbone_is_built_with_its_weights(tmp_path: Path) -> None:
     backbone, origin = loaded.backbone, loaded.origin
     x, t, y = inputs(model)
     assert torch.equal(backbone(x, backbone.condition(t, y)), model(x, model.condition(t, y)))
-    assert origin == {"weights": f"file:{tmp_path / 'w.safetensors'}", "commit": None, "fingerprint": fingerprint(model.state_dict())}
+    names = {"fingerprint": fingerprint(model.state_dict()), "sketch": sketch(model.state_dict())}
+    assert origin == {"weights": f"file:{tmp_path / 'w.safetensors'}", "commit": None, **names}
     assert all(isinstance(parameter, nn.Parameter) and parameter.requires_grad for parameter in backbone.parameters())
 
 
@@ -223,7 +225,7 @@ def test_random_weights_are_those_of_a_fresh_model_and_always_the_same() -> None
     loaded = load_backbone(spec_of(DIT), "random")
     torch.manual_seed(0)
     assert_same(loaded.backbone.state_dict(), fresh("dit").state_dict())
-    assert loaded.origin == {"weights": "random"}
+    assert loaded.origin == {"weights": "random", "sketch": sketch(loaded.backbone.state_dict())}
 
 
 def test_published_weights_come_from_the_hub_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
