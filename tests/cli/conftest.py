@@ -23,8 +23,8 @@ class Asked:
     calls: list[tuple[str, tuple[Any, ...]]] = field(default_factory=list)
 
     def task(self, name: str) -> Callable[..., Report]:
-        def run(*arguments: Any) -> Report:
-            self.calls.append((name, arguments))
+        def run(*arguments: Any, **named: Any) -> Report:
+            self.calls.append((name, (*arguments, *named.values())))
             return REPORT
 
         return run
@@ -33,7 +33,13 @@ class Asked:
 @pytest.fixture
 def asked(monkeypatch) -> Asked:
     asked = Asked()
-    for command, functions in {"sample": ["run", "estimate"], "train": ["run"], "models": ["listing", "describe", "convert"]}.items():
+    tasks = {
+        "sample": ["run", "estimate"],
+        "train": ["run"],
+        "models": ["listing", "describe", "convert"],
+        "plan": ["show", "import_plan", "diff"],
+    }
+    for command, functions in tasks.items():
         fake = SimpleNamespace(**{name: asked.task(f"{command}.{name}") for name in functions})
         monkeypatch.setattr(ditkit.tasks, command, fake, raising=False)
     return asked

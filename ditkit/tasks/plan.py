@@ -1,0 +1,117 @@
+"""`ditkit plan`: what a plan does, somebody else's schedule as a plan, and how two plans differ."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from ditkit.cache.cost import trajectory_cost
+from ditkit.cache.imports import plan_from_router, plan_from_smoothcache, read_router
+from ditkit.cache.plan import CachePlan, read_plan, write_plan
+from ditkit.config.schema import AutoSampler
+from ditkit.errors import ConfigError, DitkitError, PlanMismatch
+from ditkit.execution import Site
+from ditkit.models import registry
+from ditkit.models.blank import blank
+from ditkit.plots import draw_plan
+from ditkit.report import Cell, Report
+from ditkit.tasks import build
+
+PUBLISHED = {56: "dit-xl-2-256", 58: "uvit-h-2-256"}  # whose routers have been published, by their number of sites
+
+
+def show(file: str, png: str | None = None) -> Report:
+    """What a plan computes and reuses, evaluation by evaluation; the heatmap too if `png` names a file."""
+    plan = read_plan(Path(file))
+    branches = list(dict.fromkeys(site.branch for site in plan.sites))
+    rows: list[list[Cell]] = []
+    for time, row in zip(plan.times, plan.compute, strict=True):
+        patterns = ["".join("#" if cell else "." for cell in _of_branch(plan, row, branch)) for branch in branches]
+        rows.append([f"{time:.2f}", *patterns, f"{1 - sum(row) / len(row):.0%}"])
+    files = []
+    if png:
+        draw_plan(plan, Path(png), plan.model or "")
+        files.append(Path(png))
+    notes = ["# computed, . reused; blocks from left to right"]
+    return Report(f"plan {file}", _facts(plan), ("time", *branches, "reused"), rows, files, notes, {"reused": plan.reused})
+
+
+def import_plan(source: str, out: str, *, threshold: float, model: str | None = None, steps: int | None = None) -> Report:
+    """A published Learning-to-Cache router, or a SmoothCache schedule (.json), as a plan file."""
+    target = Path(out)
+    if target.exists():
+        raise DitkitError(f"{target} exists already; remove it or choose another name")
+    if not 0 <= threshold <= 1:
+        raise ConfigError(f"threshold must be between 0 and 1, not {threshold:g}")
+    plan = _smoothcache(Path(source), model, steps) if Path(source).suffix == ".json" else _router(Path(source), threshold, model)
+    write_plan(plan, target)
+    return Report("imported", _facts(plan), files=[target], data={"reused": plan.reused})
+
+
+def diff(one: str, other: str) -> Report:
+    """Where two plans for the same sites and times differ."""
+    mine, theirs = read_plan(Path(one)), read_plan(Path(other))
+    theirs.check_fits(mine.sites, mine.times)
+    rows: list[list[Cell]] = []
+    for time, before, after in zip(mine.times, mine.compute, theirs.compute, strict=True):
+        only_mine, only_theirs = (list(_named(mine, first, second)) for first, second in ((before, after), (after, before)))
+        if only_mine or only_theirs:
+            rows.append([f"{time:.2f}", _short(only_mine), _short(only_theirs)])
+    cells = sum(
+        left != right for before, after in zip(mine.compute, theirs.compute, strict=True) for left, right in zip(before, after, strict=True)
+    )
+    facts: dict[str, Cell] = {
+        "differ in": f"{cells} of {mine.evaluations * len(mine.sites)} cells, {len(rows)} of {mine.evaluations} evaluations",
+        "reused": f"{mine.reused:.1%} and {theirs.reused:.1%}",
+    }
+    return Report(f"{one} and {other}", facts, ("time", "only the first computes", "only the second computes"), rows, data={"cells": cells})
+
+
+def _router(source: Path, threshold: float, model: str | None) -> CachePlan:
+    routers = read_router(source)
+    name = model or PUBLISHED.get(len(routers[0]))
+    if name is None:
+        raise ConfigError(f"{source} gates {len(routers[0])} branches; say with --model whose it is")
+    spec = registry.find(name)
+    if spec.family not in ("dit", "uvit"):
+        raise PlanMismatch(f"Learning-to-Cache has routers for DiT and U-ViT, not for {spec.family}")
+    solver = build.solver(AutoSampler(), spec, len(routers))
+    if spec.family == "dit":
+        solver = build.solver(build.DDIMConfig(), spec, len(routers))
+    plan = plan_from_router(routers, spec.family, blank(spec.params).sites, solver.times, threshold, {"file": source.name})
+    return replace(plan, model=name, solver=solver.name)
+
+
+def _smoothcache(source: Path, model: str | None, steps: int | None) -> CachePlan:
+    if model is None:
+        raise ConfigError("a SmoothCache schedule does not say for which model it is; say so with --model")
+    spec = registry.find(model)
+    solver = build.solver(AutoSampler(), spec, steps or spec.defaults.steps)
+    return replace(plan_from_smoothcache(source, blank(spec.params).sites, solver.times), model=model, solver=solver.name)
+
+
+def _facts(plan: CachePlan) -> dict[str, Cell]:
+    facts: dict[str, Cell] = {
+        "model": plan.model or "any with these sites",
+        "weights": "any" if plan.weights is None else f"sketch {plan.weights[:12]}...",
+        "solver": plan.solver or "any with these times",
+        "evaluations": f"{plan.evaluations}, from time {plan.times[0]:g} to {plan.times[-1]:g}",
+        "sites": len(plan.sites),
+        "reused": f"{plan.reused:.2%} of all branches",
+    }
+    if plan.model in registry.SPECS:
+        costs = blank(registry.find(plan.model).params).multiply_adds()
+        facts["multiply-adds"] = f"{trajectory_cost(costs, plan.evaluations, 1, plan).saved:.1%} less"
+    return facts | {str(key): str(value) for key, value in {**plan.provenance, **plan.quality}.items()}
+
+
+def _of_branch(plan: CachePlan, row: tuple[bool, ...], branch: str) -> Iterator[bool]:
+    return (cell for site, cell in zip(plan.sites, row, strict=True) if site.branch == branch)
+
+
+def _named(plan: CachePlan, row: tuple[bool, ...], other: tuple[bool, ...]) -> Iterator[Site]:
+    """The sites that `row` computes and `other` does not."""
+    return (site for site, mine, theirs in zip(plan.sites, row, other, strict=True) if mine and not theirs)
+
+
+def _short(sites: list[Site], most: int = 8) -> str:
+    return ", ".join(map(str, sites[:most])) + (f" and {len(sites) - most} more" if len(sites) > most else "")
