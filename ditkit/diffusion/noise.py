@@ -1,8 +1,9 @@
-"""Gaussian noise that belongs to a sample, so that a result never depends on the batch it was in."""
+"""Gaussian noise that belongs to a sample, so that a result never depends on the batch it was in; and of a training step."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -25,3 +26,9 @@ class SampleNoise:
             for row in range(count):  # one call each: how randn fills a tensor depends on the tensor's length
                 torch.randn(*shape, generator=generator, out=noise[row, column])
         return noise.to(device, dtype)
+
+
+def step_generator(seed: int, step: int) -> torch.Generator:
+    """The generator of one training step."""
+    state = np.random.SeedSequence((seed, step)).generate_state(2, np.uint32)
+    return torch.Generator().manual_seed(int(state[0]) << 32 | int(state[1]))

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ditkit.codecs.residual import ResidualAutoencoder
 from ditkit.data.scenes import Sprites, autoencoder_picture
-from ditkit.training.trainer import step_generator
+from ditkit.diffusion.noise import step_generator
 
 
 def to_pictures(images: list[np.ndarray]) -> Tensor:

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from ditkit.data.latents import Latents
+from ditkit.diffusion.noise import step_generator
 from ditkit.training.objective import DenoisingObjective
-from ditkit.training.trainer import step_generator
 
 
 class DenoiserTask:

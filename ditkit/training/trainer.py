@@ -1,6 +1,6 @@
 """One training loop for every model: a task computes the loss of a step, the loop does the rest.
 
-A step's loss is a pure function of (weights, step): tasks draw data, noise and dropout from `step_generator(seed, step)`.
+A step's loss is a pure function of (weights, step): tasks draw data, noise and dropout from `noise.step_generator(seed, step)`.
 So a run killed at any moment and started again from its last saved state ends with the same bits as one never killed,
 and there is no data position or generator state to save.
 """
@@ -14,7 +14,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -68,12 +67,6 @@ class StepReport:
     steps: int
     loss: Tensor
     values: dict[str, Tensor]
-
-
-def step_generator(seed: int, step: int) -> torch.Generator:
-    """The generator of one training step."""
-    state = np.random.SeedSequence((seed, step)).generate_state(2, np.uint32)
-    return torch.Generator().manual_seed(int(state[0]) << 32 | int(state[1]))
 
 
 def rate_factor(step: int, settings: TrainSettings) -> float:

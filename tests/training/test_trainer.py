@@ -11,9 +11,10 @@ import torch
 import torch.multiprocessing as mp
 from torch import Tensor, nn
 
+from ditkit.diffusion.noise import step_generator
 from ditkit.distributed import barrier, join_world, leave_world
 from ditkit.errors import CheckpointError
-from ditkit.training.trainer import TrainSettings, rate_factor, step_generator, train
+from ditkit.training.trainer import TrainSettings, rate_factor, train
 
 SETTINGS = TrainSettings(steps=8, batch=6, learning_rate=0.01, warmup=2, decay=3, weight_decay=0.01, save_minutes=0.0)
 

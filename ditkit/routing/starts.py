@@ -1,0 +1,93 @@
+"""With what noisy samples a gated run is entered: data with noise added, or states of the model's own trajectories.
+
+Shapes: B samples, N trajectories, K solver steps, C h w latent.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from ditkit.data.latents import Latents
+from ditkit.diffusion.noise import SampleNoise
+from ditkit.diffusion.solvers import Solver, State
+from ditkit.engine.model import Model
+from ditkit.engine.request import SamplingRequest
+from ditkit.engine.sampler import OnStep, denoiser
+from ditkit.routing.gates import evaluations_of_steps
+
+
+class Starts(Protocol):
+    def draw(self, steps_B: Sequence[int], generator: torch.Generator) -> tuple[Tensor, State, Tensor]:
+        """x (B, C, h, w) at the beginning of each sample's solver step, the solver's state there, and labels (B,); on the CPU."""
+        ...
+
+
+class NoisedData:
+    """x_t = alpha x0 + sigma noise, as published; labels are dropped with a probability, if there is a null label to put instead."""
+
+    def __init__(self, latents: Latents, solver: Solver, model: Model, label_dropout: float = 0.1) -> None:
+        self.latents, self.solver, self.label_dropout = latents, solver, label_dropout
+        first = [evaluations[0] for evaluations in evaluations_of_steps(solver)]
+        self.levels = [solver.levels[evaluation] for evaluation in first]
+        self._null = int(model.backbone.null(torch.zeros(1, dtype=torch.long))[0]) if model.spec.can_be_guided else None
+
+    def draw(self, steps_B: Sequence[int], generator: torch.Generator) -> tuple[Tensor, State, Tensor]:
+        pictures, variants, *shape = self.latents.values.shape
+        count = len(steps_B)
+        picture = torch.randint(pictures, (count,), generator=generator)
+        variant = torch.randint(variants, (count,), generator=generator)
+        noise = torch.randn((1 + self.solver.draws, count, *shape), generator=generator)
+        dropped = torch.rand(count, generator=generator) < self.label_dropout
+        x0, y = self.latents.values[picture, variant].float(), self.latents.labels[picture]
+        if self._null is not None:
+            y = torch.where(dropped, self._null, y)
+        alpha, sigma = (torch.tensor(part)[:, None, None, None] for part in zip(*(self.levels[k] for k in steps_B), strict=True))
+        x = (alpha * x0 + sigma * noise[0]).float()
+        return x, noise[1:] if self.solver.draws else x0, y  # a solver that remembers the last x0 gets the true one
+
+
+@dataclass(frozen=True)
+class Trajectories:
+    """States (N, K, C, h, w) of a model's own runs at the beginning of every solver step, with what the solver remembered there."""
+
+    x: Tensor
+    remembered: Tensor | None
+    labels: Tensor
+    seeds: tuple[int, ...]
+    draws: int = 0
+
+    def draw(self, steps_B: Sequence[int], generator: torch.Generator) -> tuple[Tensor, State, Tensor]:
+        which = torch.randint(len(self.x), (len(steps_B),), generator=generator)
+        steps = torch.tensor(steps_B)
+        if self.draws:
+            seeds = tuple(self.seeds[index] for index in which.tolist())
+            state: State = SampleNoise(seeds).draw(1 + self.draws, self.x.shape[2:])[1:]
+        else:
+            state = None if self.remembered is None else self.remembered[which, steps]
+        return self.x[which, steps], state, self.labels[which]
+
+
+@torch.inference_mode()
+def record_trajectories(model: Model, request: SamplingRequest, on_step: OnStep | None = None) -> Trajectories:
+    """Sample the request without a plan and keep the state before every solver step."""
+    solver = request.solver
+    states: list[Tensor] = []
+    remembered: list[Tensor] = []
+    for batch in request.batches():
+        labels = [request.labels[index] for index in batch]
+        noise = SampleNoise(tuple(request.seeds[index] for index in batch)).draw(1 + solver.draws, model.spec.sample_shape, model.device)
+        denoise = denoiser(model, request, labels, on_step)
+        x, state = noise[0], solver.init(noise[1:] if solver.draws else None)
+        befores, memories = [], []
+        for step in range(solver.steps):
+            befores.append(x.float().cpu())
+            memories.append(torch.zeros_like(befores[-1]) if state is None or solver.draws else state.float().cpu())
+            x, state = solver.step(denoise, x, step, state)
+        states.append(torch.stack(befores, 1))
+        remembered.append(torch.stack(memories, 1))
+    return Trajectories(
+        torch.cat(states), None if solver.draws else torch.cat(remembered), torch.tensor(request.labels), request.seeds, solver.draws
+    )

@@ -1,0 +1,118 @@
+"""The published router losses, gradients and updates, on the golden networks."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from ditkit.codecs.registry import load_codec
+from ditkit.diffusion.schedule import linear, scaled_linear
+from ditkit.diffusion.solvers import ddim, dpm_solver_2
+from ditkit.engine.model import Model
+from ditkit.models.dit import DiT, DiTParams
+from ditkit.models.spec import Defaults, ModelSpec
+from ditkit.models.uvit import UViT, UViTParams
+from ditkit.routing.gates import gates
+from ditkit.routing.objective import GatedRun, straight_through
+from tests.golden_files import golden
+
+DIT = DiTParams(width=64, depth=4, heads=4, patch=2, input_size=8, classes=10)
+UVIT = UViTParams(width=64, depth=4, heads=4, patch=2, input_size=8, classes=10, null_class=True, conv=False)
+LAMBDA, RATE = 1e-3, 1e-2
+
+
+def _model(params: DiTParams | UViTParams, tensors: dict[str, torch.Tensor]) -> Model:
+    backbone = (DiT(params) if isinstance(params, DiTParams) else UViT(params)).eval().requires_grad_(False)
+    backbone.load_state_dict({name[3:]: value for name, value in tensors.items() if name.startswith("sd.")})
+    spec = ModelSpec("tiny", "dit", params, "linear", "pixels", 8, 3, Defaults("ddim", 20, 1.0))
+    return Model(spec, backbone, load_codec("pixels"), torch.device("cpu"))
+
+
+def _close(mine: torch.Tensor, reference: torch.Tensor, tolerance: float) -> None:
+    assert (mine - reference).abs().max() <= tolerance * reference.abs().max()
+
+
+def _dit_loss(tensors: dict[str, torch.Tensor], run: GatedRun, case: int, logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Loss and squared error of a recorded case; `logits` are in the order of the gates: the cleanest last."""
+    given = {name.split(".")[-1]: value for name, value in tensors.items() if name.startswith(f"in.case{case}.")}
+    evaluation = 20 - int(given["t_index"][0])  # the even spaced index after it, counted from the noisiest
+    at = next(index for index, gate in enumerate(run.gates) if gate.evaluation == evaluation)
+    level = run.solver.levels[evaluation - 1]
+    x = level.alpha * given["x0"] + level.sigma * given["noise"]
+    y = torch.where(given["label_dropped"].bool(), 10, given["y"])
+    scores = torch.sigmoid(logits)
+    threshold = float(given["thres"])
+    used = scores if threshold < 0 else straight_through(scores, threshold)
+    outputs = run.outputs([at] * len(x), used, x, None, y)
+    expected = f"out.case{case}"
+    _close(x, tensors[f"{expected}.x_t"], 2.6e-5)
+    _close(outputs.x, tensors[f"{expected}.x_next"], 2.6e-5)
+    _close(outputs.teacher, tensors[f"{expected}.teacher"], 2.6e-5)
+    error = outputs.squared_error()
+    return error.mean() + LAMBDA * scores[at].sum(), error
+
+
+def _dit_logits(tensors: dict[str, torch.Tensor]) -> torch.Tensor:
+    return torch.stack([tensors[f"router.{index}.prob"] for index in range(18, -1, -2)]).requires_grad_()
+
+
+@pytest.mark.parametrize("case", [0, 1, 2])
+def test_dits_losses_and_gradients_are_the_published_ones(case: int) -> None:
+    tensors = golden("l2c_dit_train20")
+    run = GatedRun(_model(DIT, tensors), ddim(linear(), 20), gates(ddim(linear(), 20)))
+    logits = _dit_logits(tensors)
+    loss, error = _dit_loss(tensors, run, case, logits)
+    _close(error, tensors[f"out.case{case}.mse"], 2.6e-5)
+    _close(loss, tensors[f"out.case{case}.loss"], 2.6e-5)
+    row = 9 - int(tensors[f"out.case{case}.router_index"]) // 2
+    _close(torch.autograd.grad(error.mean(), logits, retain_graph=True)[0][row], tensors[f"out.case{case}.grad_mse"], 2.6e-5)
+    gradient = torch.autograd.grad(loss, logits)[0]
+    _close(gradient[row], tensors[f"out.case{case}.grad_total"], 2.6e-5)
+    assert not gradient[[index for index in range(10) if index != row]].any()
+
+
+@pytest.mark.parametrize("case", [0, 1, 2])
+def test_uvits_losses_and_gradients_are_the_published_ones(case: int) -> None:
+    tensors = golden("l2c_uvit_train20")
+    solver = dpm_solver_2(scaled_linear(), 20)
+    given = {name.split(".")[-1]: value for name, value in tensors.items() if name.startswith(f"in.case{case}.")}
+    step = int(given["random_step"])
+    evaluation = 2 * step + 2
+    times = list(solver.times)
+    times[evaluation] = float(round(times[evaluation]))  # published training tells the network whole times, sampling does not
+    run = GatedRun(_model(UVIT, tensors), replace(solver, times=tuple(times)), gates(solver))
+    at = next(index for index, gate in enumerate(run.gates) if gate.evaluation == evaluation)
+    assert at + 1 == int(tensors[f"out.case{case}.router_index"])
+    logits = torch.stack([tensors[f"router.{index}.prob"] for index in range(1, 10)]).requires_grad_()
+    outputs = run.outputs([at] * 4, torch.sigmoid(logits), tensors[f"out.case{case}.x_n"], None, given["y"])
+    _close(outputs.x, tensors[f"out.case{case}.x_next"], 1e-5)
+    _close(outputs.teacher, tensors[f"out.case{case}.teacher"], 1e-5)
+    _close(outputs.student, tensors[f"out.case{case}.student"], 1e-5)
+    numbers = 4 * 8 * 8  # they sum over a sample where ditkit takes the mean: a price of 0.1 is 0.1 / 256 here
+    _close(outputs.squared_error() * numbers, tensors[f"out.case{case}.data_loss"], 2e-4)
+    loss = outputs.squared_error().mean() + 0.1 / numbers * torch.sigmoid(logits[at]).sum()
+    _close(loss * numbers, tensors[f"out.case{case}.loss"], 2e-4)
+    _close(torch.autograd.grad(loss * numbers, logits)[0][at], tensors[f"out.case{case}.grad_total"], 2e-4)
+
+
+def test_five_updates_follow_the_published_trace() -> None:
+    tensors = golden("l2c_dit_train20")
+    run = GatedRun(_model(DIT, tensors), ddim(linear(), 20), gates(ddim(linear(), 20)))
+    rows = torch.nn.ParameterList([row.detach().clone() for row in _dit_logits(tensors)])
+    optimizer = torch.optim.AdamW(rows, RATE, weight_decay=0.0)
+    losses = []
+    for case in tensors["in.trace.case_order"].tolist():
+        loss, _ = _dit_loss(tensors, run, case, torch.stack(list(rows)))
+        optimizer.zero_grad()
+        loss.backward()
+        used = 9 - int(tensors[f"out.case{case}.router_index"]) // 2
+        for index, row in enumerate(rows):
+            row.grad = row.grad if index == used else None  # theirs are parameters of their own: unused ones stay
+        optimizer.step()
+        with torch.no_grad():
+            for row in rows:
+                row.clamp_(-5, 5)
+        losses.append(loss.detach())
+    _close(torch.stack(losses), tensors["out.trace.losses"], 2.6e-5)
+    for index, row in enumerate(rows):
+        _close(row.detach(), tensors[f"out.trace.router.{18 - 2 * index}.prob"], 2.6e-5)
