@@ -1,13 +1,16 @@
 """Every YAML in conf/ composes, says how to run it, and means what its name says."""
 
+from typing import Any
+
 import pytest
 
 from ditkit.config.compose import compose
 from ditkit.config.folder import commands, conf_dir, groups, options
-from ditkit.config.schema import COMMANDS, GROUPS, SampleConfig, TrainConfig
+from ditkit.config.schema import COMMANDS, GROUPS, SampleConfig, TrainConfig, TrainRouterConfig
 
 FILES = sorted(conf_dir().rglob("*.yaml"))
 CHOICES = [(group, name) for group in groups() for name in options(group)]
+ROOTS: dict[str, Any] = {"preset": TrainConfig, "recipe": TrainRouterConfig}  # all others belong to sample
 NEEDED = {"cache=file": ["cache.path=plan.json"]}
 
 
@@ -18,12 +21,13 @@ def test_there_is_one_root_file_for_each_configured_command():
 def test_without_overrides_or_a_preset_a_configuration_is_its_schema():
     assert compose(SampleConfig) == SampleConfig()
     assert compose(TrainConfig, ["preset=none", "out=runs/train"]) == TrainConfig()
+    assert compose(TrainRouterConfig, ["out=runs/router"]) == TrainRouterConfig()
 
 
 @pytest.mark.parametrize(("group", "name"), CHOICES)
 def test_every_option_of_every_group_composes(group: str, name: str):
     overrides = [f"{group}={name}", *NEEDED.get(f"{group}={name}", [])]
-    config = compose(TrainConfig, overrides) if group == "preset" else compose(SampleConfig, overrides)
+    config = compose(ROOTS.get(group, SampleConfig), overrides)
     if group in GROUPS:
         assert getattr(config, group).name == name
 

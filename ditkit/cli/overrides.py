@@ -23,6 +23,8 @@ KEYS = {
     "--weights": "weights",
     "--from": "source",
     "--data": "data.path",
+    "--evaluations": "evaluations",
+    "--budget": "budget",
 }
 KEPT_FROM = ("source", "out")  # all that can be said beside --from
 

@@ -23,6 +23,7 @@ PRECISIONS = ("float32", "bfloat16", "float16")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 COMPATS = ("official", "diffusers")
 OPTIMIZERS = ("adamw", "muon")
+PENALTIES = ("multiply-adds", "branches")
 
 
 @dataclass
@@ -143,13 +144,24 @@ class RuntimeConfig:
 
 
 @dataclass
-class SampleConfig:
-    """`ditkit sample`. None means the model's own default."""
+class ModelConfig:
+    """Which model, with which weights, and where it runs."""
 
     model: str = "dit-emoji"
     weights: str | None = None  # a file, or "random"
     revision: str | None = None  # of weights that come from the hub
     compat: str = "official"  # whose equations: "official" or "diffusers"
+    codec: CodecConfig = field(default_factory=CodecConfig)
+    runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
+
+    def __post_init__(self) -> None:
+        check_known("compat", self.compat, COMPATS)
+
+
+@dataclass
+class SampleConfig(ModelConfig):
+    """`ditkit sample`. None means the model's own default."""
+
     source: str | None = None  # the manifest of a run to repeat
     classes: list[str] = field(default_factory=list)  # names or numbers; none is a spread over all
     count: int = 16
@@ -161,11 +173,9 @@ class SampleConfig:
     out: str | None = None  # None is a folder in runs/ named after the model and the request
     sampler: SamplerConfig = field(default_factory=AutoSampler)
     cache: CacheConfig = field(default_factory=NoCache)
-    codec: CodecConfig = field(default_factory=CodecConfig)
-    runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
 
     def __post_init__(self) -> None:
-        check_known("compat", self.compat, COMPATS)
+        super().__post_init__()
         for name in ("count", "steps", "batch"):
             check_least(name, getattr(self, name), 1)
         check_seed(self.seed)
@@ -227,7 +237,55 @@ class TrainConfig:
         check_folder(self.out)
 
 
-COMMANDS: dict[str, type] = {"sample": SampleConfig, "train": TrainConfig}
+@dataclass
+class TrainRouterConfig(ModelConfig):
+    """`ditkit train-router`. Run again with the same values, it goes on from the last saved state."""
+
+    sampler: SamplerConfig = field(default_factory=AutoSampler)
+    evaluations: int | None = None  # of the runs that the plan is for; None is the model's default
+    guidance: float | None = None  # of teacher and student; None is the model's default
+    period: int = 2  # one evaluation in this many computes everything
+    data: DataConfig = field(default_factory=DataConfig)  # no path: the model's own trajectories
+    samples: int = 64  # how many trajectories
+    budget: float | None = 0.7  # share of a run's multiply-adds to keep; null: keep what scores above the threshold
+    threshold: float = 0.5
+    price: float = 1e-4  # of computing one branch, in units of the mean squared error; with a budget only where it starts
+    penalty: str = "multiply-adds"  # or "branches": all alike, as published
+    straight_through: bool = False  # decide by the threshold in the forward pass
+    start: float | None = 0.0  # of every score before the sigmoid; null draws them from a standard normal, as published
+    clamp: float | None = 5.0
+    steps: int = 500  # updates of the scores
+    batch: int = 20
+    learning_rate: float = 0.05
+    decay: int = 100  # steps at the end over which it falls to zero
+    seed: int = 0
+    save_minutes: float = 2.0
+    out: str = "runs/router"  # conf/train-router.yaml adds the name of the model
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("evaluations", "period"):
+            check_least(name, getattr(self, name), 2)
+        for name in ("samples", "steps", "batch"):
+            check_least(name, getattr(self, name), 1)
+        for name in ("price", "decay", "save_minutes"):
+            check_finite(name, getattr(self, name))
+            check_least(name, getattr(self, name), 0)
+        for name in ("guidance", "start"):
+            check_finite(name, getattr(self, name))
+        for name in ("learning_rate", "clamp"):
+            check_finite(name, getattr(self, name))
+            check_positive(name, getattr(self, name))
+        if self.budget is not None and not 0 < self.budget <= 1:
+            raise ConfigError(f"budget must be more than 0 and at most 1, not {self.budget:g}")
+        if not 0 <= self.threshold <= 1:
+            raise ConfigError(f"threshold must be between 0 and 1, not {self.threshold:g}")
+        check_known("penalty", self.penalty, PENALTIES)
+        check_seed(self.seed)
+        check_folder(self.out)
+
+
+COMMANDS: dict[str, type] = {"sample": SampleConfig, "train": TrainConfig, "train-router": TrainRouterConfig}
 GROUPS: dict[str, tuple[type[SamplerConfig] | type[CacheConfig], ...]] = {
     "sampler": (AutoSampler, DDIMConfig, DDPMConfig, DPMSolver2Config, DPMSolverPPConfig),
     "cache": (NoCache, AutoCache, EveryCache, FileCache),

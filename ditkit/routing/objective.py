@@ -39,7 +39,7 @@ class Memory:
 
         return Execution(branch=branch)
 
-    def mix(self, weights: dict[Site, Tensor]) -> Execution:
+    def mix(self, weights: dict[Site, Tensor] | None) -> Execution:
         """Compute every branch and mix it with what is remembered, which stays as it is."""
         return Execution(branch=lambda site, compute: self._mixed(site, compute(), None, weights))
 

@@ -69,11 +69,9 @@ def within_budget(logits_GS: Tensor, evaluations: int, sites: Sites, costs: Mapp
     return keep.view_as(logits_GS)
 
 
-def to_plan(
-    keep_GS: Tensor, gates: Sequence[Gate], sites: Sites, times: Sequence[float], provenance: Mapping[str, Any], **made_for: str | None
-) -> CachePlan:
+def to_plan(keep_GS: Tensor, gates: Sequence[Gate], sites: Sites, times: Sequence[float], provenance: Mapping[str, Any]) -> CachePlan:
     """The decisions as a plan: every evaluation that is not gated computes everything."""
     rows = [(True,) * len(sites)] * len(times)
     for gate, row in zip(gates, keep_GS.tolist(), strict=True):
         rows[gate.evaluation] = tuple(map(bool, row))
-    return CachePlan(sites, tuple(times), tuple(rows), provenance, **made_for)
+    return CachePlan(sites, tuple(times), tuple(rows), provenance)

@@ -21,6 +21,7 @@ from ditkit.config.schema import (
     DPMSolverPPConfig,
     EveryCache,
     FileCache,
+    ModelConfig,
     RuntimeConfig,
     SampleConfig,
     SamplerConfig,
@@ -50,7 +51,7 @@ def device(runtime: RuntimeConfig) -> torch.device:
     return torch.device(name)
 
 
-def model(config: SampleConfig) -> Model:
+def model(config: ModelConfig) -> Model:
     """The network with its weights and codec, ready on its device."""
     if config.runtime.threads:
         torch.set_num_threads(config.runtime.threads)
@@ -62,7 +63,7 @@ def model(config: SampleConfig) -> Model:
     return Model(spec, backbone, codec.to(where, dtype), where, dtype, loaded.class_names or class_names(spec), loaded.origin)
 
 
-def blank_model(config: SampleConfig) -> Model:
+def blank_model(config: ModelConfig) -> Model:
     """The network without weights or codec: for what only its sizes decide."""
     spec = checkpoints.with_compat(registry.find(config.model), config.compat)
     return Model(

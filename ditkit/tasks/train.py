@@ -1,6 +1,5 @@
 """`ditkit train`: base models, the small autoencoder and the judge. Run again, the same command goes on where it stopped."""
 
-import hashlib
 import json
 import time
 from collections.abc import Callable
@@ -13,8 +12,8 @@ import torch
 from ditkit.codecs.registry import load_codec, save_residual
 from ditkit.codecs.residual import ResidualAutoencoder
 from ditkit.config.schema import TrainConfig
-from ditkit.data.images import Pictures, SpritePictures, files_digest, load_pictures, variants
-from ditkit.data.latents import Latents, encode_pictures
+from ditkit.data.images import SpritePictures, load_pictures, variants
+from ditkit.data.latents import encode_pictures
 from ditkit.data.scenes import load_sprites
 from ditkit.diffusion.schedule import named
 from ditkit.distributed import World, barrier, join_world, leave_world
@@ -24,16 +23,17 @@ from ditkit.models.judge import Judge, JudgeParams, save_judge
 from ditkit.progress import Progress
 from ditkit.report import Report
 from ditkit.tasks import build
+from ditkit.tasks.latents import encoded
+from ditkit.tasks.loop import run_steps
 from ditkit.tensorfile import State, read_tensors
 from ditkit.training.autoencoder import AutoencoderTask, picture_batch
 from ditkit.training.denoiser import DenoiserTask
 from ditkit.training.judge import JudgeTask
 from ditkit.training.objective import DenoisingObjective
-from ditkit.training.trainer import StepReport, Task, TrainSettings, train
+from ditkit.training.trainer import StepReport, Task, TrainSettings
 
 PATCH_STREAM, PATCH_PICTURES = 1, 512  # from which the autoencoder's linear shortcut starts
 SCALE_VARIANTS = 8  # of each sprite, over which the autoencoder's latents are scaled to unit variance
-LOG_EVERY = 20
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,8 @@ def run(config: TrainConfig, progress: Progress) -> Report:
         torch.manual_seed(config.seed)
         recipe = _recipe(config, folder, where, world, progress)
         started = time.perf_counter()
-        last = _run_steps(recipe.task, config, folder, world, progress)
+        title = f"training {config.model}"
+        last = run_steps(recipe.task, _settings(config), folder, world, progress, title, tensorboard=config.tensorboard)
         barrier(world)
         weights = folder / "model.safetensors"
         if world.rank == 0:
@@ -84,7 +85,8 @@ def _recipe(config: TrainConfig, folder: Path, where: torch.device, world: World
             judge = JudgeTask(_ready(Judge(params), config, where), sprites, batch=config.batch, seed=config.seed)
             return Recipe(judge, lambda state, file: save_judge(state, params, file))
     spec = registry.find(config.model)
-    latents = _latents(config, spec.codec, load_pictures(path, spec.image_size), folder, where, world, progress)
+    codec = load_codec(spec.codec).to(where, torch.float32)
+    latents = encoded(config.data, load_pictures(path, spec.image_size), codec, spec.codec, folder, where, world, progress)
     if spec.label_count and int(latents.labels.max()) >= spec.label_count:
         raise DataError(f"{path} has {int(latents.labels.max()) + 1} classes, {spec.name} has {spec.label_count}")
     task = DenoiserTask(
@@ -112,27 +114,8 @@ def _ready(module: Any, config: TrainConfig, where: torch.device) -> Any:
     return module.to(where).train()
 
 
-def _latents(
-    config: TrainConfig, codec_name: str, pictures: Pictures, folder: Path, where: torch.device, world: World, progress: Progress
-) -> Latents:
-    """The data's latents; encoded by the first process, read from its cache by the others."""
-    codec = load_codec(codec_name).to(where, torch.float32)
-    chosen = variants(pictures, config.data.augment, mirror=config.data.mirror)
-    known = [files_digest(Path(str(config.data.path))), codec_name, dict(codec.origin), list(chosen)]
-    digest = hashlib.sha256(json.dumps(known).encode()).hexdigest()[:12]
-    cache = Path(config.data.cache or folder) / f"latents-{digest}.npy"
-    if world.rank:
-        barrier(world)
-    progress.start(len(pictures) * len(chosen), "encoding")
-    with torch.inference_mode():
-        latents = encode_pictures(pictures, lambda images: codec.encode(images.to(where)), chosen, cache, progress.advance)
-    if world.rank == 0:
-        barrier(world)
-    return latents
-
-
-def _run_steps(task: Task, config: TrainConfig, folder: Path, world: World, progress: Progress) -> StepReport | None:
-    settings = TrainSettings(
+def _settings(config: TrainConfig) -> TrainSettings:
+    return TrainSettings(
         steps=config.steps,
         batch=config.batch,
         learning_rate=config.learning_rate,
@@ -146,35 +129,6 @@ def _run_steps(task: Task, config: TrainConfig, folder: Path, world: World, prog
         save_minutes=config.save_minutes,
         optimizer=config.optimizer,
     )
-    board = _tensorboard(folder) if config.tensorboard and world.rank == 0 else None
-    last, done = None, None
-    for last in train(task, settings, folder, world):
-        if done is None:
-            done = last.step - 1
-            progress.start(config.steps, f"training {config.model}", done)
-        progress.advance(1, loss=last.loss, **last.values)
-        if last.step % LOG_EVERY == 0 and world.rank == 0:
-            values = {"loss": float(last.loss), **{name: float(value) for name, value in last.values.items()}}
-            _log(folder, last.step, values)
-            if board:
-                for name, value in values.items():
-                    board.add_scalar(name, value, last.step)
-    if board:
-        board.close()
-    return last
-
-
-def _log(folder: Path, step: int, values: dict[str, float]) -> None:
-    with (folder / "log.jsonl").open("a", encoding="utf-8") as file:
-        file.write(json.dumps({"step": step, **{name: round(value, 6) for name, value in values.items()}}) + "\n")
-
-
-def _tensorboard(folder: Path) -> Any:
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise ConfigError("tensorboard=true needs the tensorboard package: pip install 'ditkit[tensorboard]'") from error
-    return SummaryWriter(str(folder))
 
 
 @torch.inference_mode()

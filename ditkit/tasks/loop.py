@@ -1,0 +1,55 @@
+"""A training loop as people watch it: a bar, a line of log.jsonl every few steps, tensorboard if wanted."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ditkit.distributed import World
+from ditkit.errors import ConfigError
+from ditkit.progress import Progress
+from ditkit.training.trainer import StepReport, Task, TrainSettings, train
+
+LOG_EVERY = 20
+
+
+def run_steps(
+    task: Task, settings: TrainSettings, folder: Path, world: World, progress: Progress, title: str, *, tensorboard: bool = False
+) -> StepReport | None:
+    """Train until the end or an interruption; the last step's report, or None when nothing was left to do."""
+    board = _tensorboard(folder) if tensorboard and world.rank == 0 else None
+    last, done = None, None
+    for last in train(task, settings, folder, world):
+        if done is None:
+            done = last.step - 1
+            progress.start(settings.steps, title, done)
+        progress.advance(1, loss=last.loss, **last.values)
+        if last.step % LOG_EVERY == 0 and world.rank == 0:
+            values = {"loss": float(last.loss), **{name: float(value) for name, value in last.values.items()}}
+            _log(folder, last.step, values)
+            if board:
+                for name, value in values.items():
+                    board.add_scalar(name, value, last.step)
+    if board:
+        board.close()
+    return last
+
+
+def read_log(folder: Path) -> dict[int, dict[str, float]]:
+    """What was logged, by step; of a step that was done twice, before and after a kill, the second time."""
+    file = folder / "log.jsonl"
+    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    entries = [json.loads(line) for line in lines]
+    return dict(sorted((entry.pop("step"), entry) for entry in entries))
+
+
+def _log(folder: Path, step: int, values: dict[str, float]) -> None:
+    with (folder / "log.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps({"step": step, **{name: float(f"{value:.6g}") for name, value in values.items()}}) + "\n")
+
+
+def _tensorboard(folder: Path) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise ConfigError("tensorboard=true needs the tensorboard package: pip install 'ditkit[tensorboard]'") from error
+    return SummaryWriter(str(folder))

@@ -1,0 +1,201 @@
+"""`ditkit train-router`: learn which branches of a model may be reused, and write the plan."""
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ditkit.cache.cost import trajectory_cost
+from ditkit.cache.plan import CachePlan, write_plan
+from ditkit.config.schema import TrainRouterConfig
+from ditkit.data.images import load_pictures
+from ditkit.diffusion.solvers import Solver
+from ditkit.distributed import World, barrier, join_world, leave_world
+from ditkit.engine.model import Model
+from ditkit.engine.request import SamplingRequest
+from ditkit.errors import DataError, RequestError
+from ditkit.execution import Site
+from ditkit.plots import draw_curves, draw_plan
+from ditkit.progress import Progress
+from ditkit.report import Report
+from ditkit.routing.gates import Gate, gates
+from ditkit.routing.objective import GatedRun
+from ditkit.routing.router import Router, above, to_plan, within_budget
+from ditkit.routing.starts import NoisedData, Starts, Trajectories, record_trajectories
+from ditkit.routing.task import RouterTask
+from ditkit.tasks import build
+from ditkit.tasks.latents import encoded
+from ditkit.tasks.loop import read_log, run_steps
+from ditkit.tensorfile import read_metadata, read_tensors, write_tensors
+from ditkit.training.trainer import TrainSettings
+
+TRAJECTORY_BATCH = 32
+HOUSEKEEPING = ("out", "save_minutes", "runtime", "steps", "decay")  # what may change without changing what is learned
+
+
+def run(config: TrainRouterConfig, progress: Progress) -> Report:
+    """Train the scores until `steps`, or until interrupted; the plan that they make now is written either way."""
+    started = time.perf_counter()
+    world = join_world(build.device(config.runtime))
+    try:
+        model = build.model(config)
+        evaluations = model.spec.defaults.steps if config.evaluations is None else config.evaluations
+        solver = build.solver(config.sampler, model.spec, evaluations)
+        guidance = model.spec.defaults.guidance if config.guidance is None else config.guidance
+        gated = gates(solver, config.period)
+        costs = model.backbone.multiply_adds()
+        folder = Path(config.out)
+        task = _task(config, model, solver, gated, guidance, costs, folder, world, progress)
+        last = run_steps(task, _settings(config), folder, world, progress, f"training a router for {config.model}")
+        barrier(world)
+        step = last.step if last else config.steps
+        if world.rank:
+            return Report(title=f"process {world.rank}")
+        return _finish(config, model, solver, gated, costs, folder, step, time.perf_counter() - started)
+    finally:
+        leave_world()
+
+
+def _task(
+    config: TrainRouterConfig,
+    model: Model,
+    solver: Solver,
+    gated: tuple[Gate, ...],
+    guidance: float,
+    costs: Mapping[Site | str, int],
+    folder: Path,
+    world: World,
+    progress: Progress,
+) -> RouterTask:
+    router = Router(len(gated), len(model.backbone.sites), start=config.start, price=config.price, seed=config.seed).to(model.device)
+    if config.budget is not None:  # refused before any work, not after hours
+        within_budget(router.logits.detach().cpu(), len(solver.times), model.backbone.sites, costs, config.budget)
+    starts = _starts(config, model, solver, guidance, folder, world, progress)
+    return RouterTask(
+        router,
+        GatedRun(model, solver, gated, guidance),
+        starts,
+        costs,
+        batch=config.batch,
+        seed=config.seed,
+        budget=config.budget,
+        by_cost=config.penalty == "multiply-adds",
+        threshold=config.threshold if config.straight_through else None,
+        clamp=config.clamp,
+    )
+
+
+def _starts(
+    config: TrainRouterConfig, model: Model, solver: Solver, guidance: float, folder: Path, world: World, progress: Progress
+) -> Starts:
+    """Noised pictures if there are data, else the model's own trajectories; made by the first process and kept on disk."""
+    if config.data.path is not None:
+        pictures = load_pictures(config.data.path, model.spec.image_size)
+        latents = encoded(config.data, pictures, model.codec, model.spec.codec, folder, model.device, world, progress)
+        if model.spec.label_count and int(latents.labels.max()) >= model.spec.label_count:
+            raise DataError(f"{config.data.path} has {int(latents.labels.max()) + 1} classes, {config.model} has {model.spec.label_count}")
+        return NoisedData(latents, solver, model)
+    request = SamplingRequest(
+        labels=build.labels((), config.samples, model.spec, model.class_names),
+        seeds=tuple(range(config.seed, config.seed + config.samples)),
+        solver=solver,
+        guidance=guidance,
+        batch=TRAJECTORY_BATCH,
+    )
+    if guidance != 1 and not model.spec.can_be_guided:
+        raise RequestError(f"{model.spec.name} was trained without a null class and cannot be guided; use guidance=1")
+    known = [dict(model.origin), solver.name, solver.times, guidance, request.labels, request.seeds, repr(config.sampler)]
+    digest = hashlib.sha256(json.dumps(known).encode()).hexdigest()[:12]
+    file = Path(config.data.cache or folder) / f"trajectories-{digest}.safetensors"
+    if world.rank:
+        barrier(world)
+    if not file.exists():
+        progress.start(config.samples * len(solver.times), "sampling trajectories")
+        made = record_trajectories(model, request, progress.advance)
+        write_tensors(file, {"x": made.x} | ({} if made.remembered is None else {"remembered": made.remembered}))
+    if world.rank == 0:
+        barrier(world)
+    state = read_tensors(file)
+    return Trajectories(state["x"], state.get("remembered"), torch.tensor(request.labels), request.seeds, solver.draws)
+
+
+def _settings(config: TrainRouterConfig) -> TrainSettings:
+    return TrainSettings(
+        steps=config.steps,
+        batch=config.batch,
+        learning_rate=config.learning_rate,
+        warmup=0,
+        decay=config.decay,
+        betas=(0.9, 0.999),
+        clip=0.0,
+        ema=0.0,
+        seed=config.seed,
+        save_minutes=config.save_minutes,
+    )
+
+
+def _finish(
+    config: TrainRouterConfig,
+    model: Model,
+    solver: Solver,
+    gated: tuple[Gate, ...],
+    costs: Mapping[Site | str, int],
+    folder: Path,
+    step: int,
+    seconds: float,
+) -> Report:
+    state = read_tensors(folder / "weights.safetensors")
+    logits = state["logits"]
+    plan = _plan(config, model, solver, gated, logits, costs, step)
+    cost = trajectory_cost(costs, plan.evaluations, 1, plan)
+    router_file, plan_file, picture, curve = (folder / name for name in ("router.safetensors", "plan.json", "heatmap.png", "curve.png"))
+    words = {"ditkit": "1", "family": "router", "model": config.model, "solver": solver.name, "times": json.dumps(solver.times)}
+    words |= {"gated": json.dumps([gate.evaluation for gate in gated]), "sites": json.dumps(list(map(str, plan.sites)))}
+    write_tensors(router_file, {"logits": logits}, words)
+    write_plan(plan, plan_file)
+    draw_plan(plan, picture, f"{config.model}, {solver.name}, {plan.evaluations} evaluations")
+    files = [router_file, plan_file, picture]
+    if log := read_log(folder):
+        draw_curves(curve, list(log), {name: [entry[name] for entry in log.values()] for name in ("loss", "data", "kept", "price")})
+        files.append(curve)
+    facts: dict[str, Any] = {
+        "steps": f"{step} of {config.steps}",
+        "minutes": f"{seconds / 60:.1f}",
+        "trained parameters": f"{logits.numel()} ({len(gated)} gated evaluations x {len(plan.sites)} sites)",
+        "reused": f"{plan.reused:.1%} of all branches",
+        "multiply-adds": f"{cost.saved:.1%} less",
+    }
+    notes = [] if step >= config.steps else ["interrupted: the same command goes on from here"]
+    notes.append(f"use it: ditkit sample --model {config.model} --steps {plan.evaluations} --plan {plan_file}")
+    data = {"step": step, "seconds": seconds, "reused": plan.reused, "kept": 1 - cost.saved, "parameters": logits.numel()}
+    return Report(title=f"a plan for {config.model}", facts=facts, files=files, notes=notes, data=data)
+
+
+def _plan(
+    config: TrainRouterConfig,
+    model: Model,
+    solver: Solver,
+    gated: tuple[Gate, ...],
+    logits: torch.Tensor,
+    costs: Mapping[Site | str, int],
+    step: int,
+) -> CachePlan:
+    sites = model.backbone.sites
+    if config.budget is None:
+        keep = above(torch.sigmoid(logits), config.threshold)
+    else:
+        keep = within_budget(logits, len(solver.times), sites, costs, config.budget)
+    learned = {name: value for name, value in asdict(config).items() if name not in HOUSEKEEPING}
+    provenance = {"policy": "l2c", "steps": step, "config": learned}
+    plan = to_plan(keep, gated, sites, solver.times, provenance)
+    return replace(plan, model=config.model, weights=model.origin.get("sketch"), solver=solver.name)
+
+
+def read_router(path: Path) -> tuple[torch.Tensor, dict[str, str]]:
+    """The scores before the sigmoid of a router that was trained here, and what it was trained for."""
+    return read_tensors(path)["logits"], read_metadata(path)
