@@ -161,4 +161,4 @@ class GatedRun:
 
 def straight_through(scores_GS: Tensor, threshold: float) -> Tensor:
     """Decisions in the forward pass, the scores' gradients in the backward pass."""
-    return (scores_GS > threshold).to(scores_GS.dtype) + scores_GS - scores_GS.detach()
+    return (scores_GS > threshold).to(scores_GS.dtype) + (scores_GS - scores_GS.detach())

@@ -36,6 +36,7 @@ def asked(monkeypatch) -> Asked:
     tasks = {
         "sample": ["run", "estimate"],
         "train": ["run"],
+        "train_router": ["run"],
         "models": ["listing", "describe", "convert"],
         "plan": ["show", "import_plan", "diff"],
     }

@@ -1,0 +1,59 @@
+"""The router's numbers: parameters, shares of multiply-adds, decisions within a budget, and the plan."""
+
+import pytest
+import torch
+
+from ditkit.cache.cost import trajectory_cost
+from ditkit.diffusion.schedule import linear
+from ditkit.diffusion.solvers import ddim
+from ditkit.errors import ConfigError
+from ditkit.execution import Site
+from ditkit.routing.gates import gates
+from ditkit.routing.router import Router, above, kept_share, site_weights, to_plan, within_budget
+
+SITES = (Site(0, "attn"), Site(0, "mlp"), Site(1, "attn"), Site(1, "mlp"))
+COSTS: dict[Site | str, int] = {**{site: 10 if site.branch == "attn" else 20 for site in SITES}, "rest": 4}
+SOLVER = ddim(linear(), 6)
+GATES = gates(SOLVER)
+
+
+def test_a_router_has_a_score_per_gated_evaluation_and_site() -> None:
+    router = Router(len(GATES), len(SITES))
+    assert [parameter.shape for parameter in router.parameters()] == [(3, 4)]
+    assert torch.equal(router.scores(), torch.full((3, 4), 0.5))
+    published = Router(100, 56, start=None)
+    assert published.logits.std().item() == pytest.approx(1, abs=0.03)
+    assert torch.equal(published.logits, Router(100, 56, start=None).logits)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_kept_share_of_decisions_is_what_the_plan_costs(seed: int) -> None:
+    keep = torch.rand((3, 4), generator=torch.Generator().manual_seed(seed)) > 0.5
+    plan = to_plan(keep, GATES, SITES, SOLVER.times, {})
+    assert float(kept_share(keep.float(), 6, SITES, COSTS)) == pytest.approx(1 - trajectory_cost(COSTS, 6, 1, plan).saved)
+    assert [plan.compute[gate.evaluation] for gate in GATES] == [tuple(row) for row in keep.tolist()]
+    assert all(all(plan.compute[evaluation]) for evaluation in (0, 2, 4))
+
+
+def test_weights_by_cost_sum_to_the_number_of_sites() -> None:
+    weights = site_weights(SITES, COSTS)
+    assert float(weights.sum()) == 4 and float(weights[1] / weights[0]) == 2
+
+
+@pytest.mark.parametrize("budget", [0.55, 0.7, 0.83, 1.0])
+def test_a_budget_is_met_and_used_up_by_the_highest_scores(budget: float) -> None:
+    logits = torch.randn((3, 4), generator=torch.Generator().manual_seed(0))
+    keep = within_budget(logits, 6, SITES, COSTS, budget)
+    share = float(kept_share(keep.float(), 6, SITES, COSTS))
+    assert budget - 20 / 384 < share <= budget + 1e-9  # at most the dearest branch is left over
+    if keep.any() and not keep.all():
+        assert logits[keep].min() > logits[~keep].max()
+
+
+def test_a_budget_below_what_is_never_gated_is_refused() -> None:
+    with pytest.raises(ConfigError, match="a budget of 0.3 cannot be met: with these gates at least 0.531 is computed; raise the period"):
+        within_budget(torch.zeros(3, 4), 6, SITES, COSTS, 0.3)
+
+
+def test_the_threshold_is_strict() -> None:
+    assert above(torch.tensor([[0.1, 0.5, 0.9]]), 0.5).tolist() == [[False, False, True]]

@@ -1,0 +1,119 @@
+"""Training a router: what a step draws, that resuming repeats the bits, and that the budget is reached."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from ditkit.codecs.registry import load_codec
+from ditkit.data.latents import Latents
+from ditkit.diffusion.schedule import linear, scaled_linear
+from ditkit.diffusion.solvers import Solver, ddim, ddpm, dpm_solver_2, dpm_solver_pp
+from ditkit.engine.model import Model
+from ditkit.engine.request import SamplingRequest
+from ditkit.models.spec import Defaults, ModelSpec
+from ditkit.routing.gates import gates
+from ditkit.routing.objective import GatedRun
+from ditkit.routing.router import Router
+from ditkit.routing.starts import NoisedData, Starts, record_trajectories
+from ditkit.routing.task import RouterTask
+from tests.models.tiny import tiny
+
+SOLVER = ddim(linear(), 6)
+
+
+def _model() -> Model:
+    backbone = tiny("dit").requires_grad_(False)
+    spec = ModelSpec("tiny", "dit", backbone.params, "linear", "pixels", 8, 3, Defaults("ddim", 6, 1.0))
+    return Model(spec, backbone, load_codec("pixels"), torch.device("cpu"))
+
+
+def _data(model: Model, solver: Solver = SOLVER) -> NoisedData:
+    values = torch.randn(5, 2, *model.spec.sample_shape, generator=torch.Generator().manual_seed(3))
+    return NoisedData(Latents(values, torch.tensor([0, 1, 2, 3, 4]), tuple("abcde")), solver, model)
+
+
+def _task(starts: Starts, model: Model, **options: object) -> RouterTask:
+    router = Router(3, len(model.backbone.sites), price=1e-3)
+    values = {"batch": 6, "seed": 0, "clamp": 5.0, **options}
+    return RouterTask(router, GatedRun(model, SOLVER, gates(SOLVER)), starts, model.backbone.multiply_adds(), **values)  # pyright: ignore
+
+
+def _steps(task: RouterTask, count: int, rate: float = 0.3) -> None:
+    optimizer = torch.optim.AdamW(task.module.parameters(), rate, weight_decay=0.0)
+    for step in range(count):
+        optimizer.zero_grad()
+        loss, _ = task.loss(step, slice(0, task.batch))
+        (loss / task.batch).backward()
+        optimizer.step()
+
+
+def test_the_rows_of_two_processes_add_up_to_those_of_one() -> None:
+    model = _model()
+    whole, _ = _task(_data(model), model).loss(3, slice(0, 6))
+    parts = [_task(_data(model), model).loss(3, rows)[0] for rows in (slice(0, 2), slice(2, 6))]
+    torch.testing.assert_close(whole, parts[0] + parts[1])
+
+
+def test_the_price_makes_the_kept_share_the_budget() -> None:
+    model = _model()
+    task = _task(_data(model), model, budget=0.8)
+    _steps(task, 150)
+    assert float(task.kept().detach()) == pytest.approx(0.8, abs=0.03)
+    free = _task(_data(model), model)
+    free.module.price.fill_(1e3)
+    _steps(free, 150)
+    assert float(free.kept().detach()) < 0.56  # a price beyond all reason closes every gate
+
+
+def test_scores_stay_within_the_clamp() -> None:
+    model = _model()
+    task = _task(_data(model), model, clamp=0.5)
+    _steps(task, 20, rate=1.0)
+    task.loss(20, slice(0, 6))
+    assert float(task.module.logits.detach().abs().max()) == 0.5
+
+
+def test_data_are_noised_to_the_level_of_the_step_and_lose_some_labels() -> None:
+    model = _model()
+    data = _data(model)
+    generator = torch.Generator().manual_seed(0)
+    x, memory, labels = data.draw([0] * 300 + [5] * 300, generator)
+    assert x[:300].std().item() == pytest.approx(1, abs=0.03)
+    assert memory is not None
+    torch.testing.assert_close(x[300:], memory[300:], atol=0.1, rtol=0)  # the last of six levels is nearly clean
+    assert 0.05 < (labels == 5).float().mean().item() < 0.15
+
+
+@pytest.mark.parametrize(
+    "solver",
+    [ddim(linear(), 4), ddpm(linear(), 4), dpm_solver_pp(linear(), 4), dpm_solver_2(scaled_linear(), 4)],
+    ids=lambda solver: solver.name,
+)
+def test_a_recorded_trajectory_can_be_entered_anywhere(solver: Solver) -> None:
+    model = _model()
+    request = SamplingRequest((1, 2, 3), (7, 8, 9), solver, 2.0, batch=2)
+    recorded = record_trajectories(model, request)
+    assert recorded.x.shape == (3, solver.steps, *model.spec.sample_shape)
+    from ditkit.engine.sampler import denoiser
+
+    x, state, labels = recorded.draw([1, 1, 1, 1], torch.Generator().manual_seed(0))
+    denoise = denoiser(model, SamplingRequest(tuple(labels.tolist()), (0,) * 4, solver, 2.0), labels.tolist())
+    after, _ = solver.step(denoise, x, 1, state)
+    if solver.steps > 2:
+        sample = [recorded.labels.tolist().index(label) for label in labels.tolist()]
+        torch.testing.assert_close(after, recorded.x[sample, 2], rtol=1e-4, atol=1e-5)
+
+
+def test_killed_training_ends_with_the_same_bits(tmp_path: Path) -> None:
+    from ditkit.training.trainer import TrainSettings, train
+
+    settings = TrainSettings(steps=6, batch=6, learning_rate=0.1, warmup=0, clip=0.0, ema=0.0, save_minutes=0.0)
+    model = _model()
+    for name, stops in (("whole", ()), ("killed", (4,))):
+        for stop in (*stops, None):
+            for report in train(_task(_data(model), model, budget=0.8), settings, tmp_path / name):
+                if report.step == stop:
+                    break
+    states = [torch.load(tmp_path / name / "state.pt", weights_only=True)["model"] for name in ("whole", "killed")]
+    assert all(torch.equal(states[0][name], states[1][name]) for name in ("logits", "price"))

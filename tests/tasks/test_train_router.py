@@ -1,0 +1,76 @@
+"""From a command's configuration to a plan that samples."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ditkit.cache.plan import read_plan
+from ditkit.config.schema import DataConfig, FileCache, SampleConfig, TrainRouterConfig
+from ditkit.errors import ConfigError, DitkitError, PlanMismatch
+from ditkit.progress import NoProgress
+from ditkit.tasks import sample, train_router
+from ditkit.tensorfile import read_metadata, read_tensors
+
+
+def _config(model: str, weights: str, out: Path, **changes: object) -> TrainRouterConfig:
+    values = {"steps": 4, "batch": 3, "samples": 2, "evaluations": 6, "save_minutes": 0.0, "budget": 0.8, **changes}
+    return TrainRouterConfig(model=model, weights=weights, out=str(out), **values)  # pyright: ignore[reportArgumentType]
+
+
+def test_a_learned_plan_is_obeyed_by_sampling(tiny: str, weights: str, tmp_path: Path) -> None:
+    report = train_router.run(_config(tiny, weights, tmp_path / "router"), NoProgress())
+    plan = read_plan(tmp_path / "router" / "plan.json")
+    assert (plan.model, plan.evaluations) == (tiny, 6)
+    assert 0.6 < report.data["kept"] <= 0.8
+    gated = 3 if tiny == "tiny-dit" else 2
+    assert report.data["parameters"] == gated * len(plan.sites)
+    logits = read_tensors(tmp_path / "router" / "router.safetensors")["logits"]
+    assert logits.shape == (gated, len(plan.sites))
+    assert json.loads(read_metadata(tmp_path / "router" / "router.safetensors")["sites"]) == [str(site) for site in plan.sites]
+    assert all(file.exists() for file in report.files)
+    cached = FileCache(path=str(tmp_path / "router" / "plan.json"))
+    made = sample.run(SampleConfig(model=tiny, weights=weights, count=2, steps=6, cache=cached, out=str(tmp_path / "run")), NoProgress())
+    assert made.data["sampled"] == 2
+    with pytest.raises(PlanMismatch, match="covers 6 evaluations, this run makes 4"):
+        sample.run(SampleConfig(model=tiny, weights=weights, count=2, steps=4, cache=cached, out=str(tmp_path / "other")), NoProgress())
+    with pytest.raises(PlanMismatch, match="was made for other weights"):
+        sample.run(SampleConfig(model=tiny, weights="random", count=2, steps=6, cache=cached, out=str(tmp_path / "other")), NoProgress())
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_router_can_be_trained_on_pictures(tiny: str, weights: str, folder_of_pictures: Path, tmp_path: Path) -> None:
+    data = DataConfig(path=str(folder_of_pictures), augment=2)
+    report = train_router.run(_config(tiny, weights, tmp_path / "router", data=data, guidance=1.0, budget=None), NoProgress())
+    assert report.data["step"] == 4
+    assert not list((tmp_path / "router").glob("trajectories-*"))
+
+
+def test_more_steps_go_on_from_the_saved_scores(tiny: str, weights: str, tmp_path: Path) -> None:
+    train_router.run(_config(tiny, weights, tmp_path / "router"), NoProgress())
+    (kept,) = (tmp_path / "router").glob("trajectories-*")
+    before = kept.stat().st_mtime_ns
+    report = train_router.run(_config(tiny, weights, tmp_path / "router", steps=6), NoProgress())
+    assert report.data["step"] == 6 and kept.stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"budget": 1.5}, "budget must be more than 0 and at most 1, not 1.5"),
+        ({"threshold": -0.1}, "threshold must be between 0 and 1, not -0.1"),
+        ({"period": 1}, "period must be at least 2, not 1"),
+        ({"penalty": "sites"}, "no penalty named 'sites'; known: branches, multiply-adds"),
+        ({"learning_rate": 0.0}, "learning_rate must be more than 0, not 0"),
+    ],
+)
+def test_bad_values_are_refused_in_one_line(changes: dict, line: str) -> None:
+    with pytest.raises(DitkitError) as caught:
+        TrainRouterConfig(**changes)
+    assert str(caught.value) == line
+
+
+def test_a_budget_that_cannot_be_met_is_refused_before_any_work(tiny: str, weights: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="a budget of 0.1 cannot be met"):
+        train_router.run(_config(tiny, weights, tmp_path / "router", budget=0.1), NoProgress())
+    assert not (tmp_path / "router").exists()
