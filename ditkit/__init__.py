@@ -64,6 +64,7 @@ def sample(
     from ditkit.config.schema import SampleConfig, option
     from ditkit.engine.sampler import sample as run
     from ditkit.tasks import build
+    from ditkit.tasks.plans import with_plan
 
     chosen = [str(word) for word in classes]
     seeds = list(range(len(chosen) or 1)) if seeds is None else list(seeds)
@@ -76,5 +77,5 @@ def sample(
         sampler=option("sampler", solver),
         cache=option("cache", cache),
     )
-    made = run(model, build.request(config, model, plan, seeds))
+    made = run(model, with_plan(build.request(config, model, plan, seeds), config.cache, model))
     return [Image.fromarray(pixels) for batch_made in made for pixels in to_uint8(batch_made.pictures).movedim(1, -1).numpy()]

@@ -46,3 +46,9 @@ def check_interval(interval: list[float] | None) -> None:
 def check_folder(out: str | None) -> None:
     if out is not None and not out.strip():
         raise ConfigError("out must name a folder, as in --out runs/mine")
+
+
+def check_budget(name: str, value: float) -> None:
+    """A share that may be everything but not nothing; NaN is neither."""
+    if not 0 < value <= 1:
+        raise ConfigError(f"{name} must be more than 0 and at most 1, not {value:g}")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ditkit.config.checks import (
+    check_budget,
     check_finite,
     check_folder,
     check_interval,
@@ -102,6 +103,60 @@ class EveryCache(CacheConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_least("cache.period", self.period, 1)
+
+
+@dataclass
+class BudgetCache(CacheConfig):
+    """A share of the run's multiply-adds to keep, by a rule that learns nothing: what a learned plan is to be compared with."""
+
+    budget: float = 0.7
+    period: int = 2  # one evaluation in this many computes everything
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_budget("cache.budget", self.budget)
+        check_least("cache.period", self.period, 2)
+
+
+@dataclass
+class RandomCache(BudgetCache):
+    """Branches drawn at random."""
+
+    name: str = "random"
+    seed: int = 0
+
+
+@dataclass
+class TopCache(BudgetCache):
+    """The last blocks are reused."""
+
+    name: str = "top"
+
+
+@dataclass
+class BottomCache(BudgetCache):
+    """The first blocks are reused."""
+
+    name: str = "bottom"
+
+
+@dataclass
+class SimilarityCache(CacheConfig):
+    """What hardly changes on a few of the model's own trajectories is reused: by a budget, or by a `threshold` if one is given."""
+
+    name: str = "similarity"
+    budget: float = 0.7
+    threshold: float | None = None
+    longest: int = 3  # over how many evaluations an output may be reused
+    samples: int = 4
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_budget("cache.budget", self.budget)
+        check_finite("cache.threshold", self.threshold)
+        check_least("cache.threshold", self.threshold, 0)
+        check_least("cache.longest", self.longest, 1)
+        check_least("cache.samples", self.samples, 1)
 
 
 @dataclass
@@ -276,8 +331,8 @@ class TrainRouterConfig(ModelConfig):
         for name in ("learning_rate", "clamp"):
             check_finite(name, getattr(self, name))
             check_positive(name, getattr(self, name))
-        if self.budget is not None and not 0 < self.budget <= 1:
-            raise ConfigError(f"budget must be more than 0 and at most 1, not {self.budget:g}")
+        if self.budget is not None:
+            check_budget("budget", self.budget)
         if not 0 <= self.threshold <= 1:
             raise ConfigError(f"threshold must be between 0 and 1, not {self.threshold:g}")
         check_known("penalty", self.penalty, PENALTIES)
@@ -288,7 +343,7 @@ class TrainRouterConfig(ModelConfig):
 COMMANDS: dict[str, type] = {"sample": SampleConfig, "train": TrainConfig, "train-router": TrainRouterConfig}
 GROUPS: dict[str, tuple[type[SamplerConfig] | type[CacheConfig], ...]] = {
     "sampler": (AutoSampler, DDIMConfig, DDPMConfig, DPMSolver2Config, DPMSolverPPConfig),
-    "cache": (NoCache, AutoCache, EveryCache, FileCache),
+    "cache": (NoCache, AutoCache, EveryCache, RandomCache, TopCache, BottomCache, SimilarityCache, FileCache),
 }
 
 

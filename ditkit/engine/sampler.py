@@ -20,7 +20,7 @@ from ditkit.diffusion.solvers import Denoise, Solver, State
 from ditkit.engine.conditioning import ConditioningTable
 from ditkit.engine.model import Model
 from ditkit.engine.request import SampleBatch, SamplingRequest
-from ditkit.execution import PLAIN
+from ditkit.execution import PLAIN, Execution
 
 OnStep = Callable[[int], None]
 """Called after every network evaluation with the number of samples it advanced."""
@@ -33,14 +33,21 @@ def trajectory(denoise: Denoise, solver: Solver, x: Tensor, state: State) -> Ite
         yield x
 
 
-def denoiser(model: Model, request: SamplingRequest, labels: Sequence[int], on_step: OnStep | None = None) -> Denoise:
+def denoiser(
+    model: Model,
+    request: SamplingRequest,
+    labels: Sequence[int],
+    on_step: OnStep | None = None,
+    executions: Callable[[int], Execution] | None = None,
+) -> Denoise:
     """What the network says of a batch with these labels at each evaluation, guided and cached as the request asks.
 
     Guidance is one batched forward [cond; null]. With a plan the null half is carried even where guidance is off, because
-    cached outputs must keep their rows.
+    cached outputs must keep their rows. `executions` says how to run each evaluation in place of the plan.
     """
-    solver, plan = request.solver, request.plan
-    run = PlanRun(plan) if plan else None
+    solver = request.solver
+    if executions is None and request.plan:
+        executions = PlanRun(request.plan).at
     covered = request.interval.covers(solver.times)
     scales = [request.guidance if inside else 1.0 for inside in covered]
     guided = request.guidance != 1
@@ -49,9 +56,9 @@ def denoiser(model: Model, request: SamplingRequest, labels: Sequence[int], on_s
     learned = model.backbone.predicts_variance
 
     def denoise(x: Tensor, evaluation: int) -> Prediction:
-        execution = run.at(evaluation) if run else PLAIN
+        execution = executions(evaluation) if executions else PLAIN
         low = x.to(model.dtype)
-        if guided and (covered[evaluation] or run):
+        if guided and (covered[evaluation] or executions):
             out = model.backbone(torch.cat([low, low]), table.at(evaluation, both), execution)
             out = combine(out, scales[evaluation], model.spec.guided_channels)
         else:

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from ditkit.cache.plan import CachePlan
-from ditkit.errors import ConfigError
 from ditkit.execution import Site, Sites
 from ditkit.routing.gates import Gate
 
@@ -43,30 +42,9 @@ def site_weights(sites: Sites, costs: Mapping[Site | str, int]) -> Tensor:
     return weights / weights.mean()
 
 
-def kept_share(keep_GS: Tensor, evaluations: int, sites: Sites, costs: Mapping[Site | str, int]) -> Tensor:
-    """The share of the whole run's multiply-adds that is still computed, from scores or decisions in [0, 1]."""
-    gated = torch.tensor([float(costs[site]) for site in sites], device=keep_GS.device)
-    full = evaluations * sum(costs.values())
-    return 1 - ((1 - keep_GS) * gated).sum() / full
-
-
 def above(scores_GS: Tensor, threshold: float) -> Tensor:
     """The published decision: compute where the score is above the threshold."""
     return scores_GS > threshold
-
-
-def within_budget(logits_GS: Tensor, evaluations: int, sites: Sites, costs: Mapping[Site | str, int], budget: float) -> Tensor:
-    """Compute the highest-scored cells until `budget`, the share of the run's multiply-adds that may be spent, is used up."""
-    least = float(kept_share(torch.zeros_like(logits_GS), evaluations, sites, costs))
-    if budget < least:
-        raise ConfigError(f"a budget of {budget:g} cannot be met: with these gates at least {least:.3f} is computed; raise the period")
-    gated = torch.tensor([float(costs[site]) for site in sites], dtype=torch.float64)
-    left = (budget - least) * evaluations * sum(costs.values()) * (1 + 1e-9)
-    order = logits_GS.flatten().argsort(descending=True, stable=True)
-    spent = gated.repeat(len(logits_GS))[order].cumsum(0)
-    keep = torch.zeros(logits_GS.numel(), dtype=torch.bool)
-    keep[order[spent <= left]] = True
-    return keep.view_as(logits_GS)
 
 
 def to_plan(keep_GS: Tensor, gates: Sequence[Gate], sites: Sites, times: Sequence[float], provenance: Mapping[str, Any]) -> CachePlan:

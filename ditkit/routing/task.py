@@ -5,10 +5,11 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from ditkit.cache.budget import kept_share
 from ditkit.diffusion.noise import step_generator
 from ditkit.execution import Site
 from ditkit.routing.objective import GatedRun, straight_through
-from ditkit.routing.router import Router, kept_share, site_weights
+from ditkit.routing.router import Router, site_weights
 from ditkit.routing.starts import Starts
 
 PRICE_RATE = 0.5  # how fast the price follows the distance to the budget, per step and unit of share

@@ -4,23 +4,17 @@ import json
 import os
 from collections.abc import Sequence
 from importlib.resources import files
-from pathlib import Path
 
 import torch
 
-from ditkit.cache.plan import CachePlan, read_plan
-from ditkit.cache.policies import every
+from ditkit.cache.plan import CachePlan
 from ditkit.codecs.registry import load_codec
 from ditkit.config.schema import (
-    AutoCache,
     AutoSampler,
-    CacheConfig,
     DDIMConfig,
     DDPMConfig,
     DPMSolver2Config,
     DPMSolverPPConfig,
-    EveryCache,
-    FileCache,
     ModelConfig,
     RuntimeConfig,
     SampleConfig,
@@ -32,7 +26,6 @@ from ditkit.diffusion.solvers import SOLVERS, Solver
 from ditkit.engine.model import Model
 from ditkit.engine.request import EVERYWHERE, SamplingRequest
 from ditkit.errors import RequestError, UnknownName
-from ditkit.execution import Sites
 from ditkit.models import checkpoints, registry
 from ditkit.models.blank import blank
 from ditkit.models.spec import ModelSpec
@@ -72,7 +65,7 @@ def blank_model(config: ModelConfig) -> Model:
 
 
 def request(config: SampleConfig, of: Model, planned: CachePlan | None = None, seeds: Sequence[int] | None = None) -> SamplingRequest:
-    """What the configuration asks of this model; `planned` is obeyed instead of making a plan, `seeds` instead of counting up."""
+    """What the configuration asks of this model, obeying `planned`; `seeds` are taken instead of counting up."""
     steps = of.spec.defaults.steps if config.steps is None else config.steps
     guidance = of.spec.defaults.guidance if config.guidance is None else config.guidance
     with_solver = solver(config.sampler, of.spec, steps)
@@ -82,7 +75,7 @@ def request(config: SampleConfig, of: Model, planned: CachePlan | None = None, s
         solver=with_solver,
         guidance=guidance,
         interval=GuidanceInterval(*config.guidance_interval) if config.guidance_interval else EVERYWHERE,
-        plan=planned or plan(config.cache, of.backbone.sites, with_solver.times),
+        plan=planned,
         batch=config.batch,
     )
     wanted.check_fits(of)
@@ -144,14 +137,3 @@ def solver(sampler: SamplerConfig, spec: ModelSpec, evaluations: int) -> Solver:
         case DPMSolverPPConfig(grid=grid):
             return SOLVERS["dpm-solver++"](schedule, evaluations, grid=grid)
     raise AssertionError(f"no solver for {type(sampler).__name__}")
-
-
-def plan(cache: CacheConfig, sites: Sites, times: Sequence[float]) -> CachePlan | None:
-    match cache:
-        case AutoCache():
-            return every(2, sites, times)
-        case EveryCache(period=period):
-            return every(period, sites, times)
-        case FileCache(path=path):
-            return read_plan(Path(path))
-    return None

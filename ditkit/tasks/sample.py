@@ -20,6 +20,7 @@ from ditkit.outputs import RunFolder, changed_keys, read_manifest
 from ditkit.progress import Progress
 from ditkit.report import Report
 from ditkit.tasks import build
+from ditkit.tasks.plans import with_estimated_plan, with_plan
 
 Record = dict[str, Any]
 
@@ -40,7 +41,7 @@ def run(config: SampleConfig, progress: Progress) -> Report:
     world = join_world(build.device(config.runtime))
     try:
         model = build.model(config)
-        request = build.request(config, model, plan)
+        request = with_plan(build.request(config, model, plan), config.cache, model, progress, world)
         record = _record(config, model, request)
         if source and (changed := changed_keys(read_manifest(source)["request"], record)):
             raise RequestError(f"{source} cannot be repeated here: what decides its bits differs in {', '.join(changed)}")
@@ -60,7 +61,7 @@ def estimate(config: SampleConfig) -> Report:
     """What the run would cost: multiply-adds with and without the plan, and memory. Nothing is loaded, sampled or written."""
     config, plan = _resolved(config)
     model = build.blank_model(config)
-    request = build.request(config, model, plan)
+    request = with_estimated_plan(build.request(config, model, plan), config.cache, model)
     rows = 2 if request.guidance != 1 else 1
     cost = trajectory_cost(model.backbone.multiply_adds(), len(request.solver.times), rows, request.plan)
     parameters = sum(parameter.numel() for parameter in model.backbone.parameters())

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from ditkit.cache.budget import within_budget
 from ditkit.cache.cost import trajectory_cost
 from ditkit.cache.plan import CachePlan, write_plan
 from ditkit.config.schema import TrainRouterConfig
@@ -25,7 +26,7 @@ from ditkit.progress import Progress
 from ditkit.report import Report
 from ditkit.routing.gates import Gate, gates
 from ditkit.routing.objective import GatedRun
-from ditkit.routing.router import Router, above, to_plan, within_budget
+from ditkit.routing.router import Router, above, to_plan
 from ditkit.routing.starts import NoisedData, Starts, Trajectories, record_trajectories
 from ditkit.routing.task import RouterTask
 from ditkit.tasks import build

@@ -3,13 +3,14 @@
 import pytest
 import torch
 
+from ditkit.cache.budget import kept_share, within_budget
 from ditkit.cache.cost import trajectory_cost
 from ditkit.diffusion.schedule import linear
 from ditkit.diffusion.solvers import ddim
 from ditkit.errors import ConfigError
 from ditkit.execution import Site
 from ditkit.routing.gates import gates
-from ditkit.routing.router import Router, above, kept_share, site_weights, to_plan, within_budget
+from ditkit.routing.router import Router, above, site_weights, to_plan
 
 SITES = (Site(0, "attn"), Site(0, "mlp"), Site(1, "attn"), Site(1, "mlp"))
 COSTS: dict[Site | str, int] = {**{site: 10 if site.branch == "attn" else 20 for site in SITES}, "rest": 4}

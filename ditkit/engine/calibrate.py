@@ -1,0 +1,54 @@
+"""How much every branch's output changes from evaluation to evaluation, measured on a model's own trajectories.
+
+Shapes: E evaluations, A how far back, S sites.
+"""
+
+from collections import deque
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ditkit.diffusion.noise import SampleNoise
+from ditkit.engine.model import Model
+from ditkit.engine.request import SamplingRequest
+from ditkit.engine.sampler import OnStep, denoiser, trajectory
+from ditkit.execution import Execution, Site
+
+
+@torch.inference_mode()
+def output_changes(model: Model, request: SamplingRequest, longest: int, on_step: OnStep | None = None) -> Tensor:
+    """The relative change (E, A, S) of each branch's output since 1 ... `longest` evaluations before, mean over the request's samples.
+
+    The change is |now - then| / |now| over all rows, tokens and channels; infinite where there is no evaluation that far back.
+    """
+    solver, sites = request.solver, model.backbone.sites
+    columns = {site: column for column, site in enumerate(sites)}
+    total = torch.zeros(len(solver.times), longest, len(sites), dtype=torch.float64, device=model.device)
+    for batch in request.batches():
+        before: deque[dict[Site, Tensor]] = deque(maxlen=longest)
+
+        def at(evaluation: int, before: deque[dict[Site, Tensor]] = before) -> Execution:
+            now: dict[Site, Tensor] = {}
+            then = list(before)
+            before.appendleft(now)
+
+            def branch(site: Site, compute: Callable[[], Tensor]) -> Tensor:
+                output = now[site] = compute()
+                for back, outputs in enumerate(then):
+                    change = (output - outputs[site]).norm() / output.norm().clamp_min(1e-12)
+                    total[evaluation, back, columns[site]] += change.double() * output.shape[0]
+                return output
+
+            return Execution(branch=branch)
+
+        labels = [request.labels[index] for index in batch]
+        noise = SampleNoise(tuple(request.seeds[index] for index in batch)).draw(1 + solver.draws, model.spec.sample_shape, model.device)
+        state = solver.init(noise[1:] if solver.draws else None)
+        for _ in trajectory(denoiser(model, request, labels, on_step, executions=at), solver, noise[0], state):
+            pass
+    rows = len(request.seeds) * (1 if request.guidance == 1 else 2)
+    changes = (total / rows).cpu()
+    for evaluation in range(len(solver.times)):
+        changes[evaluation, evaluation:] = float("inf")
+    return changes

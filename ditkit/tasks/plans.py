@@ -1,0 +1,119 @@
+"""From the group `cache` to a plan: read, made by a rule, calibrated on the model, or the best one that ditkit ships."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from ditkit.cache import policies
+from ditkit.cache.cost import trajectory_cost
+from ditkit.cache.plan import CachePlan, read_plan
+from ditkit.config.schema import (
+    AutoCache,
+    BottomCache,
+    CacheConfig,
+    EveryCache,
+    FileCache,
+    RandomCache,
+    SimilarityCache,
+    TopCache,
+)
+from ditkit.distributed import World, gather
+from ditkit.engine.calibrate import output_changes
+from ditkit.engine.model import Model
+from ditkit.engine.request import SamplingRequest
+from ditkit.errors import PlanMismatch, RequestError
+from ditkit.progress import NoProgress, Progress
+from ditkit.routing.gates import gates
+from ditkit.tasks import build
+from ditkit.weights import ASSETS
+
+SHIPPED = ASSETS.parent / "plans"
+CALIBRATION_SEED = 2**40  # far from the seeds of pictures that people ask for
+
+
+def with_plan(
+    request: SamplingRequest, cache: CacheConfig, model: Model, progress: Progress | None = None, world: World | None = None
+) -> SamplingRequest:
+    """The request with the plan that `cache` asks for, unless it has one already. Every process of `world` gets the first one's."""
+    if request.plan is not None:
+        return request
+    planned = replace(request, plan=_plan(cache, model, request, progress or NoProgress(), world or World()))
+    planned.check_fits(model)
+    return planned
+
+
+def _plan(cache: CacheConfig, model: Model, request: SamplingRequest, progress: Progress, world: World) -> CachePlan | None:
+    title = "calibrating a plan"
+    if isinstance(cache, AutoCache):
+        if found := best_shipped(model, request):
+            return found
+        cache, title = SimilarityCache(), "no shipped plan fits this run, calibrating one"
+    if isinstance(cache, SimilarityCache):
+        mine = _calibrated(cache, model, request, progress, title) if world.rank == 0 else None
+        return gather(mine, world)[0]
+    return _ruled(cache, model, request)
+
+
+def with_estimated_plan(request: SamplingRequest, cache: CacheConfig, model: Model) -> SamplingRequest:
+    """The same for a model without weights; raises `RequestError` where the plan would have to be calibrated on them."""
+    if request.plan is None and (isinstance(cache, SimilarityCache) or (isinstance(cache, AutoCache) and not best_shipped(model, request))):
+        raise RequestError("this plan would be calibrated on the model itself: what it saves is its budget, and --dry-run knows no more")
+    return with_plan(request, cache, model)
+
+
+def best_shipped(model: Model, request: SamplingRequest) -> CachePlan | None:
+    """Of the shipped plans that fit, the one that saves most."""
+    fitting = [plan for plan in shipped_plans() if _fits(plan, model, request)]
+    costs = model.backbone.multiply_adds()
+    return max(fitting, key=lambda plan: trajectory_cost(costs, plan.evaluations, 1, plan).saved, default=None)
+
+
+def shipped_plans() -> Iterator[CachePlan]:
+    return (read_plan(path) for path in sorted(SHIPPED.glob("*.json")))
+
+
+def _fits(plan: CachePlan, model: Model, request: SamplingRequest) -> bool:
+    try:
+        replace(request, plan=plan).check_fits(model)
+    except PlanMismatch:
+        return False
+    return True
+
+
+def _ruled(cache: CacheConfig, model: Model, request: SamplingRequest) -> CachePlan | None:
+    sites, times = model.backbone.sites, request.solver.times
+    if isinstance(cache, FileCache):
+        return read_plan(Path(cache.path))
+    if isinstance(cache, EveryCache):
+        return policies.every(cache.period, sites, times)
+    if isinstance(cache, RandomCache | TopCache | BottomCache):
+        gated = [gate.evaluation for gate in gates(request.solver, cache.period)]
+        costs = model.backbone.multiply_adds()
+        match cache:
+            case RandomCache():
+                return policies.random(cache.budget, cache.seed, gated, sites, times, costs)
+            case TopCache():
+                return policies.top(cache.budget, gated, sites, times, costs)
+            case BottomCache():
+                return policies.bottom(cache.budget, gated, sites, times, costs)
+    return None
+
+
+def _calibrated(cache: SimilarityCache, model: Model, request: SamplingRequest, progress: Progress, title: str) -> CachePlan:
+    sites, times = model.backbone.sites, request.solver.times
+    trial = SamplingRequest(
+        labels=build.labels((), cache.samples, model.spec, model.class_names),
+        seeds=tuple(range(CALIBRATION_SEED, CALIBRATION_SEED + cache.samples)),
+        solver=request.solver,
+        guidance=request.guidance,
+        batch=min(cache.samples, request.batch),
+    )
+    progress.start(cache.samples * len(times), title)
+    changes = output_changes(model, trial, cache.longest, progress.advance)
+    if cache.threshold is not None:
+        plan = policies.similarity(changes, cache.threshold, sites, times)
+    else:
+        plan = policies.similarity_within(changes, cache.budget, sites, times, model.backbone.multiply_adds())
+    provenance = {**plan.provenance, "samples": cache.samples, "guidance": request.guidance}
+    made_for = {"model": model.spec.name, "weights": model.origin.get("sketch"), "solver": request.solver.name}
+    return replace(plan, provenance=provenance, **made_for)
