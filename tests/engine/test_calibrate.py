@@ -1,0 +1,62 @@
+"""Measured changes of the branches' outputs agree with outputs recorded one by one."""
+
+import pytest
+import torch
+
+from ditkit.codecs.registry import load_codec
+from ditkit.diffusion.schedule import linear
+from ditkit.diffusion.solvers import ddim
+from ditkit.engine.calibrate import output_changes
+from ditkit.engine.model import Model
+from ditkit.engine.request import SamplingRequest
+from ditkit.engine.sampler import denoiser
+from ditkit.execution import Execution, Site
+from ditkit.models.spec import Defaults, ModelSpec
+from tests.models.tiny import tiny
+
+SOLVER = ddim(linear(), 4)
+
+
+def _model(family: str) -> Model:
+    backbone = tiny(family).requires_grad_(False)
+    spec = ModelSpec("tiny", family, backbone.params, "linear", "pixels", 8, 3, Defaults("ddim", 4, 1.0))
+    return Model(spec, backbone, load_codec("pixels"), torch.device("cpu"))
+
+
+@pytest.mark.parametrize("family", ["dit", "uvit"])
+@pytest.mark.parametrize("guidance", [1.0, 2.0])
+def test_changes_are_relative_to_the_output_now_and_infinite_before_the_first(family: str, guidance: float) -> None:
+    model = _model(family)
+    request = SamplingRequest((1, 2), (5, 6), SOLVER, guidance, batch=2)
+    changes = output_changes(model, request, 2)
+    assert changes.shape == (4, 2, len(model.backbone.sites))
+    assert changes[0].isinf().all() and changes[1, 1].isinf().all() and changes[1, 0].isfinite().all()
+
+    outputs: list[dict[Site, torch.Tensor]] = []
+
+    def at(evaluation: int) -> Execution:
+        outputs.append({})
+
+        def branch(site: Site, compute):
+            outputs[evaluation][site] = compute()
+            return outputs[evaluation][site]
+
+        return Execution(branch=branch)
+
+    from ditkit.diffusion.noise import SampleNoise
+
+    x = SampleNoise((5, 6)).draw(1, model.spec.sample_shape)[0]
+    with torch.inference_mode():
+        denoise = denoiser(model, request, (1, 2), executions=at)
+        for step in range(4):
+            x, _ = SOLVER.step(denoise, x, step, None)
+    for column, site in enumerate(model.backbone.sites):
+        now, then = outputs[3][site], outputs[1][site]
+        assert float(changes[3, 1, column]) == pytest.approx(float((now - then).norm() / now.norm()), rel=1e-4)
+
+
+def test_batches_are_averaged_by_their_rows() -> None:
+    model = _model("dit")
+    parts = [output_changes(model, SamplingRequest((label,), (seed,), SOLVER), 1) for label, seed in ((1, 5), (2, 6))]
+    both = output_changes(model, SamplingRequest((1, 2), (5, 6), SOLVER, batch=1), 1)
+    torch.testing.assert_close(both[1:], (parts[0] + parts[1])[1:] / 2, rtol=1e-5, atol=1e-8)

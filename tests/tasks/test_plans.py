@@ -1,0 +1,66 @@
+"""From the group `cache` to the plan of a run."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ditkit.cache.plan import write_plan
+from ditkit.cache.policies import every
+from ditkit.config.schema import AutoCache, BottomCache, RandomCache, SampleConfig, SimilarityCache, TopCache
+from ditkit.errors import RequestError
+from ditkit.progress import NoProgress
+from ditkit.tasks import build, plans
+from ditkit.tasks.plans import with_estimated_plan, with_plan
+
+
+class Titles(NoProgress):
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def start(self, total: int, title: str, done: int = 0) -> None:
+        self.seen.append(title)
+
+
+@pytest.mark.parametrize(
+    "cache", [RandomCache(budget=0.8), TopCache(budget=0.8), BottomCache(budget=0.8), SimilarityCache(budget=0.8, samples=2)]
+)
+def test_every_policy_makes_a_plan_that_fits_its_run(tiny: str, weights: str, cache) -> None:
+    config = SampleConfig(model=tiny, weights=weights, steps=6, count=2)
+    model = build.model(config)
+    request = with_plan(build.request(config, model), cache, model)
+    assert request.plan is not None and 0 < request.plan.reused < 1
+    request.check_fits(model)
+
+
+def test_auto_takes_the_shipped_plan_that_saves_most(tiny: str, weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plans, "SHIPPED", tmp_path)
+    config = SampleConfig(model=tiny, weights=weights, steps=6, count=2)
+    model = build.model(config)
+    bare = build.request(config, model)
+    times, sites = bare.solver.times, model.backbone.sites
+    for name, period, owner in (("a", 2, tiny), ("b", 3, tiny), ("c", 6, "another")):
+        write_plan(replace(every(period, sites, times), model=owner), tmp_path / f"{name}.json")
+    planned = with_plan(bare, AutoCache(), model)
+    assert planned.plan is not None and planned.plan.provenance["period"] == 3
+    assert with_estimated_plan(bare, AutoCache(), model).plan == planned.plan
+
+
+def test_auto_says_so_when_it_has_to_calibrate(tiny: str, weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plans, "SHIPPED", tmp_path)
+    config = SampleConfig(model=tiny, weights=weights, steps=8, count=2)
+    model, titles = build.model(config), Titles()
+    bare = build.request(config, model)
+    planned = with_plan(bare, AutoCache(), model, titles)
+    assert titles.seen == ["no shipped plan fits this run, calibrating one"]
+    assert planned.plan is not None and planned.plan.model == tiny and planned.plan.weights == model.origin["sketch"]
+    with pytest.raises(RequestError, match="would be calibrated on the model itself"):
+        with_estimated_plan(bare, AutoCache(), model)
+
+
+def test_every_shipped_plan_fits_the_model_that_it_names() -> None:
+    for plan in plans.shipped_plans():
+        assert plan.model and plan.solver and plan.weights
+        config = SampleConfig(model=plan.model, steps=plan.evaluations, count=1)
+        model = build.model(config)
+        replace(build.request(config, model), plan=plan).check_fits(model)
