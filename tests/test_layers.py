@@ -17,7 +17,7 @@ LAYERS = (  # from the top; `ditkit` is __init__.py, which offers the public API
     {"outputs", "report", "plots"},
     {"routing", "training", "grounding", "shapes", "metrics"},
     {"data"},
-    {"engine"},
+    {"engine", "peers"},
     {"models", "codecs", "text"},
     {"nn", "diffusion", "cache"},
     {"execution", "distributed", "config", "tensorfile", "weights", "sketch"},
