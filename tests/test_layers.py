@@ -14,6 +14,7 @@ LAYERS = (  # from the top; `ditkit` is __init__.py, which offers the public API
     {"__main__"},
     {"ditkit", "cli"},
     {"tasks", "config.compose"},
+    {"page"},
     {"outputs", "report", "plots"},
     {"routing", "training", "grounding", "shapes", "metrics"},
     {"data"},
