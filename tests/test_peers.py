@@ -37,11 +37,12 @@ GREEDY = DBCache(threshold=0.99, warmup=2, longest=2)  # reuses whenever it may
 
 @pytest.fixture
 def model() -> Model:
-    """A DiT of four blocks, every parameter random, so that nothing is zero."""
+    """A DiT of four blocks, every parameter random, so that nothing is zero; time hardly changes what the first block does."""
     torch.manual_seed(0)
     backbone = DiT(PARAMS).eval().requires_grad_(False)
     for value in backbone.parameters():
         value.normal_(std=0.1)
+    backbone.t_embedder.mlp[2].weight.mul_(0.1)  # pyright: ignore[reportCallIssue]
     spec = ModelSpec("tiny", "dit", PARAMS, "linear", "pixels", 8, 3, Defaults("ddim", 8, 2.0))
     return Model(spec, backbone, load_codec("pixels"), torch.device("cpu"))
 
@@ -148,7 +149,7 @@ def test_a_cache_that_reuses_says_where_and_costs_less(model: Model, cache: DBCa
     assert not torch.equal(latents(model, peer), latents(model, as_backbone(model.backbone)))
     (trajectory,) = peer.trajectories
     done = "".join("C" if evaluation.computed else "r" for evaluation in trajectory)
-    assert done.startswith("CC") and "r" in done and "rrr" not in done, done
+    assert done == "CCrrCrrC"
     costs, embedding = model.backbone.multiply_adds(), 256 * 32 + 32 * 32
     block = costs[Site(0, "attn")] + costs[Site(0, "mlp")] + embedding + 6 * 32 * 32
     outside = costs["rest"] + embedding + 2 * 32 * 32
