@@ -188,6 +188,7 @@ class RuntimeConfig:
     device: str = "auto"
     precision: str = "float32"
     threads: int | None = None
+    compile: bool = False  # run as compiled graphs; the first pictures wait for the compiler
 
     def __post_init__(self) -> None:
         kind, _, index = self.device.partition(":")

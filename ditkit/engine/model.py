@@ -13,7 +13,7 @@ from ditkit.models.spec import ModelSpec
 
 @dataclass(frozen=True)
 class Model:
-    """What `ditkit.load` returns. `origin` says which file the weights came from, for manifests."""
+    """What `ditkit.load` returns. `origin` says which file the weights came from, for manifests; `compiled`: run as compiled graphs."""
 
     spec: ModelSpec
     backbone: Backbone
@@ -22,3 +22,4 @@ class Model:
     dtype: torch.dtype = torch.float32
     class_names: tuple[str, ...] = ()
     origin: Mapping[str, Any] = field(default_factory=dict)
+    compiled: bool = False

@@ -3,11 +3,12 @@
 Nothing in the loop waits for the device: times, coefficients and plan rows are host numbers known before it starts, and
 noise and conditioning are on the device by the first step.
 
-Shapes: B samples, C channels, h w latent.
+Shapes: B samples, R rows of the network's batch, C channels, h w latent.
 """
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,12 +19,16 @@ from ditkit.diffusion.noise import SampleNoise
 from ditkit.diffusion.prediction import Prediction, split_learned_sigma
 from ditkit.diffusion.solvers import Denoise, Solver, State
 from ditkit.engine.conditioning import ConditioningTable
+from ditkit.engine.graphs import GraphedNetwork
 from ditkit.engine.model import Model
 from ditkit.engine.request import SampleBatch, SamplingRequest
 from ditkit.execution import PLAIN, Execution
 
 OnStep = Callable[[int], None]
 """Called after every network evaluation with the number of samples it advanced."""
+
+Network = Callable[[Tensor, Any, int], Tensor]
+"""What a network says of x (R, C, h, w) under its conditioning at an evaluation, however it is run."""
 
 
 def trajectory(denoise: Denoise, solver: Solver, x: Tensor, state: State) -> Iterator[Tensor]:
@@ -39,30 +44,33 @@ def denoiser(
     labels: Sequence[int],
     on_step: OnStep | None = None,
     executions: Callable[[int], Execution] | None = None,
+    graphs: GraphedNetwork | None = None,
 ) -> Denoise:
     """What the network says of a batch with these labels at each evaluation, guided and cached as the request asks.
 
     Guidance is one batched forward [cond; null]. With a plan the null half is carried even where guidance is off, because
-    cached outputs must keep their rows. `executions` says how to run each evaluation in place of the plan.
+    cached outputs must keep their rows. `executions` says how to run each evaluation in place of the plan; `graphs` runs the
+    plan in place of the eager network.
     """
     solver = request.solver
     if executions is None and request.plan:
         executions = PlanRun(request.plan).at
+    network = graphs or _eager(model, executions)
     covered = request.interval.covers(solver.times)
     scales = [request.guidance if inside else 1.0 for inside in covered]
     guided = request.guidance != 1
+    doubled = [guided and (inside or executions is not None or graphs is not None) for inside in covered]
     table = ConditioningTable(model.backbone, solver.times, sorted(set(labels)), model.device, guided=guided)
     alone, both = table.rows(labels, guided=False), table.rows(labels, guided=guided)
     learned = model.backbone.predicts_variance
 
     def denoise(x: Tensor, evaluation: int) -> Prediction:
-        execution = executions(evaluation) if executions else PLAIN
         low = x.to(model.dtype)
-        if guided and (covered[evaluation] or executions):
-            out = model.backbone(torch.cat([low, low]), table.at(evaluation, both), execution)
+        if doubled[evaluation]:
+            out = network(torch.cat([low, low]), table.at(evaluation, both), evaluation)
             out = combine(out, scales[evaluation], model.spec.guided_channels)
         else:
-            out = model.backbone(low, table.at(evaluation, alone), execution)
+            out = network(low, table.at(evaluation, alone), evaluation)
         if on_step:
             on_step(len(x))
         return split_learned_sigma(out) if learned else Prediction(out)
@@ -70,8 +78,18 @@ def denoiser(
     return denoise
 
 
+def _eager(model: Model, executions: Callable[[int], Execution] | None) -> Network:
+    return lambda x, conditioning, evaluation: model.backbone(x, conditioning, executions(evaluation) if executions else PLAIN)
+
+
 @torch.inference_mode()
-def sample_latents(model: Model, request: SamplingRequest, indices: Sequence[int], on_step: OnStep | None = None) -> Tensor:
+def sample_latents(
+    model: Model,
+    request: SamplingRequest,
+    indices: Sequence[int],
+    on_step: OnStep | None = None,
+    graphs: GraphedNetwork | None = None,
+) -> Tensor:
     """The latents (B, C, h, w) of these samples of the request, as one batch."""
     solver = request.solver
     labels = [request.labels[index] for index in indices]
@@ -79,7 +97,7 @@ def sample_latents(model: Model, request: SamplingRequest, indices: Sequence[int
     noise = SampleNoise(seeds).draw(1 + solver.draws, model.spec.sample_shape, model.device)
     x, state = noise[0], solver.init(noise[1:] if solver.draws else None)
     last = x
-    for last in trajectory(denoiser(model, request, labels, on_step), solver, x, state):  # noqa: B007
+    for last in trajectory(denoiser(model, request, labels, on_step, graphs=graphs), solver, x, state):  # noqa: B007
         pass
     return last
 
@@ -92,14 +110,17 @@ def sample(
     A batch that does not fit in memory is halved until it does.
     """
     request.check_fits(model)
+    graphs = GraphedNetwork(model.backbone, request.plan, model.device) if model.compiled else None
     for batch in request.batches() if batches is None else batches:
-        yield _sample_batch(model, request, tuple(batch), on_step)
+        yield _sample_batch(model, request, tuple(batch), on_step, graphs)
 
 
-def _sample_batch(model: Model, request: SamplingRequest, indices: tuple[int, ...], on_step: OnStep | None) -> SampleBatch:
+def _sample_batch(
+    model: Model, request: SamplingRequest, indices: tuple[int, ...], on_step: OnStep | None, graphs: GraphedNetwork | None
+) -> SampleBatch:
     started = time.perf_counter()
     try:
-        latents = sample_latents(model, request, indices, on_step)
+        latents = sample_latents(model, request, indices, on_step, graphs)
         pictures = model.codec.decode(latents)
     except RuntimeError as error:
         if len(indices) == 1 or not is_out_of_memory(error):
@@ -107,7 +128,7 @@ def _sample_batch(model: Model, request: SamplingRequest, indices: tuple[int, ..
     else:
         return SampleBatch(indices, latents.cpu(), pictures.float().cpu(), time.perf_counter() - started)
     half = len(indices) // 2  # outside `except`, so that the failed attempt's tensors are gone
-    parts = [_sample_batch(model, request, part, on_step) for part in (indices[:half], indices[half:])]
+    parts = [_sample_batch(model, request, part, on_step, graphs) for part in (indices[:half], indices[half:])]
     return SampleBatch(
         indices,
         torch.cat([part.latents for part in parts]),

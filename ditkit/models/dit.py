@@ -55,23 +55,16 @@ SIZES: dict[str, dict[str, Any]] = {
 
 
 class Modulation(NamedTuple):
-    """adaLN's three vectors for one branch, each (N, D): x -> x + gate * f(norm(x) * (1 + scale) + shift)."""
+    """adaLN's vectors for one branch, each (B, 1, D): x -> x + gate * f(norm(x) * (1 + scale) + shift)."""
 
     shift: Tensor
     scale: Tensor
     gate: Tensor
 
 
-class DiTConditioning(NamedTuple):
-    """Per block the 6 D adaLN numbers (N, 6 D), and the final layer's 2 D."""
-
-    blocks: tuple[Tensor, ...]
-    final: Tensor
-
-
-def modulate(x_BTD: Tensor, shift_BD: Tensor, scale_BD: Tensor, eps: float = 1e-6) -> Tensor:
+def modulate(x_BTD: Tensor, shift_B1D: Tensor, scale_B1D: Tensor, eps: float = 1e-6) -> Tensor:
     """LayerNorm without parameters, then scale and shift per sample."""
-    return torch.addcmul(shift_BD[:, None], F.layer_norm(x_BTD, x_BTD.shape[-1:], eps=eps), 1 + scale_BD[:, None])
+    return torch.addcmul(shift_B1D, F.layer_norm(x_BTD, x_BTD.shape[-1:], eps=eps), 1 + scale_B1D)
 
 
 def modulation_layer(width: int, chunks: int) -> nn.Sequential:
@@ -89,14 +82,12 @@ class DiTBlock(nn.Module):
         self.mlp = MLP(params.width, "tanh")
         self.adaLN_modulation = modulation_layer(params.width, 6)
 
-    def forward(self, x_BTD: Tensor, modulation_B6D: Tensor, execution: Execution) -> Tensor:
-        chunks = modulation_B6D.chunk(6, dim=-1)
-        to_attn, to_mlp = Modulation(*chunks[:3]), Modulation(*chunks[3:])
+    def forward(self, x_BTD: Tensor, to_attn: Modulation, to_mlp: Modulation, execution: Execution) -> Tensor:
         at_attn, at_mlp = self.sites
         attn = execution.branch(at_attn, lambda: self.attn(modulate(x_BTD, to_attn.shift, to_attn.scale), at_attn, execution))
-        h_BTD = torch.addcmul(x_BTD, to_attn.gate[:, None], attn)
+        h_BTD = torch.addcmul(x_BTD, to_attn.gate, attn)
         mlp = execution.branch(at_mlp, lambda: self.mlp(modulate(h_BTD, to_mlp.shift, to_mlp.scale, self.mlp_norm_eps)))
-        return torch.addcmul(h_BTD, to_mlp.gate[:, None], mlp)
+        return torch.addcmul(h_BTD, to_mlp.gate, mlp)
 
 
 class FinalLayer(nn.Module):
@@ -105,9 +96,8 @@ class FinalLayer(nn.Module):
         self.linear = nn.Linear(params.width, params.patch**2 * params.out_channels)
         self.adaLN_modulation = modulation_layer(params.width, 2)
 
-    def forward(self, x_BTD: Tensor, modulation_B2D: Tensor) -> Tensor:
-        shift, scale = modulation_B2D.chunk(2, dim=-1)
-        return self.linear(modulate(x_BTD, shift, scale))
+    def forward(self, x_BTD: Tensor, shift_B1D: Tensor, scale_B1D: Tensor) -> Tensor:
+        return self.linear(modulate(x_BTD, shift_B1D, scale_B1D))
 
 
 class DiT(nn.Module):
@@ -147,20 +137,25 @@ class DiT(nn.Module):
         for layer in (*zeroed, self.final_layer.linear):
             nn.init.zeros_(layer.weight)  # pyright: ignore[reportArgumentType]
 
-    def condition(self, t_N: Tensor, y_N: Tensor) -> DiTConditioning:
-        """All adaLN vectors, from original timesteps (0 ... 999, any float) and labels that broadcast against them."""
+    def condition(self, t_N: Tensor, y_N: Tensor) -> Tensor:
+        """All adaLN vectors (N, 6 per block + 2, 1, D), from timesteps (0 ... 999, any float) and labels that broadcast against them.
+
+        In the order they are used: per block shift, scale and gate of attention, then of the MLP; last the final layer's shift and scale.
+        """
         c_ND = F.silu(self.t_embedder(t_N) + self.y_embedder(y_N))
-        blocks = tuple(block.adaLN_modulation[1](c_ND) for block in self._blocks())
-        return DiTConditioning(blocks, self.final_layer.adaLN_modulation[1](c_ND))
+        layers = [owner.adaLN_modulation[1] for owner in (*self._blocks(), self.final_layer)]
+        return torch.cat([layer(c_ND) for layer in layers], dim=-1).unflatten(-1, (-1, 1, self.params.width))
 
     def null(self, y_N: Tensor) -> Tensor:
         return torch.full_like(y_N, self.params.classes)
 
-    def forward(self, x_BCHW: Tensor, conditioning: DiTConditioning, execution: Execution = PLAIN) -> Tensor:
+    def forward(self, x_BCHW: Tensor, conditioning: Tensor, execution: Execution = PLAIN) -> Tensor:
+        *vectors, shift, scale = conditioning.unbind(1)
         h_BTD = self.x_embedder(x_BCHW) + self.pos_embed
-        for block, modulation in zip(self.blocks, conditioning.blocks, strict=True):
-            h_BTD = block(h_BTD, modulation, execution)
-        out = self.final_layer(h_BTD, conditioning.final)
+        for index, block in enumerate(self.blocks):
+            of_block = vectors[6 * index : 6 * index + 6]
+            h_BTD = block(h_BTD, Modulation(*of_block[:3]), Modulation(*of_block[3:]), execution)
+        out = self.final_layer(h_BTD, shift, scale)
         return unpatchify(out, x_BCHW.shape[2] // self.params.patch, self.params.patch, self.params.out_channels)
 
     def multiply_adds(self) -> dict[Site | str, int]:

@@ -7,7 +7,6 @@ Shapes: B batch, N any leading shape of conditioning, C channels, H W latent, T 
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -49,12 +48,6 @@ class UViTParams:
     @property
     def extras(self) -> int:
         return 2 if self.classes else 1
-
-
-class UViTConditioning(NamedTuple):
-    """The extra tokens, in sequence order: label (when there are classes), then time; each (N, D)."""
-
-    extras: tuple[Tensor, ...]
 
 
 class UViTBlock(nn.Module):
@@ -116,17 +109,20 @@ class UViT(nn.Module):
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
 
-    def condition(self, t_N: Tensor, y_N: Tensor) -> UViTConditioning:
-        """The time and label tokens, from times on the scale 0 ... 1000 and labels that broadcast against them."""
+    def condition(self, t_N: Tensor, y_N: Tensor) -> Tensor:
+        """The extra tokens (N, X, D), label (when there are classes) then time, from times on the scale 0 ... 1000 and labels.
+
+        Times and labels broadcast against each other.
+        """
         time = self.time_embed(sinusoid(t_N, self.params.width).to(self.pos_embed.dtype))
-        return UViTConditioning((time,) if self.label_emb is None else (self.label_emb(y_N), time))
+        extras = (time,) if self.label_emb is None else torch.broadcast_tensors(self.label_emb(y_N), time)
+        return torch.stack(extras, dim=-2)
 
     def null(self, y_N: Tensor) -> Tensor:
         return torch.full_like(y_N, self.params.classes)
 
-    def forward(self, x_BCHW: Tensor, conditioning: UViTConditioning, execution: Execution = PLAIN) -> Tensor:
-        extras_BXD = torch.stack(torch.broadcast_tensors(*conditioning.extras), dim=1)
-        h_BTD = torch.cat([extras_BXD, self.patch_embed(x_BCHW)], dim=1) + self.pos_embed
+    def forward(self, x_BCHW: Tensor, conditioning: Tensor, execution: Execution = PLAIN) -> Tensor:
+        h_BTD = torch.cat([conditioning, self.patch_embed(x_BCHW)], dim=1) + self.pos_embed
         skips: list[Tensor] = []
         for block in self.in_blocks:
             h_BTD = block(h_BTD, None, execution)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections.abc import Sequence
 from importlib.resources import files
 
@@ -25,7 +26,7 @@ from ditkit.diffusion.schedule import named
 from ditkit.diffusion.solvers import SOLVERS, Solver
 from ditkit.engine.model import Model
 from ditkit.engine.request import EVERYWHERE, SamplingRequest
-from ditkit.errors import RequestError, UnknownName
+from ditkit.errors import MissingDependency, RequestError, UnknownName
 from ditkit.models import checkpoints, registry
 from ditkit.models.blank import blank
 from ditkit.models.spec import ModelSpec
@@ -53,7 +54,15 @@ def model(config: ModelConfig) -> Model:
     loaded = checkpoints.load_backbone(spec, config.weights, config.revision)
     codec = load_codec(config.codec.name or spec.codec, config.codec.path, config.codec.revision)
     backbone = loaded.backbone.to(where, dtype).eval().requires_grad_(False)
-    return Model(spec, backbone, codec.to(where, dtype), where, dtype, loaded.class_names or class_names(spec), loaded.origin)
+    names = loaded.class_names or class_names(spec)
+    return Model(spec, backbone, codec.to(where, dtype), where, dtype, names, loaded.origin, compiled(config.runtime, where))
+
+
+def compiled(runtime: RuntimeConfig, where: torch.device) -> bool:
+    """Whether to run compiled graphs; raises `MissingDependency` if they are asked for and there is no compiler to make them."""
+    if runtime.compile and where.type == "cpu" and not (os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")):
+        raise MissingDependency("runtime.compile=true needs a C++ compiler; on Debian, 'apt install g++' brings one")
+    return runtime.compile
 
 
 def blank_model(config: ModelConfig) -> Model:

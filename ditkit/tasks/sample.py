@@ -146,6 +146,7 @@ def _record(config: SampleConfig, model: Model, request: SamplingRequest) -> Rec
         "plan": to_data(request.plan) if request.plan else None,
         "batch": request.batch,
         "precision": config.runtime.precision,
+        "compiled": config.runtime.compile,
     }
 
 

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from ditkit.data.latents import Latents
 from ditkit.diffusion.schedule import linear
-from ditkit.models.dit import DiT, DiTConditioning, DiTParams
+from ditkit.models.dit import DiT, DiTParams
 from ditkit.training.denoiser import DenoiserTask
 from ditkit.training.objective import DenoisingObjective
 
@@ -19,7 +19,7 @@ def test_what_is_drawn_is_moved_to_the_device_of_the_network(monkeypatch: pytest
     seen: list[Tensor] = []
     condition, loss = module.condition, objective.loss
 
-    def recorded_condition(t: Tensor, y: Tensor) -> DiTConditioning:
+    def recorded_condition(t: Tensor, y: Tensor) -> Tensor:
         seen.extend((t, y))
         return condition(t, y)
 

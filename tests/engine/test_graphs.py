@@ -1,0 +1,92 @@
+"""Compiled graphs say what the eager network says, are few, and keep their buffers where they are."""
+
+from collections.abc import Sequence
+
+import pytest
+import torch
+from torch._dynamo.utils import counters
+
+from ditkit.cache.execute import PlanRun
+from ditkit.cache.plan import CachePlan
+from ditkit.codecs.registry import load_codec
+from ditkit.diffusion.schedule import linear
+from ditkit.diffusion.solvers import ddim
+from ditkit.engine.graphs import GraphedNetwork
+from ditkit.engine.model import Model
+from ditkit.engine.request import SamplingRequest
+from ditkit.engine.sampler import sample
+from ditkit.models.spec import Defaults, ModelSpec
+from tests.models.tiny import inputs, tiny
+
+EVALUATIONS = 9
+FAMILIES = ("dit", "uvit")
+
+
+def _plan(model: torch.nn.Module) -> CachePlan:
+    """Three distinct rows, each three times: everything, every second site, nothing."""
+    sites: Sequence = model.sites  # pyright: ignore[reportAssignmentType]
+    kinds = [(True,) * len(sites), tuple(index % 2 == 0 for index in range(len(sites))), (False,) * len(sites)]
+    times = tuple(float(EVALUATIONS - evaluation) for evaluation in range(EVALUATIONS))
+    return CachePlan(tuple(sites), times, tuple(kinds[evaluation % 3] for evaluation in range(EVALUATIONS)))
+
+
+@torch.inference_mode()
+def _worst_difference(family: str, backend: str) -> float:
+    """Between graphs and the eager network over two trajectories, the second of another batch size."""
+    model = tiny(family)
+    plan = _plan(model)
+    graphs = GraphedNetwork(model, plan, torch.device("cpu"), backend)
+    worst = 0.0
+    for batch in (3, 2):
+        run = PlanRun(plan)
+        for evaluation in range(EVALUATIONS):
+            x, t, y = inputs(model, batch=batch, seed=evaluation)
+            conditioning = model.condition(t, y)
+            eager = model(x, conditioning, run.at(evaluation))
+            worst = max(worst, float((graphs(x, conditioning, evaluation) - eager).abs().max() / eager.abs().max()))
+    return worst
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_graphs_say_what_the_eager_network_says_and_there_is_one_for_each_distinct_row(family: str) -> None:
+    torch.compiler.reset()
+    counters.clear()
+    assert _worst_difference(family, "aot_eager") < 1e-6
+    assert counters["stats"]["unique_graphs"] == 2 * 3  # two batch sizes, three distinct rows; fullgraph: no graph breaks
+    assert not counters["graph_break"]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's own, inside its compiler
+@pytest.mark.parametrize("family", FAMILIES)
+def test_optimised_graphs_match_the_eager_network(family: str) -> None:
+    torch.compiler.reset()
+    assert _worst_difference(family, "inductor") < 1e-5
+
+
+@torch.inference_mode()
+def test_buffers_stay_where_they_are_from_the_second_evaluation_on() -> None:
+    model = tiny("dit")
+    graphs = GraphedNetwork(model, _plan(model), torch.device("cpu"), "eager")
+    places: list[list[int]] = []
+    for evaluation in (*range(EVALUATIONS), *range(EVALUATIONS)):
+        x, t, y = inputs(model, seed=evaluation)
+        graphs(x, model.condition(t, y), evaluation)
+        (buffers,) = graphs._buffers.values()
+        places.append([buffers.x.data_ptr(), buffers.conditioning.data_ptr(), *(kept.data_ptr() for kept in buffers.kept.values())])
+    assert all(place == places[0] for place in places)
+    assert len(places[0]) == 2 + len(model.sites)
+
+
+def test_a_compiled_model_samples_what_the_eager_one_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(GraphedNetwork.__init__, "__defaults__", ("eager",))
+    torch.compiler.reset()
+    backbone = tiny("dit").requires_grad_(False)
+    spec = ModelSpec("tiny", "dit", backbone.params, "linear", "pixels", 8, 3, Defaults("ddim", 6, 2.0))
+    solver = ddim(linear(), 6)
+    rows = tuple((evaluation % 2 == 0,) * len(backbone.sites) for evaluation in range(6))
+    plan = CachePlan(backbone.sites, tuple(solver.times), rows)
+    request = SamplingRequest((0, 1, 2), (7, 8, 9), solver, 2.0, plan=plan, batch=2)
+    models = [Model(spec, backbone, load_codec("pixels"), torch.device("cpu"), compiled=how) for how in (False, True)]
+    eager, compiled = (torch.cat([batch.latents for batch in sample(model, request)]) for model in models)
+    torch.testing.assert_close(compiled, eager, rtol=1e-5, atol=1e-5)
