@@ -20,7 +20,7 @@ from ditkit.files import write_atomically
 
 State = dict[str, Tensor]
 SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
-NESTED = ("ema", "model", "state_dict", "routers")  # where training scripts keep weights among other things; averaged ones first
+NESTED = ("ema", "model", "model_state", "state_dict", "routers")  # where training keeps weights among other things; averaged ones first
 
 
 def read_tensors(path: Path) -> State:

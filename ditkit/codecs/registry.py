@@ -37,6 +37,7 @@ _ALL = [
     CodecSpec("sd-vae-ft-ema", "kl", 8, 4, SD_SCALE, WeightSource(hub="stabilityai/sd-vae-ft-ema", licence="MIT")),
     CodecSpec("sd-vae-ft-mse", "kl", 8, 4, SD_SCALE, WeightSource(hub="stabilityai/sd-vae-ft-mse", licence="MIT")),
     CodecSpec("pixels", "pixels", 1, 3),
+    CodecSpec("points", "pixels", 1, 3),  # clouds are denoised as they are, like pictures in pixels
 ]
 
 CODECS: dict[str, CodecSpec] = {spec.name: spec for spec in _ALL}

@@ -6,9 +6,8 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
-from ditkit.models.dit import DiTParams
 from ditkit.models.registry import FAMILIES
-from ditkit.models.spec import Params
+from ditkit.models.spec import KINDS, Params
 
 DRAWS = ("normal_", "uniform_", "erfinv_")  # of torch.Tensor, and those of torch.nn.init that torch lets a mode intercept
 
@@ -33,4 +32,4 @@ def blank(params: Params) -> Any:
 
 def family_of(params: Params) -> str:
     """The key of `FAMILIES` that these numbers are for."""
-    return "dit" if isinstance(params, DiTParams) else "uvit"
+    return next(family for family, kind in KINDS.items() if isinstance(params, kind))

@@ -1,6 +1,7 @@
 """Weights in and out: any known layout is read under the published names, which are also ditkit's own.
 
-Known are the published files, train.py's {model, ema, opt, args}, diffusers folders and single files, and ditkit's safetensors.
+Known are the published files, the states that DiT's and DiT-3D's training saves, diffusers folders and single files, and ditkit's
+safetensors.
 """
 
 import json
@@ -18,14 +19,16 @@ from ditkit.models import registry
 from ditkit.models.blank import blank, family_of
 from ditkit.models.diffusers_layout import from_config, is_diffusers_dit, position_table, to_config, to_diffusers, to_official
 from ditkit.models.dit import DiTParams
-from ditkit.models.identify import describe, identify, registered, title
-from ditkit.models.spec import ModelSpec, Params
-from ditkit.models.uvit import UViTParams
+from ditkit.models.dit3d import DiT3DParams
+from ditkit.models.identify import FAMILY_NAMES, describe, identify, registered, title
+from ditkit.models.spec import KINDS, ModelSpec, Params
+from ditkit.nn.embed import sincos_positions_3d
 from ditkit.sketch import sketch
 from ditkit.tensorfile import State, fingerprint, read_metadata, read_tensors, write_tensors
 from ditkit.weights import RANDOM, locate
 
 FILE_NAMES = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
+WRAPPERS = ("model.", "module.")  # outermost first
 LAYOUTS = ("ditkit", "diffusers")
 CONFIG_CLASSES = ("DiTTransformer2DModel", "Transformer2DModel")
 TABLE_ROUNDING = 0.01  # a position table this close to the computed one is that table, rounded to half precision or not
@@ -54,12 +57,20 @@ def load_backbone(spec: ModelSpec, path: str | None = None, revision: str | None
     checkpoint = read_checkpoint(found.path)
     backbone = blank(spec.params)
     load_into(backbone, checkpoint.state, found.path)
-    stated = checkpoint.params
-    if stated and stated.heads != spec.params.heads:  # the one number that shapes do not tell
-        raise CheckpointError(f"{found.path} was trained with {stated.heads} attention heads, {spec.name} has {spec.params.heads}")
+    _check_untold(checkpoint.params, spec, found.path)
     names = {"fingerprint": fingerprint(checkpoint.state), "sketch": sketch(checkpoint.state)}
     origin = {"weights": found.origin, "commit": found.commit, **names}
     return Loaded(backbone, origin, read_class_names(found.path))
+
+
+def _check_untold(stated: Params | None, spec: ModelSpec, path: Path) -> None:
+    """Raise `CheckpointError` if the file states another number of heads or other windows than the model's: shapes do not tell them."""
+    if stated and stated.heads != spec.params.heads:
+        raise CheckpointError(f"{path} was trained with {stated.heads} attention heads, {spec.name} has {spec.params.heads}")
+    if isinstance(stated, DiT3DParams) and isinstance(spec.params, DiT3DParams):
+        theirs, ours = ((params.window, params.window_blocks) for params in (stated, spec.params))
+        if theirs != ours:
+            raise CheckpointError(f"{path} was trained with windows {theirs} (side, blocks), {spec.name} has {ours}")
 
 
 def with_compat(spec: ModelSpec, compat: str) -> ModelSpec:
@@ -87,7 +98,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     Its numbers are stated in ditkit's metadata or diffusers' config.json; `identify` tells those of other files from the shapes.
     """
     file = weight_file(path)
-    state = read_tensors(file)
+    state = _unwrapped(read_tensors(file))
     if not is_diffusers_dit(state):
         return Checkpoint(state, _params_in(read_metadata(file), file))
     official, params = to_official(state), _params_beside(file)
@@ -96,8 +107,16 @@ def read_checkpoint(path: Path) -> Checkpoint:
     return Checkpoint(official, params)
 
 
+def _unwrapped(state: State) -> State:
+    """The names without what DiT-3D's training and torch's data parallelism put before all of them."""
+    for wrapper in WRAPPERS:
+        if all(name.startswith(wrapper) for name in state):
+            state = {name.removeprefix(wrapper): value for name, value in state.items()}
+    return state
+
+
 def _params_in(metadata: Mapping[str, str], file: Path) -> Params | None:
-    kind = {"dit": DiTParams, "uvit": UViTParams}.get(metadata.get("family", ""))
+    kind = KINDS.get(metadata.get("family", ""))
     try:
         return kind(**json.loads(metadata["params"])) if kind else None
     except (KeyError, TypeError, ValueError) as error:
@@ -140,7 +159,7 @@ def load_into(backbone: Any, state: Mapping[str, Tensor], origin: str | Path = "
     params: Params = backbone.params
     wanted = module.state_dict()
     given = dict(state)
-    if isinstance(params, DiTParams):
+    if isinstance(params, DiTParams | DiT3DParams):
         given["pos_embed"] = _position_table(params, given.get("pos_embed"))
     problems = _problems(wanted, given)
     if problems:
@@ -149,9 +168,9 @@ def load_into(backbone: Any, state: Mapping[str, Tensor], origin: str | Path = "
     module.load_state_dict({name: given[name].to(wanted[name].dtype) for name in wanted}, assign=on_meta)
 
 
-def _position_table(params: DiTParams, given: Tensor | None) -> Tensor:
+def _position_table(params: DiTParams | DiT3DParams, given: Tensor | None) -> Tensor:
     """DiT's table is fixed: a file may leave it out or keep it rounded. One that is really different is used as it is."""
-    table = position_table(params)
+    table = position_table(params) if isinstance(params, DiTParams) else sincos_positions_3d(params.width, params.grid)
     if given is None or (given.shape == table.shape and torch.allclose(given.float(), table, rtol=0, atol=TABLE_ROUNDING)):
         return table
     return given
@@ -199,13 +218,14 @@ def convert(path: Path, out: Path, layout: str = "ditkit") -> Params:
     checkpoint = read_checkpoint(path)
     params = checkpoint.params or identify(checkpoint.state)
     if params is None:
-        raise CheckpointError(f"{path} is no checkpoint that ditkit knows; known are DiT and U-ViT")
+        raise CheckpointError(f"{path} is no checkpoint that ditkit knows; known are DiT, U-ViT and DiT-3D")
     if not params.input_size:
         raise CheckpointError(f"{path} does not say for which input size it is; put diffusers' config.json beside it")
     load_into(blank(params), checkpoint.state, path)  # complete, or refused
     if layout == "diffusers":
         if not isinstance(params, DiTParams):
-            raise CheckpointError(f"{path} is a {describe(params)} checkpoint, and diffusers has no U-ViT; use layout ditkit")
+            family = FAMILY_NAMES[family_of(params)]
+            raise CheckpointError(f"{path} is a {describe(params)} checkpoint, and diffusers has no {family}; use layout ditkit")
         config = json.dumps(to_config(params), indent=2) + "\n"
         write_tensors(out / FILE_NAMES[0], to_diffusers(checkpoint.state))
         write_atomically(out / "config.json", lambda part: part.write_text(config, encoding="utf-8"))

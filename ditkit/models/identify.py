@@ -6,12 +6,17 @@ from math import isqrt
 
 from torch import Tensor
 
+from ditkit.errors import ConfigError
+from ditkit.models.blank import family_of
 from ditkit.models.diffusers_layout import depth_of
 from ditkit.models.dit import SIZES, DiTParams
+from ditkit.models.dit3d import SIZES as SIZES_3D
+from ditkit.models.dit3d import DiT3DParams
 from ditkit.models.registry import SPECS
 from ditkit.models.spec import ModelSpec, Params
 from ditkit.models.uvit import UViTParams
 
+FAMILY_NAMES = {"dit": "DiT", "uvit": "U-ViT", "dit3d": "DiT-3D"}
 UVIT_SIZES = {(512, 12): "S", (768, 16): "M", (1024, 20): "L", (1152, 28): "H"}
 UNKNOWN = 0  # an `input_size` that the file does not tell: diffusers leaves the position table out
 
@@ -21,11 +26,11 @@ def identify(state: Mapping[str, Tensor]) -> Params | None:
 
     The file does not tell everything: heads are those of a registered model of this width and depth, else of head width 64
     (72, 32 or the whole width where that does not divide); a U-ViT's last label is the null class unless a registered model says
-    otherwise; `input_size` is 0 if there is no position table.
+    otherwise; a DiT-3D has no windows unless its tables of relative positions tell; `input_size` is 0 if there is no position table.
     """
     try:
-        params = _dit(state) if "x_embedder.proj.weight" in state else _uvit(state)
-    except (KeyError, ValueError):
+        params = _of_dit_names(state) if "x_embedder.proj.weight" in state else _uvit(state)
+    except (KeyError, ValueError, ConfigError):
         return None
     twin = next((spec.params for spec in SPECS.values() if _same_shapes(spec.params, params)), None)
     return twin or params
@@ -33,6 +38,8 @@ def identify(state: Mapping[str, Tensor]) -> Params | None:
 
 def describe(params: Params) -> str:
     """The name people give it and the size of its pictures or input: "DiT-B/4 at 256 px"."""
+    if isinstance(params, DiT3DParams):
+        return f"{title(params)} on {params.input_size}^3 voxels"
     spec = registered(params)
     at = f" at {spec.image_size} px" if spec else f" with input {params.input_size}" if params.input_size else ""
     return title(params) + at
@@ -41,11 +48,12 @@ def describe(params: Params) -> str:
 def title(params: Params) -> str:
     """The name people give it, "DiT-B/4", or its numbers where it has none."""
     spec = registered(params)
-    if isinstance(params, DiTParams):
-        family = "DiT"
-        size = next((name.upper() for name, numbers in SIZES.items() if numbers == _numbers(params)), None)
+    family = FAMILY_NAMES[family_of(params)]
+    if isinstance(params, UViTParams):
+        size = UVIT_SIZES.get((params.width, params.depth))
     else:
-        family, size = "U-ViT", UVIT_SIZES.get((params.width, params.depth))
+        sizes = SIZES if isinstance(params, DiTParams) else SIZES_3D
+        size = next((name.upper() for name, numbers in sizes.items() if numbers == _numbers(params)), None)
     if size:
         return f"{family}-{size}/{params.patch}"
     return spec.name if spec else f"{family} of width {params.width}, depth {params.depth}, patch {params.patch}"
@@ -64,6 +72,10 @@ def _numbers(params: Params) -> dict[str, int]:
     return {"width": params.width, "depth": params.depth, "heads": params.heads}
 
 
+def _of_dit_names(state: Mapping[str, Tensor]) -> DiTParams | DiT3DParams:
+    return _dit3d(state) if state["x_embedder.proj.weight"].ndim == 5 else _dit(state)
+
+
 def _dit(state: Mapping[str, Tensor]) -> DiTParams:
     width, channels, patch, _ = state["x_embedder.proj.weight"].shape
     depth = depth_of(state, "blocks")
@@ -76,6 +88,27 @@ def _dit(state: Mapping[str, Tensor]) -> DiTParams:
         channels=channels,
         classes=state["y_embedder.embedding_table.weight"].shape[0] - 1,
         learn_sigma=state["final_layer.linear.weight"].shape[0] == 2 * channels * patch**2,
+    )
+
+
+def _dit3d(state: Mapping[str, Tensor]) -> DiT3DParams:
+    width, channels, patch, *_ = state["x_embedder.proj.weight"].shape
+    depth = depth_of(state, "blocks")
+    grid = round(state["pos_embed"].shape[1] ** (1 / 3))
+    tables = {block: state.get(f"blocks.{block}.attn.rel_pos_x") for block in range(depth)}
+    windows = {block: (len(table) + 1) // 2 for block, table in tables.items() if table is not None and len(table) < 2 * grid - 1}
+    return DiT3DParams(
+        width=width,
+        depth=depth,
+        heads=_heads(width, depth),
+        patch=patch,
+        input_size=grid * patch,
+        channels=channels,
+        classes=state["y_embedder.embedding_table.weight"].shape[0] - 1,
+        learn_sigma=state["final_layer.linear.weight"].shape[0] == 2 * channels * patch**3,
+        window=max(windows.values(), default=0),
+        window_blocks=tuple(windows),
+        relative_positions=tables[0] is not None,
     )
 
 

@@ -7,14 +7,17 @@ from torch import nn
 
 from ditkit.errors import UnknownName
 from ditkit.models.dit import SIZES, DiT, DiTParams
+from ditkit.models.dit3d import SIZES as SIZES_3D
+from ditkit.models.dit3d import DiT3D, DiT3DParams
 from ditkit.models.spec import Defaults, ModelSpec
 from ditkit.models.uvit import UViT, UViTParams
 from ditkit.weights import WeightSource
 
-FAMILIES: dict[str, Callable[[Any], nn.Module]] = {"dit": DiT, "uvit": UViT}
+FAMILIES: dict[str, Callable[[Any], nn.Module]] = {"dit": DiT, "uvit": UViT, "dit3d": DiT3D}
 
 DIT_LICENCE = "CC-BY-NC-4.0 (non-commercial)"
 UVIT_PAGE = "https://github.com/baofff/U-ViT#pretrained-models"
+DIT3D_CHAIR = WeightSource(page="https://github.com/DiT-3D/DiT-3D (DiT-3D-S/4, chair)", licence="see its page")
 
 
 def _dit(size: str, patch: int, image: int) -> ModelSpec:
@@ -100,7 +103,32 @@ EMOJI = [
     ),
 ]
 
-_MODELS = [*EMOJI, *(_dit(size, patch, image) for image in (256, 512) for size in SIZES for patch in (2, 4, 8)), *UVITS]
+
+def _dit3d(size: str, patch: int, voxels: int, variant: str = "", classes: int = 1, schedule: str = "linear") -> ModelSpec:
+    """A DiT-3D on a grid of `voxels`^3, of one category unless `classes` says otherwise."""
+    name = f"dit3d-{size}-{patch}-{voxels}{variant}"
+    return ModelSpec(
+        name=name,
+        family="dit3d",
+        params=DiT3DParams(**SIZES_3D[size], patch=patch, input_size=voxels, classes=classes),
+        schedule=schedule,
+        codec="points",
+        image_size=0,
+        guided_channels=3,
+        defaults=Defaults(solver="ddim", steps=50, guidance=1.0),  # published: 1000 steps of ddpm with variance fixedsmall
+        weights=DIT3D_CHAIR if name == "dit3d-s-4-32" else WeightSource(),
+        points=2048,
+    )
+
+
+DIT3DS = [
+    *(_dit3d(size, patch, voxels) for voxels in (16, 32, 64) for size in SIZES_3D for patch in (2, 4, 8)),
+    *(_dit3d(size, 4, 32, "-airplane", schedule="warm") for size in SIZES_3D),  # the paper trains on them with another schedule
+    *(_dit3d(size, 4, 32, "-all", classes=55) for size in SIZES_3D),  # every category of ShapeNet
+]
+
+_DITS = [_dit(size, patch, image) for image in (256, 512) for size in SIZES for patch in (2, 4, 8)]
+_MODELS = [*EMOJI, *_DITS, *UVITS, *DIT3DS]
 
 SPECS: dict[str, ModelSpec] = {spec.name: spec for spec in _MODELS}
 

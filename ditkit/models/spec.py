@@ -3,10 +3,13 @@
 from dataclasses import dataclass, field
 
 from ditkit.models.dit import DiTParams
+from ditkit.models.dit3d import DiT3DParams
 from ditkit.models.uvit import UViTParams
 from ditkit.weights import WeightSource
 
-Params = DiTParams | UViTParams
+Params = DiTParams | UViTParams | DiT3DParams
+KINDS: dict[str, type[Params]] = {"dit": DiTParams, "uvit": UViTParams, "dit3d": DiT3DParams}
+"""Which numbers the networks of a family have."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,7 @@ class ModelSpec:
     """One model: its numbers, its noise schedule, its codec and how it was published.
 
     `published_guidance_offset` is what to add to the scale its paper quotes to get w (1 for U-ViT, which quotes w - 1).
+    A model of point clouds has an `image_size` of 0 and says how many `points` a cloud has; its network takes any number.
     """
 
     name: str
@@ -36,11 +40,19 @@ class ModelSpec:
     weights: WeightSource = field(default_factory=WeightSource)
     classes: str | None = None
     published_guidance_offset: float = 0.0
+    points: int = 0
 
     @property
-    def sample_shape(self) -> tuple[int, int, int]:
-        """The shape (C, H, W) of one latent."""
+    def sample_shape(self) -> tuple[int, ...]:
+        """The shape (C, H, W) of one latent, or (3, points) of one cloud."""
+        if self.points:
+            return (self.params.channels, self.points)
         return (self.params.channels, self.params.input_size, self.params.input_size)
+
+    @property
+    def makes(self) -> str:
+        """What one sample is, in words."""
+        return f"{self.points} points" if self.points else f"{self.image_size} x {self.image_size}"
 
     @property
     def label_count(self) -> int:
@@ -50,4 +62,4 @@ class ModelSpec:
     @property
     def can_be_guided(self) -> bool:
         """Whether the network has a null class to guide away from."""
-        return self.params.classes > 0 and (isinstance(self.params, DiTParams) or self.params.null_class)
+        return self.params.classes > 0 and (not isinstance(self.params, UViTParams) or self.params.null_class)

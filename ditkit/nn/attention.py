@@ -19,8 +19,12 @@ class SelfAttention(nn.Module):
 
     def forward(self, x_BTD: Tensor, site: Site, execution: Execution) -> Tensor:
         q_BHTK, k_BHTK, v_BHTK = self.qkv(x_BTD).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        out_BHTK = execution.attend(site, q_BHTK, k_BHTK, v_BHTK, None)
+        out_BHTK = execution.attend(site, q_BHTK, k_BHTK, v_BHTK, self.bias(q_BHTK))
         return self.proj(out_BHTK.transpose(1, 2).flatten(2))
+
+    def bias(self, q_BHTK: Tensor) -> Tensor | None:
+        """What is added to the logits, in a shape that broadcasts to (B, H, T, T)."""
+        return None
 
     def multiply_adds(self, tokens: int) -> int:
         """Multiply-adds for one sample of `tokens` tokens, the two attention products included."""

@@ -33,6 +33,20 @@ def sincos_positions_2d(width: int, rows: int, columns: int) -> Tensor:
     return torch.from_numpy(np.concatenate(parts, axis=1)).float()[None]
 
 
+def sincos_positions_3d(width: int, side: int) -> Tensor:
+    """Fixed position table (1, side^3, width) of a cube, x slowest: [sin x | cos x | sin y | cos y | sin z | cos z] of integer places.
+
+    Computed in float64 and rounded to float32, as in DiT-3D.
+    """
+    sixth = width // 6
+    frequencies = 1.0 / 10000 ** (np.arange(sixth, dtype=np.float64) / sixth)
+    angles = np.arange(side, dtype=np.float64)[:, None] * frequencies
+    axis = torch.from_numpy(np.concatenate([np.sin(angles), np.cos(angles)], axis=1)).float()
+    cube = (side, side, side, 2 * sixth)
+    parts = [axis[:, None, None].expand(cube), axis[None, :, None].expand(cube), axis[None, None].expand(cube)]
+    return torch.cat(parts, dim=-1).reshape(1, side**3, width)
+
+
 class TimeEmbedding(nn.Module):
     """Sinusoid of t -> Linear -> SiLU -> Linear."""
 

@@ -21,10 +21,10 @@ def listing() -> Report:
     """Every model, those whose weights are here first."""
     specs = sorted(registry.SPECS.values(), key=lambda spec: not _is_here(spec.weights))
     rows = [
-        (spec.name, spec.family, f"{_parameters(spec) / 1e6:.1f} M", spec.image_size, _where(spec.weights), spec.weights.licence)
+        (spec.name, spec.family, f"{_parameters(spec) / 1e6:.1f} M", spec.makes, _where(spec.weights), spec.weights.licence)
         for spec in specs
     ]
-    return Report(title="models", columns=("name", "family", "parameters", "pixels", "weights", "licence"), rows=rows)
+    return Report(title="models", columns=("name", "family", "parameters", "makes", "weights", "licence"), rows=rows)
 
 
 def describe(name: str) -> Report:
@@ -41,7 +41,8 @@ def describe(name: str) -> Report:
         "family": spec.family,
         "sizes": ", ".join(f"{key} {value}" for key, value in asdict(spec.params).items() if key in ("width", "depth", "heads", "patch")),
         "latent": " x ".join(map(str, spec.sample_shape)),
-        "pictures": f"{spec.image_size} x {spec.image_size} through {spec.codec}",
+        "makes": spec.makes,
+        "codec": spec.codec,
         "parameters": f"{_parameters(spec) / 1e6:.1f} M",
         "one evaluation": f"{sum(backbone.multiply_adds().values()) / 1e9:.2f} G multiply-adds per sample",
         "cache sites": len(backbone.sites),

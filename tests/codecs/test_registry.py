@@ -79,6 +79,11 @@ def test_random_codecs_need_no_file() -> None:
 def test_every_registered_model_has_a_codec_of_its_geometry() -> None:
     for model in SPECS.values():
         codec = CODECS[model.codec]
-        channels, height, width = model.sample_shape
+        channels, *sides = model.sample_shape
         assert codec.channels == channels
-        assert (height * codec.factor, width * codec.factor) == (model.image_size, model.image_size)
+        assert [side * codec.factor for side in sides] == ([model.points] if model.points else [model.image_size] * 2)
+
+
+def test_clouds_are_their_own_latents() -> None:
+    clouds = torch.randn(2, 3, 50)
+    assert torch.equal(load_codec("points").decode(clouds), clouds)

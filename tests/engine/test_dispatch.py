@@ -19,9 +19,10 @@ from ditkit.diffusion.solvers import SOLVERS, Solver
 from ditkit.engine.model import Model
 from ditkit.engine.request import SamplingRequest
 from ditkit.engine.sampler import denoiser, sample_latents, trajectory
-from ditkit.models.dit import DiT, DiTParams
+from ditkit.models import registry
+from ditkit.models.dit import DiTParams
 from ditkit.models.spec import Defaults, ModelSpec, Params
-from ditkit.models.uvit import UViT, UViTParams
+from ditkit.models.uvit import UViTParams
 
 FAMILIES: dict[str, Params] = {
     "dit": DiTParams(width=32, depth=12, heads=2, patch=2, input_size=8, classes=5),
@@ -45,10 +46,8 @@ class Dispatched(TorchDispatchMode):
 
 
 def _model(family: str, device: str) -> Model:
-    params = FAMILIES[family]
-    spec = ModelSpec("tiny", family, params, "linear", "pixels", 8, 3, Defaults("ddim", 6, 2.0))
-    backbone = DiT(params) if isinstance(params, DiTParams) else UViT(params)
-    return Model(spec, backbone.to(device), load_codec("pixels"), torch.device(device))
+    spec = ModelSpec("tiny", family, FAMILIES[family], "linear", "pixels", 8, 3, Defaults("ddim", 6, 2.0))
+    return Model(spec, registry.build(spec).to(device), load_codec("pixels"), torch.device(device))
 
 
 def _solver(name: str) -> Solver:

@@ -13,7 +13,8 @@ from ditkit.engine.model import Model
 from ditkit.engine.request import SamplingRequest
 from ditkit.engine.sampler import sample, sample_latents
 from ditkit.errors import PlanMismatch, RequestError
-from ditkit.models.dit import DiT, DiTParams
+from ditkit.models import registry
+from ditkit.models.dit import DiTParams
 from ditkit.models.spec import Defaults, ModelSpec, Params
 from ditkit.models.uvit import UViT, UViTParams
 
@@ -26,12 +27,11 @@ FAMILIES: dict[str, Params] = {
 @pytest.fixture(params=FAMILIES)
 def model(request: pytest.FixtureRequest) -> Model:
     """A tiny network of each family, every parameter random, so that nothing is zero."""
-    params = FAMILIES[request.param]
+    spec = ModelSpec("tiny", request.param, FAMILIES[request.param], "linear", "pixels", 8, 3, Defaults("ddim", 6, 2.0))
     torch.manual_seed(0)
-    backbone = (DiT(params) if isinstance(params, DiTParams) else UViT(params)).eval().requires_grad_(False)
+    backbone = registry.build(spec).eval().requires_grad_(False)
     for value in backbone.parameters():
         value.normal_(std=0.2 if value.ndim > 1 else 0.1)
-    spec = ModelSpec("tiny", request.param, params, "linear", "pixels", 8, 3, Defaults("ddim", 6, 2.0))
     return Model(spec, backbone, load_codec("pixels"), torch.device("cpu"))
 
 

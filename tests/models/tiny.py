@@ -1,14 +1,17 @@
 """Every family at a size that runs in milliseconds, with weights that are all different from zero."""
 
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ditkit.models.dit import DiT, DiTParams
+from ditkit.models.dit3d import DiT3D, DiT3DParams
 from ditkit.models.uvit import UViT, UViTParams
 
 DIT = DiTParams(width=32, depth=2, heads=2, patch=2, input_size=8, classes=5)
+DIT3D = DiT3DParams(width=36, depth=2, heads=2, patch=2, input_size=8, classes=5)
 UVIT = UViTParams(width=32, depth=2, heads=2, patch=2, input_size=8, classes=5, null_class=True, conv=False)
 FAMILIES: dict[str, Any] = {
     "dit": (DiT, DIT),
@@ -16,6 +19,8 @@ FAMILIES: dict[str, Any] = {
     "uvit": (UViT, UVIT),
     "uvit unconditional": (UViT, UViTParams(width=32, depth=2, heads=2, patch=2, input_size=8, channels=3)),
     "uvit with all options": (UViT, UViTParams(32, 2, 2, 2, 8, classes=5, null_class=True, qkv_bias=True, mlp_time_embed=True)),
+    "dit3d": (DiT3D, DIT3D),
+    "dit3d with all options": (DiT3D, replace(DIT3D, learn_sigma=True, window=3, window_blocks=(0,), relative_positions=True)),
 }
 
 
@@ -32,9 +37,10 @@ def tiny(name: str, seed: int = 0) -> Any:
 
 
 def inputs(model: Any, batch: int = 3, seed: int = 1) -> tuple[Tensor, Tensor, Tensor]:
-    """A latent, times and labels for one evaluation."""
+    """A latent (or a cloud), times and labels for one evaluation."""
     generator = torch.Generator().manual_seed(seed)
     params = model.params
-    x = torch.randn(batch, params.channels, params.input_size, params.input_size, generator=generator)
+    places = (50,) if isinstance(params, DiT3DParams) else (params.input_size, params.input_size)
+    x = torch.randn(batch, params.channels, *places, generator=generator)
     t = torch.rand(batch, generator=generator) * 999
     return x, t, torch.randint(0, max(params.classes, 1), (batch,), generator=generator)
