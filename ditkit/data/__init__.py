@@ -1,1 +1,1 @@
-"""What models are trained on: pictures, scenes composed of sprites, and cached latents."""
+"""What models are trained on: pictures, scenes composed of sprites, cached latents, and point clouds."""

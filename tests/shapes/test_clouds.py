@@ -1,0 +1,98 @@
+"""Clouds in files: every format is read, ours without open3d, and what is no cloud is refused in one line."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ditkit.errors import DataError, MissingDependency
+from ditkit.shapes import clouds
+from ditkit.shapes.clouds import on_triangles, read_points, write_ply
+from ditkit.shapes.library import open3d
+
+POINTS = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
+TETRAHEDRON = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]], dtype=np.float64)
+FACES = np.array([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]])
+
+
+def mesh_file(path: Path) -> Path:
+    library = open3d()
+    mesh = library.geometry.TriangleMesh(library.utility.Vector3dVector(TETRAHEDRON), library.utility.Vector3iVector(FACES))
+    mesh.compute_triangle_normals()
+    library.io.write_triangle_mesh(str(path), mesh)
+    return path
+
+
+def test_a_cloud_comes_back_as_it_was_written(tmp_path: Path) -> None:
+    write_ply(tmp_path / "a.ply", POINTS)
+    write_ply(tmp_path / "b.ply", POINTS)
+    assert (tmp_path / "a.ply").read_bytes() == (tmp_path / "b.ply").read_bytes()
+    assert np.array_equal(read_points(tmp_path / "a.ply", 100), POINTS)
+    assert np.array_equal(np.asarray(open3d().io.read_point_cloud(str(tmp_path / "a.ply")).points, dtype=np.float32), POINTS)
+
+
+def test_our_own_files_and_arrays_are_read_without_open3d(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing() -> None:
+        raise MissingDependency("no open3d")
+
+    monkeypatch.setattr(clouds, "open3d", missing)
+    write_ply(tmp_path / "a.ply", POINTS)
+    np.save(tmp_path / "a.npy", POINTS.astype(np.float16))
+    for name in ("a.ply", "a.npy"):
+        assert read_points(tmp_path / name, 100).dtype == np.float32
+    (tmp_path / "a.obj").write_text("v 0 0 0\n")
+    with pytest.raises(MissingDependency, match="no open3d"):
+        read_points(tmp_path / "a.obj", 100)
+
+
+@pytest.mark.parametrize("suffix", [".ply", ".obj", ".off", ".stl"])
+def test_a_mesh_is_sampled_evenly_on_its_surface(tmp_path: Path, suffix: str) -> None:
+    points = read_points(mesh_file(tmp_path / f"mesh{suffix}"), 2000, seed=3)
+    assert points.shape == (2000, 3)
+    distance = np.minimum(points.min(axis=1), np.abs(1 - points.sum(axis=1)) / 3**0.5)  # to the nearest face
+    assert float(np.abs(distance).max()) < 1e-6
+    slanted = float(np.mean(np.abs(points.sum(axis=1) - 1) < 1e-6))
+    assert slanted == pytest.approx(3**0.5 / (3 + 3**0.5), abs=0.03)  # that face's share of the area
+    assert np.array_equal(points, read_points(tmp_path / f"mesh{suffix}", 2000, seed=3))
+
+
+def test_a_cloud_of_another_program_is_read_whole(tmp_path: Path) -> None:
+    library = open3d()
+    cloud = library.geometry.PointCloud(library.utility.Vector3dVector(POINTS.astype(np.float64)))
+    library.io.write_point_cloud(str(tmp_path / "text.ply"), cloud, write_ascii=True)
+    np.testing.assert_allclose(read_points(tmp_path / "text.ply", 5), POINTS, atol=1e-5)
+
+
+def test_points_in_a_triangle_are_uniform() -> None:
+    corners = np.array([[0.0, 0, 0], [2, 0, 0], [0, 1, 0]])
+    points = on_triangles(corners, np.array([[0, 1, 2]]), 20_000, seed=0)
+    np.testing.assert_allclose(points.mean(axis=0), corners.mean(axis=0), atol=0.01)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("few.npy", np.zeros((15, 3)), r"few.npy has 15 points; a cloud needs at least 16$"),
+        ("nan.npy", np.full((20, 3), np.nan), r"nan.npy has coordinates that are NaN or infinite$"),
+        ("flat.npy", np.zeros((20, 2)), r"flat.npy holds no point cloud: its shape is \(20, 2\), not \(points, 3\)$"),
+        ("words.npy", np.array([["a", "b", "c"]] * 20), r"words.npy holds no point cloud"),
+        ("empty.obj", b"", r"empty.obj is no mesh with triangles, or cannot be read$"),
+        ("noise.ply", b"ply\nnonsense", r"noise.ply is no mesh with triangles, or cannot be read$"),
+        ("noise.npy", b"nonsense", r"cannot read the cloud .*noise.npy"),
+        ("line.obj", b"v 0 0 0\nv 1 0 0\nv 2 0 0\nf 1 2 3\n", r"line.obj is a mesh without a surface: all its triangles are flat$"),
+        ("cloud.xyz", b"0 0 0\n", r"cloud.xyz is neither a cloud nor a mesh that ditkit reads: .ply .obj .off .stl .npy$"),
+    ],
+)
+def test_what_is_no_cloud_is_refused_in_one_line(
+    tmp_path: Path, name: str, content: np.ndarray | bytes, message: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content) if isinstance(content, bytes) else np.save(path, content)
+    with pytest.raises(DataError, match=message):
+        read_points(path, 100)
+    assert capfd.readouterr().out == ""  # open3d keeps its own words to itself
+
+
+def test_a_file_that_is_not_there_is_said_so(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"no cloud or mesh at .*absent.ply"):
+        read_points(tmp_path / "absent.ply", 100)
