@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -15,12 +16,15 @@ from torch import Tensor, nn
 
 from ditkit.errors import CheckpointError, ConfigError
 from ditkit.files import write_atomically
-from ditkit.models import registry
+from ditkit.models import diffusers_layout, pixart_layout, registry
 from ditkit.models.blank import blank, family_of
-from ditkit.models.diffusers_layout import from_config, is_diffusers_dit, position_table, to_config, to_diffusers, to_official
+from ditkit.models.diffusers_layout import is_diffusers_dit
 from ditkit.models.dit import DiTParams
 from ditkit.models.dit3d import DiT3DParams
 from ditkit.models.identify import FAMILY_NAMES, describe, identify, registered, title
+from ditkit.models.pixart import PixArtParams
+from ditkit.models.pixart import position_table as pixart_positions
+from ditkit.models.pixart_layout import NULL_CAPTION, is_diffusers_pixart
 from ditkit.models.spec import KINDS, ModelSpec, Params
 from ditkit.nn.embed import sincos_positions_3d
 from ditkit.sketch import sketch
@@ -30,17 +34,19 @@ from ditkit.weights import RANDOM, locate
 FILE_NAMES = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
 WRAPPERS = ("model.", "module.")  # outermost first
 LAYOUTS = ("ditkit", "diffusers")
-CONFIG_CLASSES = ("DiTTransformer2DModel", "Transformer2DModel")
+DIFFUSERS: dict[str, ModuleType] = {"dit": diffusers_layout, "pixart": pixart_layout}  # its names for the families that it has
+CONFIG_CLASSES = ("DiTTransformer2DModel", "PixArtTransformer2DModel", "Transformer2DModel")
 TABLE_ROUNDING = 0.01  # a position table this close to the computed one is that table, rounded to half precision or not
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """A network with its weights, where they came from (for manifests), and the class names that came with them, if any."""
+    """A network with its weights, where they came from (for manifests), and the class names and the file they came with, if any."""
 
     backbone: Any
     origin: dict[str, Any]
     class_names: tuple[str, ...] = ()
+    file: Path | None = None
 
 
 def load_backbone(spec: ModelSpec, path: str | None = None, revision: str | None = None) -> Loaded:
@@ -60,7 +66,7 @@ def load_backbone(spec: ModelSpec, path: str | None = None, revision: str | None
     _check_untold(checkpoint.params, spec, found.path)
     names = {"fingerprint": fingerprint(checkpoint.state), "sketch": sketch(checkpoint.state)}
     origin = {"weights": found.origin, "commit": found.commit, **names}
-    return Loaded(backbone, origin, read_class_names(found.path))
+    return Loaded(backbone, origin, read_class_names(found.path), found.path)
 
 
 def _check_untold(stated: Params | None, spec: ModelSpec, path: Path) -> None:
@@ -80,6 +86,8 @@ def with_compat(spec: ModelSpec, compat: str) -> ModelSpec:
     if isinstance(spec.params, DiTParams):
         return replace(spec, params=replace(spec.params, compat=compat))
     if compat != "official":
+        if isinstance(spec.params, PixArtParams):
+            raise ConfigError(f"compat={compat} is for DiT only; diffusers runs {spec.name} with the published equations")
         raise ConfigError(f"compat={compat} is for DiT only; {spec.name} is not in diffusers")
     return spec
 
@@ -99,12 +107,21 @@ def read_checkpoint(path: Path) -> Checkpoint:
     """
     file = weight_file(path)
     state = _unwrapped(read_tensors(file))
-    if not is_diffusers_dit(state):
+    layout = _diffusers_layout(state)
+    if not layout:
+        state.pop(NULL_CAPTION, None)
         return Checkpoint(state, _params_in(read_metadata(file), file))
-    official, params = to_official(state), _params_beside(file)
+    official, params = layout.to_official(state), _params_beside(file, layout)
     if params:
-        official["pos_embed"] = position_table(params)
+        official["pos_embed"] = _fixed_positions(params)
     return Checkpoint(official, params)
+
+
+def _diffusers_layout(state: State) -> ModuleType | None:
+    """The module that knows these names of diffusers', if they are."""
+    if is_diffusers_dit(state):
+        return diffusers_layout
+    return pixart_layout if is_diffusers_pixart(state) else None
 
 
 def _unwrapped(state: State) -> State:
@@ -123,11 +140,11 @@ def _params_in(metadata: Mapping[str, str], file: Path) -> Params | None:
         raise CheckpointError(f"{file} was written by another version of ditkit: {error}") from error
 
 
-def _params_beside(file: Path) -> DiTParams | None:
+def _params_beside(file: Path, layout: ModuleType) -> DiTParams | PixArtParams | None:
     """What the config.json beside a diffusers file says, if it is a transformer's."""
     path = file.with_name("config.json")
     config = _read_json(path) if path.exists() else {}
-    return from_config(config) if config.get("_class_name") in CONFIG_CLASSES else None
+    return layout.from_config(config) if config.get("_class_name") in CONFIG_CLASSES else None
 
 
 def weight_file(path: Path) -> Path:
@@ -159,7 +176,7 @@ def load_into(backbone: Any, state: Mapping[str, Tensor], origin: str | Path = "
     params: Params = backbone.params
     wanted = module.state_dict()
     given = dict(state)
-    if isinstance(params, DiTParams | DiT3DParams):
+    if isinstance(params, DiTParams | DiT3DParams | PixArtParams):
         given["pos_embed"] = _position_table(params, given.get("pos_embed"))
     problems = _problems(wanted, given)
     if problems:
@@ -168,9 +185,21 @@ def load_into(backbone: Any, state: Mapping[str, Tensor], origin: str | Path = "
     module.load_state_dict({name: given[name].to(wanted[name].dtype) for name in wanted}, assign=on_meta)
 
 
-def _position_table(params: DiTParams | DiT3DParams, given: Tensor | None) -> Tensor:
-    """DiT's table is fixed: a file may leave it out or keep it rounded. One that is really different is used as it is."""
-    table = position_table(params) if isinstance(params, DiTParams) else sincos_positions_3d(params.width, params.grid)
+def _fixed_positions(params: DiTParams | DiT3DParams | PixArtParams) -> Tensor:
+    if isinstance(params, PixArtParams):
+        return pixart_positions(params)
+    return diffusers_layout.position_table(params) if isinstance(params, DiTParams) else sincos_positions_3d(params.width, params.grid)
+
+
+def _position_table(params: DiTParams | DiT3DParams | PixArtParams, given: Tensor | None) -> Tensor:
+    """DiT's table is fixed: a file may leave it out or keep it rounded. One that is really different is used as it is.
+
+    PixArt computes its table anew for every shape of latents: what a file has of it only tells for which size it is, and one of many
+    scales not even that.
+    """
+    table = _fixed_positions(params)
+    if isinstance(params, PixArtParams) and (params.micro_conditions or (given is not None and given.shape == table.shape)):
+        return table
     if given is None or (given.shape == table.shape and torch.allclose(given.float(), table, rtol=0, atol=TABLE_ROUNDING)):
         return table
     return given
@@ -209,7 +238,7 @@ def save(state: Mapping[str, Tensor], path: Path, *, model: str, params: Params,
 
 
 def convert(path: Path, out: Path, layout: str = "ditkit") -> Params:
-    """Read weights in any known layout and write ditkit's safetensors file, or a diffusers folder (DiT only); precision is kept.
+    """Read weights in any known layout and write ditkit's safetensors file, or a diffusers folder (DiT and PixArt only); precision is kept.
 
     Returns the numbers of the network they are for.
     """
@@ -218,16 +247,17 @@ def convert(path: Path, out: Path, layout: str = "ditkit") -> Params:
     checkpoint = read_checkpoint(path)
     params = checkpoint.params or identify(checkpoint.state)
     if params is None:
-        raise CheckpointError(f"{path} is no checkpoint that ditkit knows; known are DiT, U-ViT and DiT-3D")
+        raise CheckpointError(f"{path} is no checkpoint that ditkit knows; known are DiT, U-ViT, DiT-3D and PixArt")
     if not params.input_size:
         raise CheckpointError(f"{path} does not say for which input size it is; put diffusers' config.json beside it")
     load_into(blank(params), checkpoint.state, path)  # complete, or refused
     if layout == "diffusers":
-        if not isinstance(params, DiTParams):
+        theirs = DIFFUSERS.get(family_of(params))
+        if theirs is None:
             family = FAMILY_NAMES[family_of(params)]
             raise CheckpointError(f"{path} is a {describe(params)} checkpoint, and diffusers has no {family}; use layout ditkit")
-        config = json.dumps(to_config(params), indent=2) + "\n"
-        write_tensors(out / FILE_NAMES[0], to_diffusers(checkpoint.state))
+        config = json.dumps(theirs.to_config(params), indent=2) + "\n"
+        write_tensors(out / FILE_NAMES[0], theirs.to_diffusers(checkpoint.state))
         write_atomically(out / "config.json", lambda part: part.write_text(config, encoding="utf-8"))
     else:
         spec = registered(params)

@@ -12,11 +12,15 @@ from ditkit.models.diffusers_layout import depth_of
 from ditkit.models.dit import SIZES, DiTParams
 from ditkit.models.dit3d import SIZES as SIZES_3D
 from ditkit.models.dit3d import DiT3DParams
+from ditkit.models.pixart import SIZES as PIXART_SIZES
+from ditkit.models.pixart import PixArtParams
+from ditkit.models.pixart_layout import default_interpolation
 from ditkit.models.registry import SPECS
 from ditkit.models.spec import ModelSpec, Params
 from ditkit.models.uvit import UViTParams
 
-FAMILY_NAMES = {"dit": "DiT", "uvit": "U-ViT", "dit3d": "DiT-3D"}
+FAMILY_NAMES = {"dit": "DiT", "uvit": "U-ViT", "dit3d": "DiT-3D", "pixart": "PixArt"}
+SIZES_OF = {"dit": SIZES, "dit3d": SIZES_3D, "pixart": PIXART_SIZES}
 UVIT_SIZES = {(512, 12): "S", (768, 16): "M", (1024, 20): "L", (1152, 28): "H"}
 UNKNOWN = 0  # an `input_size` that the file does not tell: diffusers leaves the position table out
 
@@ -26,7 +30,8 @@ def identify(state: Mapping[str, Tensor]) -> Params | None:
 
     The file does not tell everything: heads are those of a registered model of this width and depth, else of head width 64
     (72, 32 or the whole width where that does not divide); a U-ViT's last label is the null class unless a registered model says
-    otherwise; a DiT-3D has no windows unless its tables of relative positions tell; `input_size` is 0 if there is no position table.
+    otherwise; a DiT-3D has no windows unless its tables of relative positions tell; a PixArt's prompts have 120 tokens; `input_size`
+    is 0 if there is no position table.
     """
     try:
         params = _of_dit_names(state) if "x_embedder.proj.weight" in state else _uvit(state)
@@ -52,8 +57,7 @@ def title(params: Params) -> str:
     if isinstance(params, UViTParams):
         size = UVIT_SIZES.get((params.width, params.depth))
     else:
-        sizes = SIZES if isinstance(params, DiTParams) else SIZES_3D
-        size = next((name.upper() for name, numbers in sizes.items() if numbers == _numbers(params)), None)
+        size = next((name.upper() for name, numbers in SIZES_OF[family_of(params)].items() if numbers == _numbers(params)), None)
     if size:
         return f"{family}-{size}/{params.patch}"
     return spec.name if spec else f"{family} of width {params.width}, depth {params.depth}, patch {params.patch}"
@@ -72,7 +76,9 @@ def _numbers(params: Params) -> dict[str, int]:
     return {"width": params.width, "depth": params.depth, "heads": params.heads}
 
 
-def _of_dit_names(state: Mapping[str, Tensor]) -> DiTParams | DiT3DParams:
+def _of_dit_names(state: Mapping[str, Tensor]) -> DiTParams | DiT3DParams | PixArtParams:
+    if "t_block.1.weight" in state:
+        return _pixart(state)
     return _dit3d(state) if state["x_embedder.proj.weight"].ndim == 5 else _dit(state)
 
 
@@ -112,6 +118,24 @@ def _dit3d(state: Mapping[str, Tensor]) -> DiT3DParams:
     )
 
 
+def _pixart(state: Mapping[str, Tensor]) -> PixArtParams:
+    width, channels, patch, _ = state["x_embedder.proj.weight"].shape
+    depth = depth_of(state, "blocks")
+    input_size = isqrt(state["pos_embed"].shape[1]) * patch if "pos_embed" in state else UNKNOWN
+    return PixArtParams(
+        width=width,
+        depth=depth,
+        heads=_heads(width, depth),
+        patch=patch,
+        input_size=input_size,
+        channels=channels,
+        caption_width=state["y_embedder.y_proj.fc1.weight"].shape[1],
+        micro_conditions="csize_embedder.mlp.0.weight" in state,
+        interpolation=default_interpolation(input_size),
+        learn_sigma=state["final_layer.linear.weight"].shape[0] == 2 * channels * patch**2,
+    )
+
+
 def _uvit(state: Mapping[str, Tensor]) -> UViTParams:
     width, channels, patch, _ = state["patch_embed.proj.weight"].shape
     depth = 2 * depth_of(state, "in_blocks")
@@ -142,4 +166,6 @@ def _same_shapes(known: Params, found: Params) -> bool:
     if isinstance(known, UViTParams) and isinstance(found, UViTParams):
         same_labels = known.label_rows == found.label_rows
         return same_labels and replace(found, classes=known.classes, null_class=known.null_class) == known
+    if isinstance(known, PixArtParams) and isinstance(found, PixArtParams) and known.micro_conditions:  # its file's table is never read
+        return replace(found, input_size=known.input_size, interpolation=known.interpolation) == known
     return known == found

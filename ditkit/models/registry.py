@@ -9,11 +9,13 @@ from ditkit.errors import UnknownName
 from ditkit.models.dit import SIZES, DiT, DiTParams
 from ditkit.models.dit3d import SIZES as SIZES_3D
 from ditkit.models.dit3d import DiT3D, DiT3DParams
+from ditkit.models.pixart import SIZES as PIXART_SIZES
+from ditkit.models.pixart import PixArt, PixArtParams
 from ditkit.models.spec import Defaults, ModelSpec
 from ditkit.models.uvit import UViT, UViTParams
 from ditkit.weights import WeightSource
 
-FAMILIES: dict[str, Callable[[Any], nn.Module]] = {"dit": DiT, "uvit": UViT, "dit3d": DiT3D}
+FAMILIES: dict[str, Callable[[Any], nn.Module]] = {"dit": DiT, "uvit": UViT, "dit3d": DiT3D, "pixart": PixArt}
 
 DIT_LICENCE = "CC-BY-NC-4.0 (non-commercial)"
 UVIT_PAGE = "https://github.com/baofff/U-ViT#pretrained-models"
@@ -127,8 +129,48 @@ DIT3DS = [
     *(_dit3d(size, 4, 32, "-all", classes=55) for size in SIZES_3D),  # every category of ShapeNet
 ]
 
+SHAPES = ModelSpec(
+    name="dit3d-shapes",
+    family="dit3d",
+    params=DiT3DParams(width=192, depth=12, heads=6, patch=4, input_size=16, classes=5),  # blocks of dit-emoji's size
+    schedule="linear",
+    codec="points",
+    image_size=0,
+    guided_channels=3,
+    defaults=Defaults(solver="ddim", steps=25, guidance=1.0),
+    weights=WeightSource(asset="dit3d-shapes.safetensors", licence="research use only"),
+    classes="shapes",
+    points=2048,
+)
+
+
+def _pixart(image: int, hub: str) -> ModelSpec:
+    """A published PixArt-alpha XL/2; the largest is told the picture's size, and its positions are those of 512 pixels."""
+    multi_scale = image == 1024
+    return ModelSpec(
+        name=f"pixart-xl-2-{image}{'-ms' if multi_scale else ''}",
+        family="pixart",
+        params=PixArtParams(
+            **PIXART_SIZES["xl"],
+            patch=2,
+            input_size=image // 8,
+            micro_conditions=multi_scale,
+            interpolation=2.0 if multi_scale else 1.0,
+        ),
+        schedule="linear",
+        codec="sd-vae-ft-ema",
+        image_size=image,
+        guided_channels=8,  # all: the published sampler guides before it drops the variance
+        defaults=Defaults(solver="dpm-solver++", steps=20, guidance=4.5),
+        weights=WeightSource(hub=f"PixArt-alpha/PixArt-XL-2-{hub}", licence="openrail++"),
+        text="t5-v1.1-xxl",
+    )
+
+
+PIXARTS = [_pixart(256, "256x256"), _pixart(512, "512x512"), _pixart(1024, "1024-MS")]
+
 _DITS = [_dit(size, patch, image) for image in (256, 512) for size in SIZES for patch in (2, 4, 8)]
-_MODELS = [*EMOJI, *_DITS, *UVITS, *DIT3DS]
+_MODELS = [*EMOJI, SHAPES, *_DITS, *UVITS, *DIT3DS, *PIXARTS]
 
 SPECS: dict[str, ModelSpec] = {spec.name: spec for spec in _MODELS}
 

@@ -4,11 +4,12 @@ from dataclasses import dataclass, field
 
 from ditkit.models.dit import DiTParams
 from ditkit.models.dit3d import DiT3DParams
+from ditkit.models.pixart import PixArtParams
 from ditkit.models.uvit import UViTParams
 from ditkit.weights import WeightSource
 
-Params = DiTParams | UViTParams | DiT3DParams
-KINDS: dict[str, type[Params]] = {"dit": DiTParams, "uvit": UViTParams, "dit3d": DiT3DParams}
+Params = DiTParams | UViTParams | DiT3DParams | PixArtParams
+KINDS: dict[str, type[Params]] = {"dit": DiTParams, "uvit": UViTParams, "dit3d": DiT3DParams, "pixart": PixArtParams}
 """Which numbers the networks of a family have."""
 
 
@@ -27,6 +28,7 @@ class ModelSpec:
 
     `published_guidance_offset` is what to add to the scale its paper quotes to get w (1 for U-ViT, which quotes w - 1).
     A model of point clouds has an `image_size` of 0 and says how many `points` a cloud has; its network takes any number.
+    `text` names the encoder of the prompts of a model that is asked in words.
     """
 
     name: str
@@ -41,6 +43,7 @@ class ModelSpec:
     classes: str | None = None
     published_guidance_offset: float = 0.0
     points: int = 0
+    text: str | None = None
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
@@ -56,10 +59,12 @@ class ModelSpec:
 
     @property
     def label_count(self) -> int:
-        """How many classes one can ask for, the null class not counted; 0 means unconditional."""
+        """How many classes one can ask for, the null class not counted; 0 means unconditional, or asked in words."""
         return self.params.classes
 
     @property
     def can_be_guided(self) -> bool:
-        """Whether the network has a null class to guide away from."""
+        """Whether the network has a null class, or a prompt, to guide away from."""
+        if self.text:
+            return True
         return self.params.classes > 0 and (not isinstance(self.params, UViTParams) or self.params.null_class)

@@ -26,9 +26,22 @@ def sincos_positions_2d(width: int, rows: int, columns: int) -> Tensor:
 
     Computed in float64 and rounded to float32, as in DiT: bit-identical to the table in published checkpoints.
     """
+    return _sincos_2d(width, np.arange(rows, dtype=np.float64), np.arange(columns, dtype=np.float64))
+
+
+def stretched_positions_2d(width: int, rows: int, columns: int, base: int, interpolation: float = 1.0) -> Tensor:
+    """The same table for a grid stretched so that both axes run from 0 to `base` / `interpolation`, whatever its size and aspect.
+
+    Coordinates are float32 and everything after them float64, as in PixArt.
+    """
+    row, column = (np.arange(count, dtype=np.float32) / (count / base) / interpolation for count in (rows, columns))
+    return _sincos_2d(width, row, column)
+
+
+def _sincos_2d(width: int, rows: np.ndarray, columns: np.ndarray) -> Tensor:
     quarter = width // 4
     frequencies = 1.0 / 10000 ** (np.arange(quarter, dtype=np.float64) / quarter)
-    row, column = np.meshgrid(np.arange(rows, dtype=np.float64), np.arange(columns, dtype=np.float64), indexing="ij")
+    row, column = np.meshgrid(rows, columns, indexing="ij")
     parts = [f(axis.reshape(-1, 1) * frequencies) for axis in (column, row) for f in (np.sin, np.cos)]
     return torch.from_numpy(np.concatenate(parts, axis=1)).float()[None]
 

@@ -1,0 +1,44 @@
+import pytest
+import torch
+
+from ditkit.errors import RequestError
+from ditkit.models.aspect_bins import bins, nearest_bin, resize_and_crop
+from tests.closeness import assert_close
+from tests.golden_files import golden, golden_json
+
+
+@pytest.mark.parametrize("image_size", [256, 512, 1024])
+def test_the_shapes_hold_about_as_many_pixels_as_the_square_one(image_size: int) -> None:
+    shapes = bins(image_size)
+    assert len(shapes) == 33
+    assert list(shapes) == sorted(shapes)
+    for aspect, height, width in shapes:
+        assert 0.9 <= height * width / image_size**2 <= 1.01
+        assert height % 16 == width % 16 == 0  # whole patches
+        assert height / width == pytest.approx(aspect, abs=0.04)
+
+
+def test_the_published_bins_are_chosen() -> None:
+    reference = golden_json("groundit_box_utils")
+    for case in reference["bins"]:
+        for size in (256, 512, 1024):
+            assert list(nearest_bin(case["height"], case["width"], size)[1:]) == case[str(size)]
+    for case in reference["aspect_ratio_bins"]:
+        assert list(nearest_bin(case["aspect_ratio"], 1, 512)[1:]) == case["512"]
+
+
+def test_a_size_without_bins_is_refused() -> None:
+    with pytest.raises(RequestError, match="^PixArt was trained on shapes around 256, 512 and 1024 pixels, not 64$"):
+        nearest_bin(64, 64, 64)
+
+
+def test_pictures_are_resized_and_cropped_as_published() -> None:
+    reference = golden("pixart_resize_and_crop")
+    for case in range(4):
+        expected = reference[f"out.case{case}"]
+        assert_close(resize_and_crop(reference[f"in.case{case}"], *expected.shape[2:]), expected, 1e-6)
+
+
+@pytest.mark.parametrize("side", range(30, 60))
+def test_the_picture_has_the_shape_asked_for_whatever_the_rounding(side: int) -> None:
+    assert resize_and_crop(torch.zeros(1, 3, 49, 37), side, 41).shape == (1, 3, side, 41)
