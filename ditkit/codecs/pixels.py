@@ -1,4 +1,4 @@
-"""The codec of models that denoise pictures, or point clouds, themselves."""
+"""The codec of models that denoise pictures themselves."""
 
 import math
 

@@ -3,10 +3,14 @@
 Shapes: B clouds, P points.
 """
 
+import json
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
+
+MEAN, SCALE = "cloud_mean", "cloud_scale"  # in the words that a safetensors file carries
 
 
 class Points(nn.Module):
@@ -15,6 +19,15 @@ class Points(nn.Module):
     def __init__(self, mean: tuple[float, ...] = (0.0, 0.0, 0.0), scale: float = 1.0) -> None:
         super().__init__()
         self.mean, self.scale = mean, scale
+
+    @classmethod
+    def told_by(cls, words: Mapping[str, str]) -> "Points":
+        """That of a file's metadata; it changes nothing if they do not tell."""
+        return cls(tuple(json.loads(words[MEAN])), json.loads(words[SCALE])) if MEAN in words and SCALE in words else cls()
+
+    def words(self) -> dict[str, str]:
+        """What `told_by` reads."""
+        return {MEAN: json.dumps(self.mean), SCALE: json.dumps(self.scale)}
 
     def encode(self, clouds_B3P: Tensor) -> tuple[Tensor, Tensor]:
         return (clouds_B3P - self._shift(clouds_B3P)) / self.scale, torch.full_like(clouds_B3P, -math.inf)

@@ -10,9 +10,10 @@ import torch
 
 from ditkit.codecs.codec import Codec
 from ditkit.codecs.pixels import Pixels
+from ditkit.codecs.points import Points
 from ditkit.errors import CheckpointError, UnknownName
 from ditkit.tensorfile import fingerprint, read_metadata, read_tensors, write_tensors
-from ditkit.weights import WeightSource, locate
+from ditkit.weights import RANDOM, WeightSource, locate
 
 if TYPE_CHECKING:
     from ditkit.codecs.residual import ResidualAutoencoder
@@ -25,7 +26,7 @@ class CodecSpec:
     """`scale` is what the latents are multiplied by unless the weight file says otherwise."""
 
     name: str
-    kind: Literal["kl", "residual", "pixels"]
+    kind: Literal["kl", "residual", "pixels", "points"]
     factor: int
     channels: int
     scale: float = 1.0
@@ -37,7 +38,7 @@ _ALL = [
     CodecSpec("sd-vae-ft-ema", "kl", 8, 4, SD_SCALE, WeightSource(hub="stabilityai/sd-vae-ft-ema", licence="MIT")),
     CodecSpec("sd-vae-ft-mse", "kl", 8, 4, SD_SCALE, WeightSource(hub="stabilityai/sd-vae-ft-mse", licence="MIT")),
     CodecSpec("pixels", "pixels", 1, 3),
-    CodecSpec("points", "pixels", 1, 3),  # clouds are denoised as they are, like pictures in pixels
+    CodecSpec("points", "points", 1, 3),
 ]
 
 CODECS: dict[str, CodecSpec] = {spec.name: spec for spec in _ALL}
@@ -80,6 +81,13 @@ def _load_pixels(spec: CodecSpec, path: str | None, revision: str | None) -> Cod
     return Codec(spec.name, Pixels(), spec.factor, spec.channels, spec.scale)
 
 
+def _load_points(spec: CodecSpec, path: str | None, revision: str | None) -> Codec:
+    """With the shift and scale that the file of a cloud model's weights tells; clouds stay as they are where none does."""
+    found = locate(spec.weights, path or RANDOM, revision, option="codec.path")
+    points = Points.told_by(read_metadata(found.path)) if found else Points()
+    return Codec(spec.name, points, spec.factor, spec.channels, spec.scale, {"mean": list(points.mean), "scale": points.scale})
+
+
 def _load_kl(spec: CodecSpec, path: str | None, revision: str | None) -> Codec:
     from ditkit.codecs.vae import load_vae, random_vae
 
@@ -118,4 +126,5 @@ _LOADERS: dict[str, Callable[[CodecSpec, str | None, str | None], Codec]] = {
     "kl": _load_kl,
     "residual": _load_residual,
     "pixels": _load_pixels,
+    "points": _load_points,
 }

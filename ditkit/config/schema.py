@@ -24,6 +24,7 @@ PRECISIONS = ("float32", "bfloat16", "float16")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 COMPATS = ("official", "diffusers")
 OPTIMIZERS = ("adamw", "muon")
+TRANSFERS = ("full", "diffit")
 PENALTIES = ("multiply-adds", "branches")
 
 
@@ -242,15 +243,24 @@ class SampleConfig(ModelConfig):
 
 @dataclass
 class DataConfig:
-    """What a model is trained on: a folder with one folder of images per class, or an .npz; latents are kept in `cache`."""
+    """What a model is trained on: a folder with one folder of images, or of clouds and meshes, per class; or an .npz.
+
+    Latents of images are kept in `cache`.
+    """
 
     path: str | None = None
     cache: str | None = None  # None is a folder beside the checkpoints
     augment: int = 8  # how many variants of each image are encoded
     mirror: bool = True
+    categories: list[str] = field(default_factory=list)  # of clouds, by name; none is all there are
+    balance: float = 1.0  # of clouds: 0 draws the categories as often as the data have them, 1 all alike
+    stretch: float = 0.0  # of clouds: by up to this share along each axis
 
     def __post_init__(self) -> None:
         check_least("data.augment", self.augment, 1)
+        check_finite("data.balance", self.balance)
+        check_least("data.balance", self.balance, 0)
+        check_share("data.stretch", self.stretch)
 
 
 @dataclass
@@ -272,7 +282,8 @@ class TrainConfig:
     min_snr: float = 0.0  # weigh the loss by min(SNR, min_snr) / SNR; 0 is the published loss
     seed: int = 0
     save_minutes: float = 5.0
-    init: str | None = None  # weights to start from
+    init: str | None = None  # weights to start from; a DiT-3D can start from the blocks of a DiT
+    transfer: str = "full"  # with init: train everything, or as "diffit" only biases, norms, embeddings and new scale factors
     tensorboard: bool = False
     out: str = "runs/train"  # conf/train.yaml adds the name of the model
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
@@ -289,6 +300,9 @@ class TrainConfig:
         for name in ("ema", "label_dropout"):
             check_share(name, getattr(self, name))
         check_known("optimizer", self.optimizer, OPTIMIZERS)
+        check_known("transfer", self.transfer, TRANSFERS)
+        if self.transfer != "full" and self.init is None:
+            raise ConfigError(f"transfer={self.transfer} trains a small part of a model; say which model with init=WEIGHTS")
         check_seed(self.seed)
         check_folder(self.out)
 

@@ -12,6 +12,7 @@ import torch
 from ditkit.codecs.registry import load_codec, save_residual
 from ditkit.codecs.residual import ResidualAutoencoder
 from ditkit.config.schema import TrainConfig
+from ditkit.data.clouds import CloudDraws, labelled_as, load_clouds, normalisation
 from ditkit.data.images import SpritePictures, load_pictures, variants
 from ditkit.data.latents import encode_pictures
 from ditkit.data.scenes import load_sprites
@@ -20,6 +21,7 @@ from ditkit.distributed import World, barrier, join_world, leave_world
 from ditkit.errors import ConfigError, DataError
 from ditkit.models import checkpoints, registry
 from ditkit.models.judge import Judge, JudgeParams, save_judge
+from ditkit.models.spec import ModelSpec
 from ditkit.progress import Progress
 from ditkit.report import Report
 from ditkit.tasks import build
@@ -27,10 +29,11 @@ from ditkit.tasks.latents import encoded
 from ditkit.tasks.loop import run_steps
 from ditkit.tensorfile import State, read_tensors
 from ditkit.training.autoencoder import AutoencoderTask, picture_batch
-from ditkit.training.denoiser import DenoiserTask
+from ditkit.training.denoiser import DenoiserTask, Examples
 from ditkit.training.judge import JudgeTask
 from ditkit.training.objective import DenoisingObjective
 from ditkit.training.trainer import StepReport, Task, TrainSettings
+from ditkit.training.transfer import merged, start_from, train_lightly
 
 PATCH_STREAM, PATCH_PICTURES = 1, 512  # from which the autoencoder's linear shortcut starts
 SCALE_VARIANTS = 8  # of each sprite, over which the autoencoder's latents are scaled to unit variance
@@ -47,7 +50,7 @@ class Recipe:
 def run(config: TrainConfig, progress: Progress) -> Report:
     """Train until `steps`, or until interrupted; the averaged weights end up in `out/model.safetensors`."""
     if config.data.path is None:
-        raise ConfigError("training needs data: --data FOLDER (one subfolder of images per class) or --data SPRITES.npz")
+        raise ConfigError("training needs data: --data FOLDER (one subfolder of images, or of clouds, per class) or --data FILE.npz")
     if config.runtime.precision == "float16":
         raise ConfigError("training in float16 would lose small gradients; use runtime.precision=bfloat16 or float32")
     where = build.device(config.runtime)
@@ -85,32 +88,61 @@ def _recipe(config: TrainConfig, folder: Path, where: torch.device, world: World
             judge = JudgeTask(_ready(Judge(params), config, where), sprites, batch=config.batch, seed=config.seed)
             return Recipe(judge, lambda state, file: save_judge(state, params, file))
     spec = registry.find(config.model)
-    codec = load_codec(spec.codec).to(where, torch.float32)
-    latents = encoded(config.data, load_pictures(path, spec.image_size), codec, spec.codec, folder, where, world, progress)
-    if spec.label_count and int(latents.labels.max()) >= spec.label_count:
-        raise DataError(f"{path} has {int(latents.labels.max()) + 1} classes, {spec.name} has {spec.label_count}")
+    examples, words = _clouds(config, spec) if spec.points else _latents(config, spec, folder, where, world, progress)
     task = DenoiserTask(
-        _ready(registry.build(spec), config, where),
-        latents,
+        _ready(registry.build(spec), config, where, progress),
+        examples,
         DenoisingObjective(named(spec.schedule), where, config.min_snr),
         batch=config.batch,
         seed=config.seed,
         label_dropout=config.label_dropout if spec.can_be_guided else 0.0,
     )
-    words = {"class_names": json.dumps(latents.class_names)} if spec.label_count else {}
 
     def write(state: State, file: Path) -> None:
-        checkpoints.save(state, file, model=spec.name, params=spec.params, dtype=torch.float16, **words)
+        checkpoints.save(merged(state), file, model=spec.name, params=spec.params, dtype=torch.float16, **words)
 
     return Recipe(task, write)
 
 
-def _ready(module: Any, config: TrainConfig, where: torch.device) -> Any:
-    """The module on its device, from the weights it is to start from, if any."""
+def _latents(
+    config: TrainConfig, spec: ModelSpec, folder: Path, where: torch.device, world: World, progress: Progress
+) -> tuple[Examples, dict[str, str]]:
+    """Encoded pictures, and what the weights' file is to say of them."""
+    path = str(config.data.path)
+    codec = load_codec(spec.codec).to(where, torch.float32)
+    latents = encoded(config.data, load_pictures(path, spec.image_size), codec, spec.codec, folder, where, world, progress)
+    _check_classes(path, int(latents.labels.max()) + 1, spec)
+    return latents, {"class_names": json.dumps(latents.class_names)} if spec.label_count else {}
+
+
+def _clouds(config: TrainConfig, spec: ModelSpec) -> tuple[Examples, dict[str, str]]:
+    """Point clouds, and what the weights' file is to say of them: their categories and how they were normalised."""
+    data, path = config.data, str(config.data.path)
+    clouds = load_clouds(path, "train", data.categories)
+    if names := build.class_names(spec):
+        clouds = labelled_as(clouds, names)
+    _check_classes(path, len(clouds.class_names), spec)
+    codec = normalisation(clouds)
+    draws = CloudDraws(clouds, codec, spec.points, mirror=data.mirror, stretch=data.stretch, balance=data.balance)
+    return draws, {"class_names": json.dumps(clouds.class_names), **codec.words()}
+
+
+def _check_classes(path: str, found: int, spec: ModelSpec) -> None:
+    if spec.label_count and found > spec.label_count:
+        choose = "; choose with data.categories=[...]" if spec.points else ""
+        raise DataError(f"{path} has {found} classes, {spec.name} has {spec.label_count}{choose}")
+
+
+def _ready(module: Any, config: TrainConfig, where: torch.device, progress: Progress | None = None) -> Any:
+    """The module on its device, from the weights it is to start from, if any; of those that it leaves out a note is made."""
     if config.init:
         if config.model in ("ae-emoji", "judge"):
             raise ConfigError(f"init= gives a diffusion transformer its first weights; {config.model} always starts afresh")
-        checkpoints.load_into(module, checkpoints.read_checkpoint(Path(config.init)).state, config.init)
+        fresh = start_from(module, checkpoints.read_checkpoint(Path(config.init)), config.init)
+        if fresh and progress:
+            progress.note(f"not in {config.init}, so started afresh: {', '.join(sorted({name.partition('.')[0] for name in fresh}))}")
+        if config.transfer == "diffit":
+            train_lightly(module, fresh)
     return module.to(where).train()
 
 

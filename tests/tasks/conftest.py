@@ -9,6 +9,7 @@ from PIL import Image
 
 from ditkit.models import checkpoints, registry
 from ditkit.models.dit import DiTParams
+from ditkit.models.dit3d import DiT3DParams
 from ditkit.models.spec import Defaults, ModelSpec, Params
 from ditkit.models.uvit import UViTParams
 
@@ -45,6 +46,26 @@ def weights(tiny: str, tmp_path: Path) -> str:
     path = tmp_path / f"{tiny}.safetensors"
     checkpoints.save(state, path, model=tiny, params=spec.params)
     return str(path)
+
+
+@pytest.fixture
+def tiny3d(monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a tiny registered model that makes clouds of 40 points in three categories."""
+    params = DiT3DParams(width=36, depth=2, heads=2, patch=2, input_size=4, classes=3)
+    spec = ModelSpec("tiny-dit3d", "dit3d", params, "linear", "points", 0, 3, Defaults("ddim", 4, 1.5), points=40)
+    monkeypatch.setitem(registry.SPECS, spec.name, spec)
+    return spec.name
+
+
+@pytest.fixture
+def folder_of_clouds(tmp_path: Path) -> Path:
+    """Five chairs and one table, far from the origin and small."""
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "shapes"
+    folder.mkdir()
+    for name, count in (("chair", 5), ("table", 1)):
+        np.savez(folder / f"{name}.npz", train_points=3 + 0.1 * rng.normal(size=(count, 50, 3)).astype(np.float32))
+    return folder
 
 
 @pytest.fixture
