@@ -143,20 +143,6 @@ SHAPES = ModelSpec(
     points=2048,
 )
 
-SHAPES = ModelSpec(
-    name="dit3d-shapes",
-    family="dit3d",
-    params=DiT3DParams(width=192, depth=12, heads=6, patch=4, input_size=16, classes=5),  # blocks of dit-emoji's size
-    schedule="linear",
-    codec="points",
-    image_size=0,
-    guided_channels=3,
-    defaults=Defaults(solver="ddim", steps=25, guidance=1.0),
-    weights=WeightSource(asset="dit3d-shapes.safetensors", licence="research use only"),
-    classes="shapes",
-    points=2048,
-)
-
 
 def _pixart(image: int, hub: str) -> ModelSpec:
     """A published PixArt-alpha XL/2; the largest is told the picture's size, and its positions are those of 512 pixels."""
