@@ -27,3 +27,8 @@ def trajectory_cost(site_costs: Mapping[Site | str, int], evaluations: int, rows
     outside = sum(cost for place, cost in site_costs.items() if place not in plan.sites)
     computed = sum(site_costs[site] for row in plan.compute for site, cell in zip(plan.sites, row, strict=True) if cell)
     return Cost(rows * (evaluations * outside + computed), rows * full)
+
+
+def most_kept(plan: CachePlan | None) -> int:
+    """The most outputs that are kept at once from one evaluation to the next."""
+    return max((sum(not cell for cell in row) for row in plan.compute), default=0) if plan else 0

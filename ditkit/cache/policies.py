@@ -34,6 +34,16 @@ def every(period: int, sites: Sites, times: Sequence[float]) -> CachePlan:
     return CachePlan(sites, tuple(times), rows, {"policy": "every", "period": period})
 
 
+def spread(budget: float, sites: Sites, times: Sequence[float], costs: Costs) -> CachePlan:
+    """Reuse all sites at as many evaluations, evenly spread, as bring the run nearest to its `budget` of multiply-adds."""
+    evaluations = len(times)
+    saved_by_one = sum(costs[site] for site in sites) / sum(costs.values()) / evaluations
+    reusing = min(evaluations - 1, round((1 - budget) / saved_by_one))
+    places = {evaluations - 1 - index * evaluations // reusing for index in range(reusing)} - {0} if reusing else set()
+    rows = tuple((index not in places,) * len(sites) for index in range(evaluations))
+    return CachePlan(sites, tuple(times), rows, {"policy": "every", "budget": budget})
+
+
 def random(budget: float, seed: int, gated: Sequence[int], sites: Sites, times: Sequence[float], costs: Costs) -> CachePlan:
     """Keep branches of the `gated` evaluations drawn at random."""
     scores = torch.rand((len(gated), len(sites)), generator=torch.Generator().manual_seed(seed))

@@ -25,6 +25,11 @@ KEYS = {
     "--data": "data.path",
     "--evaluations": "evaluations",
     "--budget": "budget",
+    "--policy": "policies",
+    "--fewer": "fewer",
+    "--against": "against",
+    "--plan": "plans",  # where several can be given
+    "--reference": "reference",
 }
 KEPT_FROM = ("source", "out")  # all that can be said beside --from
 
@@ -58,7 +63,7 @@ def _meaning(flag: str, value: Value) -> list[str]:
             return [f"preset={value}"] if value in options("preset") else ["preset=none", f"model={_text(value)}"]
         case "--cache":
             return ["cache=auto"]
-        case "--plan":
+        case "--plan" if isinstance(value, str):
             return ["cache=file", f"cache.path={_text(value)}"]
         case "--solver":  # an option of a group is never quoted
             return [f"sampler={value}"]

@@ -18,10 +18,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ditkit.config.folder import conf_dir, options
 from ditkit.config.quoting import quoted
-from ditkit.config.schema import COMMANDS, GROUPS, CacheConfig, SampleConfig, SamplerConfig, TrainConfig, TrainRouterConfig
+from ditkit.config.schema import COMMANDS, GROUPS, BenchConfig, CacheConfig, SampleConfig, SamplerConfig, TrainConfig, TrainRouterConfig
 from ditkit.errors import ConfigError
 
-Config = TypeVar("Config", SampleConfig, TrainConfig, TrainRouterConfig)
+Config = TypeVar("Config", BenchConfig, SampleConfig, TrainConfig, TrainRouterConfig)
 
 KEY = re.compile(r"[a-z_]\w*(\.\w+)*")
 KINDS = {"Integer": "a whole number", "Float": "a number"}
@@ -42,7 +42,7 @@ def compose(schema: type[Config], overrides: Sequence[str] = ()) -> Config:
     return config
 
 
-def as_yaml(config: SampleConfig | TrainConfig | TrainRouterConfig) -> str:
+def as_yaml(config: BenchConfig | SampleConfig | TrainConfig | TrainRouterConfig) -> str:
     """What `--cfg` prints."""
     return OmegaConf.to_yaml(asdict(config))
 
@@ -52,6 +52,7 @@ def register_schemas() -> None:
     store = ConfigStore.instance()
     # A group starts as its base class, because Hydra lets an option replace only a class that it inherits from.
     store.store(name="schema_sample", node=SampleConfig(sampler=SamplerConfig(), cache=CacheConfig()))
+    store.store(name="schema_bench", node=BenchConfig(sampler=SamplerConfig()))
     store.store(name="schema_train", node=TrainConfig)
     store.store(name="schema_train-router", node=TrainRouterConfig(sampler=SamplerConfig()))
     for group, classes in GROUPS.items():

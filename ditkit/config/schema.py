@@ -26,6 +26,8 @@ COMPATS = ("official", "diffusers")
 OPTIMIZERS = ("adamw", "muon")
 TRANSFERS = ("full", "diffit")
 PENALTIES = ("multiply-adds", "branches")
+POLICIES = ("every", "random", "top", "bottom", "similarity")
+PEERS = ("diffusers", "cache-dit")
 
 
 @dataclass
@@ -96,14 +98,17 @@ class AutoCache(CacheConfig):
 
 @dataclass
 class EveryCache(CacheConfig):
-    """Compute at every `period`-th evaluation, reuse in between."""
+    """Compute at every `period`-th evaluation; with a `budget`, reuse at as many evaluations as it takes, evenly spread."""
 
     name: str = "every"
     period: int = 2
+    budget: float | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_least("cache.period", self.period, 1)
+        if self.budget is not None:
+            check_budget("cache.budget", self.budget)
 
 
 @dataclass
@@ -355,11 +360,63 @@ class TrainRouterConfig(ModelConfig):
         check_folder(self.out)
 
 
-COMMANDS: dict[str, type] = {"sample": SampleConfig, "train": TrainConfig, "train-router": TrainRouterConfig}
+@dataclass
+class BenchConfig(ModelConfig):
+    """`ditkit bench`: what is gained and what is lost, against the same run without a plan."""
+
+    steps: int | None = None  # network evaluations of the uncached run and of every plan
+    sampler: SamplerConfig = field(default_factory=AutoSampler)
+    guidance: float | None = None
+    plans: list[str] = field(default_factory=list)  # files; none: those that ditkit ships for this run
+    policies: list[str] = field(default_factory=lambda: ["similarity", "every", "random", "top", "bottom"])  # or NAME:BUDGET
+    budget: float | None = None  # of the policies; None is that of the first plan, or 0.7 if there is none
+    fewer: list[int] = field(default_factory=list)  # evaluations of the baselines; none: those that cost as much as the budget
+    against: list[str] = field(default_factory=list)  # other engines on the same weights: diffusers, cache-dit
+    reference: str | None = None  # real pictures, for Frechet distances
+    count: int = 64
+    batch: int = 16
+    seed: int = 0
+    out: str = "runs/bench"  # conf/bench.yaml adds the name of the model
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_least("steps", self.steps, 1)
+        for name in ("count", "batch"):
+            check_least(name, getattr(self, name), 1)
+        for evaluations in self.fewer:
+            check_least("fewer", evaluations, 1)
+        check_finite("guidance", self.guidance)
+        if self.budget is not None:
+            check_budget("budget", self.budget)
+        for policy in self.policies:
+            check_policy(policy)
+        for peer in self.against:
+            check_known("engine", peer, PEERS)
+        check_seed(self.seed)
+        check_folder(self.out)
+
+
+COMMANDS: dict[str, type] = {
+    "bench": BenchConfig,
+    "sample": SampleConfig,
+    "train": TrainConfig,
+    "train-router": TrainRouterConfig,
+}
 GROUPS: dict[str, tuple[type[SamplerConfig] | type[CacheConfig], ...]] = {
     "sampler": (AutoSampler, DDIMConfig, DDPMConfig, DPMSolver2Config, DPMSolverPPConfig),
     "cache": (NoCache, AutoCache, EveryCache, RandomCache, TopCache, BottomCache, SimilarityCache, FileCache),
 }
+
+
+def check_policy(words: str) -> None:
+    """A policy that makes a plan for a budget: NAME, or NAME:BUDGET."""
+    name, _, budget = words.partition(":")
+    check_known("policy", name, POLICIES)
+    if budget:
+        try:
+            check_budget("budget", float(budget))
+        except ValueError as error:
+            raise ConfigError(f"cannot read the budget of '{words}'; write {name}:0.7") from error
 
 
 def option(group: str, name: str, **values: Any) -> Any:

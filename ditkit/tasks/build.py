@@ -8,6 +8,7 @@ from importlib.resources import files
 
 import torch
 
+from ditkit.cache.cost import most_kept
 from ditkit.cache.plan import CachePlan
 from ditkit.codecs.registry import load_codec
 from ditkit.config.schema import (
@@ -147,3 +148,10 @@ def solver(sampler: SamplerConfig, spec: ModelSpec, evaluations: int) -> Solver:
         case DPMSolverPPConfig(grid=grid):
             return SOLVERS["dpm-solver++"](schedule, evaluations, grid=grid)
     raise AssertionError(f"no solver for {type(sampler).__name__}")
+
+
+def cache_bytes(model: Model, request: SamplingRequest) -> int:
+    """The most memory that a plan's kept outputs take at once, for a full batch."""
+    params = model.spec.params
+    rows = (2 if request.guidance != 1 else 1) * min(request.batch, len(request.seeds))
+    return most_kept(request.plan) * params.tokens * params.width * rows * model.dtype.itemsize

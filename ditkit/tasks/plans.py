@@ -1,6 +1,5 @@
 """From the group `cache` to a plan: read, made by a rule, calibrated on the model, or the best one that ditkit ships."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -63,13 +62,13 @@ def with_estimated_plan(request: SamplingRequest, cache: CacheConfig, model: Mod
 
 def best_shipped(model: Model, request: SamplingRequest) -> CachePlan | None:
     """Of the shipped plans that fit, the one that saves most."""
-    fitting = [plan for plan in shipped_plans() if _fits(plan, model, request)]
     costs = model.backbone.multiply_adds()
-    return max(fitting, key=lambda plan: trajectory_cost(costs, plan.evaluations, 1, plan).saved, default=None)
+    return max(shipped_plans(model, request), key=lambda plan: trajectory_cost(costs, plan.evaluations, 1, plan).saved, default=None)
 
 
-def shipped_plans() -> Iterator[CachePlan]:
-    return (read_plan(path) for path in sorted(SHIPPED.glob("*.json")))
+def shipped_plans(model: Model, request: SamplingRequest) -> list[CachePlan]:
+    """Those that fit this run."""
+    return [plan for plan in map(read_plan, sorted(SHIPPED.glob("*.json"))) if _fits(plan, model, request)]
 
 
 def _fits(plan: CachePlan, model: Model, request: SamplingRequest) -> bool:
@@ -85,6 +84,8 @@ def _ruled(cache: CacheConfig, model: Model, request: SamplingRequest) -> CacheP
     if isinstance(cache, FileCache):
         return read_plan(Path(cache.path))
     if isinstance(cache, EveryCache):
+        if cache.budget is not None:
+            return policies.spread(cache.budget, sites, times, model.backbone.multiply_adds())
         return policies.every(cache.period, sites, times)
     if isinstance(cache, RandomCache | TopCache | BottomCache):
         gated = [gate.evaluation for gate in gates(request.solver, cache.period)]

@@ -66,7 +66,7 @@ def estimate(config: SampleConfig) -> Report:
     cost = trajectory_cost(model.backbone.multiply_adds(), len(request.solver.times), rows, request.plan)
     parameters = sum(parameter.numel() for parameter in model.backbone.parameters())
     size = model.dtype.itemsize
-    cached = _kept_outputs(model, request) * rows * min(request.batch, len(request.seeds)) * size
+    cached = build.cache_bytes(model, request)
     facts = {
         "model": config.model,
         "images": len(request.seeds),
@@ -85,14 +85,6 @@ def estimate(config: SampleConfig) -> Report:
         "cache_bytes": cached,
     }
     return Report(title="dry run", facts=facts, data={**data, "model": config.model, "images": len(request.seeds)})
-
-
-def _kept_outputs(model: Model, request: SamplingRequest) -> int:
-    """The most numbers per row that a plan keeps from one evaluation to the next."""
-    if request.plan is None:
-        return 0
-    tokens_by_width = model.spec.params.tokens * model.spec.params.width
-    return max((tokens_by_width * sum(not cell for cell in row) for row in request.plan.compute), default=0)
 
 
 def _manifest(config: SampleConfig) -> Path | None:

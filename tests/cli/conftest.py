@@ -35,6 +35,7 @@ def asked(monkeypatch) -> Asked:
     asked = Asked()
     tasks = {
         "sample": ["run", "estimate"],
+        "bench": ["run"],
         "train": ["run"],
         "train_router": ["run"],
         "models": ["listing", "describe", "convert"],

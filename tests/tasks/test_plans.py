@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ditkit.cache.plan import write_plan
+from ditkit.cache.plan import read_plan, write_plan
 from ditkit.cache.policies import every
 from ditkit.config.schema import AutoCache, BottomCache, RandomCache, SampleConfig, SimilarityCache, TopCache
 from ditkit.errors import RequestError
@@ -18,8 +18,8 @@ class Titles(NoProgress):
     def __init__(self) -> None:
         self.seen: list[str] = []
 
-    def start(self, total: int, title: str, done: int = 0) -> None:
-        self.seen.append(title)
+    def start(self, total: int, label: str, done: int = 0) -> None:
+        self.seen.append(label)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,8 @@ def test_auto_says_so_when_it_has_to_calibrate(tiny: str, weights: str, tmp_path
 
 
 def test_every_shipped_plan_fits_the_model_that_it_names() -> None:
-    for plan in plans.shipped_plans():
+    for path in sorted(plans.SHIPPED.glob("*.json")):
+        plan = read_plan(path)
         assert plan.model and plan.solver and plan.weights
         config = SampleConfig(model=plan.model, steps=plan.evaluations, count=1)
         model = build.model(config)

@@ -1,0 +1,76 @@
+"""`ditkit bench`: what is gained and what is lost by plans, fewer steps and other engines."""
+
+from typing import Annotated
+
+import typer
+
+from ditkit.cli import completion
+from ditkit.cli.options import Batch, Cfg, Json, Overrides
+from ditkit.cli.overrides import from_flags
+
+
+def bench(
+    model: Annotated[str | None, typer.Argument(metavar="MODEL", help="Of which model.", autocompletion=completion.models)] = None,
+    overrides: Overrides = None,
+    steps: Annotated[str | None, typer.Option(metavar="N", help="Network evaluations; the model's own number if not given.")] = None,
+    solver: Annotated[str | None, typer.Option(metavar="NAME", help="With which solver.", autocompletion=completion.solvers)] = None,
+    guidance: Annotated[str | None, typer.Option(metavar="W", help="How strongly to follow the class.")] = None,
+    plans: Annotated[
+        list[str] | None, typer.Option("--plan", metavar="FILE", help="A plan to measure; may be repeated. Without, the shipped ones.")
+    ] = None,
+    policies: Annotated[
+        list[str] | None, typer.Option("--policy", metavar="NAME[:BUDGET]", help="A rule to measure; may be repeated. Without, all.")
+    ] = None,
+    budget: Annotated[str | None, typer.Option(metavar="SHARE", help="The share of multiply-adds that the rules may spend.")] = None,
+    fewer: Annotated[
+        list[str] | None, typer.Option(metavar="N", help="A baseline of that many evaluations; may be repeated. Without, equal cost.")
+    ] = None,
+    against: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Another engine on the same weights: diffusers or cache-dit.")
+    ] = None,
+    reference: Annotated[str | None, typer.Option(metavar="PATH", help="Real pictures, for the Frechet distance to them.")] = None,
+    count: Annotated[str | None, typer.Option(metavar="N", help="How many images each way; 64 if not given.")] = None,
+    batch: Batch = None,
+    seed: Annotated[str | None, typer.Option(metavar="N", help="Seed of the first image.")] = None,
+    out: Annotated[str | None, typer.Option(metavar="FOLDER", help="Where the page, the plot and the numbers are written.")] = None,
+    weights: Annotated[str | None, typer.Option(metavar="FILE", help="A checkpoint of the model, or `random`.")] = None,
+    cfg: Cfg = False,
+    as_json: Json = False,
+) -> None:
+    """Run plans, policies and fewer steps of one model in turns, and say what each gains and loses."""
+    words = overrides or []
+    if model is not None and "=" in model:  # no model was named, only options
+        model, words = None, [model, *words]
+    flags = {
+        "--model": model,
+        "--steps": steps,
+        "--solver": solver,
+        "--guidance": guidance,
+        "--plan": plans,
+        "--policy": policies,
+        "--budget": budget,
+        "--fewer": fewer,
+        "--against": against,
+        "--reference": reference,
+        "--count": count,
+        "--batch": batch,
+        "--seed": seed,
+        "--out": out,
+        "--weights": weights,
+    }
+    settings = from_flags(flags, words)
+
+    from ditkit.cli.console import progress, show
+    from ditkit.config.compose import as_yaml, compose
+    from ditkit.config.schema import BenchConfig
+
+    config = compose(BenchConfig, settings)
+    if cfg:
+        typer.echo(as_yaml(config), nl=False)
+        return
+
+    from ditkit.tasks import bench as task
+
+    with progress() as shown:
+        report = task.run(config, shown)
+    show(report, as_json)

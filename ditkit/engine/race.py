@@ -1,0 +1,48 @@
+"""Several ways to sample the same pictures, in turns, so that whatever else the machine does falls on all alike."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ditkit.codecs.registry import load_codec
+from ditkit.engine.model import Model
+from ditkit.engine.request import SamplingRequest
+from ditkit.engine.sampler import OnStep, sample
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One way to sample; contenders of one `group` are variants of an idea."""
+
+    name: str
+    group: str
+    model: Model
+    request: SamplingRequest
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The latents (N, ...) that a contender made, and its seconds per image in every timed round."""
+
+    latents: Tensor
+    seconds: tuple[float, ...]
+
+
+def race(contenders: Sequence[Contender], on_step: OnStep | None = None) -> list[Outcome]:
+    """Every contender samples the first batch, then every contender the second, and so on.
+
+    Only the latents are timed, not their decoding; and not the first round, in which graphs are compiled and memory is
+    allocated, unless there is no other.
+    """
+    runs = [sample(replace(each.model, codec=load_codec("pixels")), each.request, on_step=on_step) for each in contenders]
+    rounds = list(zip(*runs, strict=True))
+    timed = rounds[1:] or rounds
+    return [
+        Outcome(
+            torch.cat([batches[place].latents for batches in rounds]),
+            tuple(batches[place].seconds / len(batches[place].indices) for batches in timed),
+        )
+        for place in range(len(contenders))
+    ]

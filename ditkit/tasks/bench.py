@@ -1,0 +1,161 @@
+"""`ditkit bench`: what plans, policies, fewer steps and other engines gain and lose against the same run without a plan."""
+
+import io
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ditkit.config.quoting import quoted
+from ditkit.config.schema import BenchConfig
+from ditkit.engine.model import Model
+from ditkit.engine.race import race
+from ditkit.errors import RequestError
+from ditkit.files import write_atomically
+from ditkit.metrics.bootstrap import Interval
+from ditkit.models.judge import load_judge
+from ditkit.outputs import library_versions
+from ditkit.page import Code, Figure, Measured, Page, Pictures, Protocol, Table, write_page
+from ditkit.plots import ParetoPoint, draw_pareto
+from ditkit.progress import Progress
+from ditkit.report import Cell, Report
+from ditkit.tasks import build
+from ditkit.tasks.contenders import FEWER, UNCACHED, contenders
+from ditkit.tasks.scores import Judges, Score, decoded, scored
+
+JUDGED = "emoji"  # the classes that the judge was trained on
+PICTURED = 8
+PLAIN = re.compile(r"[\w./-]+")
+UNPLOTTED = (UNCACHED, "diffusers")  # no error by definition
+NOTE = (
+    "error: |z - z'| / |z'| of the latents, z' from the uncached run with the same seed; kept: share of the uncached run's multiply-adds "
+    "(of its own where another engine runs); speed-up: median ratio to the uncached run over rounds; intervals: 95 % bootstrap."
+)
+
+
+def run(config: BenchConfig, progress: Progress) -> Report:
+    """Sample every way in turns, compare with the uncached run, write the numbers, the plot and the page."""
+    if config.count < 2:
+        raise RequestError("a comparison needs at least 2 images: --count 2 or more")
+    model = build.model(config)
+    judges = Judges(load_judge(), config.reference, model.spec.image_size) if model.spec.classes == JUDGED else None
+    if config.reference and not judges:
+        raise RequestError(f"a Frechet distance is measured by the judge, which knows the {JUDGED} classes only; leave out --reference")
+    entries = contenders(config, model, progress)
+    progress.start(sum(len(entry.request.seeds) * len(entry.request.solver.times) for entry in entries), "sampling in turns")
+    outcomes = race(entries, progress.advance)
+    pictures = [decoded(model, outcome.latents) for outcome in outcomes]
+    names = [model.class_names[label] if model.class_names else str(label) for label in entries[0].request.labels]
+    return _finish(config, model, scored(entries, outcomes, pictures, judges), pictures, names)
+
+
+def _finish(config: BenchConfig, model: Model, scores: Sequence[Score], pictures: Sequence[Tensor], names: Sequence[str]) -> Report:
+    folder = Path(config.out)
+    numbers, plot, page = (folder / name for name in ("bench.json", "pareto.png", "report.html"))
+    record = {"command": _command(config), "config": asdict(config), "versions": library_versions(), "scores": list(map(asdict, scores))}
+    write_atomically(numbers, lambda path: path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8"))
+    points = [ParetoPoint(score.name, score.kept, score.error, score.group) for score in scores if score.group not in UNPLOTTED]
+    draw_pareto(points, plot, "share of multiply-adds kept", "relative L2 error of the latents", joined={FEWER}, title=config.model)
+    sections = (
+        _table(scores),
+        Figure("Error against cost", plot.read_bytes(), "Below and to the left is better."),
+        _pictures(scores, pictures, names),
+        Protocol("How it was measured", _protocol(config, model)),
+        Code("The same again", _command(config)),
+    )
+    intro = "Every row samples the same seeds; batches are sampled in turns, so that a busy machine slows all rows alike."
+    write_page(Page(f"ditkit bench: {config.model}", intro, sections), page)
+    facts: dict[str, Cell] = {
+        "images": config.count,
+        "batch": config.batch,
+        "multiply-adds per image, uncached": f"{scores[0].multiply_adds / 1e9:.2f} G",
+    }
+    judged = ["judged"] if scores[0].judged else []
+    frechet = ["Frechet"] if scores[0].judged and scores[0].judged.frechet is not None else []
+    columns = ["", "kept", "speed-up", "s/image", "p95", "error", "PSNR", *judged, *frechet]
+    rows = [_row(score)[: len(columns)] for score in scores]
+    notes = ["error: relative L2 of the latents to the uncached run, same seeds; speed-up: median over interleaved rounds"]
+    return Report(f"bench {config.model}", facts, columns, rows, [numbers, plot, page], notes, record)
+
+
+def _row(score: Score) -> list[Cell]:
+    row: list[Cell] = [score.name, f"{score.kept:.3f}", f"{score.speedup:.2f}x", f"{score.seconds:.3f}", f"{score.seconds_p95:.3f}"]
+    row += [f"{score.error:.4f}", f"{score.psnr:.1f}"]
+    if judged := score.judged:
+        row.append(f"{judged.accuracy:.3f}")
+        if judged.frechet_interval:
+            row.append(f"{judged.frechet:.3f} [{judged.frechet_interval.low:.3f}, {judged.frechet_interval.high:.3f}]")
+    return row
+
+
+def _table(scores: Sequence[Score]) -> Table:
+    columns = ["", "kept", "G multiply-adds", "cache MiB", "speed-up", "s/image", "p95", "error", "worse than the plan by", "PSNR dB"]
+    judged = scores[0].judged
+    columns += ["judged"] if judged else []
+    columns += ["Frechet"] if judged and judged.frechet is not None else []
+    rows = []
+    for score in scores:
+        behind = f"{score.behind.low:+.4f} to {score.behind.high:+.4f}" if score.behind else ""
+        row: list[Cell | Measured] = [score.name, score.kept, score.multiply_adds / 1e9, score.cache_bytes / 2**20, score.speedup]
+        row += [score.seconds, score.seconds_p95, _spread(score.error, score.error_interval), behind, score.psnr]
+        if score.judged:
+            row.append(score.judged.accuracy)
+            if score.judged.frechet is not None and score.judged.frechet_interval:
+                row.append(_spread(score.judged.frechet, score.judged.frechet_interval))
+        rows.append(row)
+    return Table("Gain and loss", columns, rows, note=NOTE, best={"error": "low"}, reference=[0])
+
+
+def _spread(value: float, interval: Interval) -> Measured:
+    return Measured(value, (interval.high - interval.low) / 2)
+
+
+def _pictures(scores: Sequence[Score], pictures: Sequence[Tensor], names: Sequence[str]) -> Pictures:
+    rows = [(score.name, [_png(picture) for picture in made[:PICTURED]]) for score, made in zip(scores, pictures, strict=True)]
+    return Pictures("The same seeds", names[:PICTURED], rows)
+
+
+def _png(picture: Tensor) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(picture.movedim(0, -1).numpy()).save(buffer, format="png")
+    return buffer.getvalue()
+
+
+def _protocol(config: BenchConfig, model: Model) -> dict[str, Cell]:
+    return {
+        "model": config.model,
+        "weights": str(model.origin.get("sketch", "")),
+        "images": config.count,
+        "batch": config.batch,
+        "device": str(model.device),
+        "threads": torch.get_num_threads(),
+        "precision": config.runtime.precision,
+        "compiled": str(config.runtime.compile),
+        **library_versions(),
+    }
+
+
+def _command(config: BenchConfig) -> str:
+    """The command line that composes this configuration."""
+    default, mine = _flat(asdict(BenchConfig())), _flat(asdict(config))
+    said = [f"{key.removesuffix('.name')}={_value(value)}" for key, value in mine.items() if value != default.get(key) and key != "model"]
+    return " ".join(["ditkit", "bench", config.model, *said])
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {prefix + name: value}
+    return flat
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, list):
+        return f"'[{','.join(map(str, value))}]'"
+    return value if isinstance(value, str) and PLAIN.fullmatch(value) else quoted(value) if isinstance(value, str) else str(value)

@@ -1,0 +1,107 @@
+"""Who takes part in `ditkit bench`: the run without a plan, plans, policies at equal cost, fewer steps, other engines."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from ditkit.cache.cost import trajectory_cost
+from ditkit.cache.plan import CachePlan, read_plan
+from ditkit.config.schema import BenchConfig, option
+from ditkit.engine.model import Model
+from ditkit.engine.race import Contender
+from ditkit.engine.request import SamplingRequest
+from ditkit.errors import RequestError
+from ditkit.peers import DBCache, as_backbone
+from ditkit.progress import Progress
+from ditkit.tasks import build
+from ditkit.tasks.plans import shipped_plans, with_plan
+
+UNCACHED, FEWER = "uncached", "fewer steps"
+DEFAULT_BUDGET = 0.7
+CACHE_DIT = (DBCache(), DBCache(taylor=1), DBCache(threshold=0.12, taylor=1))  # as SGLang runs it, forecasting, and more carefully
+
+
+def contenders(config: BenchConfig, model: Model, progress: Progress) -> list[Contender]:
+    """All of them, the uncached run first. Whatever cannot be run is refused here, before anything is sampled."""
+    plain = _request(config, model)
+    plans = _plans(config, model, plain)
+    budget = config.budget or (share(model, plans[0][1]) if plans else DEFAULT_BUDGET)
+    entries = [Contender(UNCACHED, UNCACHED, model, plain)]
+    entries += [Contender(name, _group(plan), model, plan) for name, plan in plans]
+    entries += [_policy(words, budget, model, plain, progress) for words in config.policies]
+    entries += [_fewer(config, model, evaluations) for evaluations in config.fewer or _equal_cost(plain, budget)]
+    entries += [entry for name in config.against for entry in _peers(name, model, plain)]
+    return _renamed(entries)
+
+
+def share(model: Model, request: SamplingRequest) -> float:
+    """The share of multiply-adds that the request's plan keeps."""
+    return 1 - trajectory_cost(model.backbone.multiply_adds(), len(request.solver.times), 1, request.plan).saved
+
+
+def _request(config: BenchConfig, model: Model, evaluations: int | None = None) -> SamplingRequest:
+    spec = model.spec
+    request = SamplingRequest(
+        labels=build.labels((), config.count, spec, model.class_names),
+        seeds=tuple(range(config.seed, config.seed + config.count)),
+        solver=build.solver(config.sampler, spec, evaluations or config.steps or spec.defaults.steps),
+        guidance=spec.defaults.guidance if config.guidance is None else config.guidance,
+        batch=config.batch,
+    )
+    request.check_fits(model)
+    return request
+
+
+def _plans(config: BenchConfig, model: Model, plain: SamplingRequest) -> list[tuple[str, SamplingRequest]]:
+    if not config.plans:
+        return [(_policy_of(plan), replace(plain, plan=plan)) for plan in shipped_plans(model, plain)]
+    found = [(Path(file), replace(plain, plan=read_plan(Path(file)))) for file in config.plans]
+    for _, request in found:
+        request.check_fits(model)
+    return [(path.stem if path.stem != "plan" else path.parent.name, request) for path, request in found]
+
+
+def _policy_of(plan: CachePlan) -> str:
+    return str(plan.provenance.get("policy", "plan"))
+
+
+def _group(request: SamplingRequest) -> str:
+    return _policy_of(request.plan) if request.plan else UNCACHED
+
+
+def _policy(words: str, budget: float, model: Model, plain: SamplingRequest, progress: Progress) -> Contender:
+    name, _, own = words.partition(":")
+    cache = option("cache", name, budget=float(own) if own else budget)
+    return Contender(name, name, model, with_plan(plain, cache, model, progress))
+
+
+def _fewer(config: BenchConfig, model: Model, evaluations: int) -> Contender:
+    return Contender(f"{evaluations} evaluations", FEWER, model, _request(config, model, evaluations))
+
+
+def _equal_cost(plain: SamplingRequest, budget: float) -> list[int]:
+    """The numbers of evaluations next to the budget, one below and one above, where they are not the full run's."""
+    evaluations = len(plain.solver.times)
+    near = {int(evaluations * budget), -int(-evaluations * budget // 1)}
+    return sorted(number for number in near if 1 <= number < evaluations)
+
+
+def _peers(name: str, model: Model, plain: SamplingRequest) -> Iterator[Contender]:
+    settings: Sequence[DBCache | None] = (
+        [None] if name == "diffusers" else [DBCache(), DBCache(taylor=1), DBCache(threshold=0.12, taylor=1)]
+    )
+    if model.compiled:
+        raise RequestError(f"{name} is run as it is, not compiled; leave out runtime.compile=true to compare with it")
+    for cache in settings:
+        backbone = as_backbone(model.backbone, name, cache)
+        label = f"{name} {cache}" if cache else name
+        yield Contender(label, name, replace(model, backbone=backbone), replace(plain, plan=None))
+
+
+def _renamed(entries: Sequence[Contender]) -> list[Contender]:
+    """With the share that is kept behind names that occur more than once."""
+    names = [entry.name for entry in entries]
+    return [
+        replace(entry, name=f"{entry.name} {share(entry.model, entry.request):.2f}") if names.count(entry.name) > 1 else entry
+        for entry in entries
+    ]
