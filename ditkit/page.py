@@ -218,7 +218,7 @@ STYLE = """
   --accent: #8bbbe6; --best: #173824; --best-ink: #a7e3b8; } }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--paper); color: var(--ink); font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
-main { max-width: 62rem; margin: 0 auto; padding: 3rem 1.25rem 4rem; }
+main { max-width: 68rem; margin: 0 auto; padding: 3rem 1.25rem 4rem; }
 h1 { font-size: 2rem; line-height: 1.2; letter-spacing: -.015em; margin: 0 0 .75rem; }
 h2 { font-size: 1.2rem; margin: 3rem 0 .9rem; padding-top: 1rem; border-top: 1px solid var(--line); }
 p { margin: 0 0 .75rem; }
@@ -229,7 +229,7 @@ a { color: var(--accent); text-decoration: none; }
 a:hover { text-decoration: underline; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; min-width: 60%; }
-th, td { padding: .4rem .85rem; text-align: left; vertical-align: middle; white-space: nowrap; }
+th, td { padding: .4rem .7rem; text-align: left; vertical-align: middle; white-space: nowrap; }
 thead th { color: var(--soft); font-weight: 600; border-bottom: 1px solid var(--soft); vertical-align: bottom; white-space: normal; }
 tbody tr { border-bottom: 1px solid var(--line); }
 tbody tr:hover { background: var(--wash); }

@@ -63,7 +63,7 @@ def _finish(config: BenchConfig, model: Model, scores: Sequence[Score], pictures
     points = [ParetoPoint(score.name, score.kept, score.error, score.group) for score in scores if score.group not in UNPLOTTED]
     draw_pareto(points, plot, "share of multiply-adds kept", "relative L2 error of the latents", joined={FEWER}, title=config.model)
     sections = (
-        _table(scores),
+        _table(scores, next((score.compared for score in scores if score.compared), None)),
         Figure("Error against cost", plot.read_bytes(), "Below and to the left is better."),
         _pictures(scores, pictures, names),
         Protocol("How it was measured", _protocol(config, model)),
@@ -94,20 +94,22 @@ def _row(score: Score) -> list[Cell]:
     return row
 
 
-def _table(scores: Sequence[Score]) -> Table:
-    columns = ["", "kept", "G multiply-adds", "cache MiB", "speed-up", "s/image", "p95", "error", "worse than the plan by", "PSNR dB"]
+def _table(scores: Sequence[Score], compared: str | None) -> Table:
+    columns = ["", "kept", "GMACs", "cache MiB", "speed-up", "s/image", "p95", "error", "PSNR dB"]
     judged = scores[0].judged
     columns += ["judged"] if judged else []
     columns += ["Frechet"] if judged and judged.frechet is not None else []
+    columns += [f"error more than {compared}'s"] if compared else []
     rows = []
     for score in scores:
-        behind = f"{score.behind.low:+.4f} to {score.behind.high:+.4f}" if score.behind else ""
         row: list[Cell | Measured] = [score.name, score.kept, score.multiply_adds / 1e9, score.cache_bytes / 2**20, score.speedup]
-        row += [score.seconds, score.seconds_p95, _spread(score.error, score.error_interval), behind, score.psnr]
+        row += [score.seconds, score.seconds_p95, _spread(score.error, score.error_interval), score.psnr]
         if score.judged:
             row.append(score.judged.accuracy)
             if score.judged.frechet is not None and score.judged.frechet_interval:
                 row.append(_spread(score.judged.frechet, score.judged.frechet_interval))
+        if compared:
+            row.append(f"{score.behind.low:+.4f} to {score.behind.high:+.4f}" if score.behind else None)
         rows.append(row)
     return Table("Gain and loss", columns, rows, note=NOTE, best={"error": "low"}, reference=[0])
 

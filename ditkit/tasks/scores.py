@@ -38,7 +38,7 @@ class Score:
     """What one contender costs and how far off it is; seconds are per image, the speed-up is the median ratio of the same rounds.
 
     `kept` is the share of the uncached run's multiply-adds (for another engine, of its own); `error` the mean relative L2 error of
-    the latents; `behind` by how much its errors exceed those of the first plan, paired over the seeds.
+    the latents; `behind` by how much its errors exceed those of `compared`, the first plan, paired over the seeds.
     """
 
     name: str
@@ -54,6 +54,7 @@ class Score:
     error_interval: Interval
     psnr: float
     behind: Interval | None
+    compared: str | None
     judged: Judged | None
 
 
@@ -64,6 +65,7 @@ def scored(entries: Sequence[Contender], outcomes: Sequence[Outcome], pictures: 
     full = _multiply_adds(entries[0])
     scores = []
     for place, (entry, outcome) in enumerate(zip(entries, outcomes, strict=True)):
+        alone = first_plan is None or place in (0, first_plan)
         kept = _kept(entry, entries[0])
         scores.append(
             Score(
@@ -79,7 +81,8 @@ def scored(entries: Sequence[Contender], outcomes: Sequence[Outcome], pictures: 
                 error=errors[place].mean().item(),
                 error_interval=mean_interval(errors[place]),
                 psnr=psnr(to_float(pictures[place]), to_float(pictures[0])).clamp(max=SAME).mean().item(),
-                behind=None if first_plan is None or place in (0, first_plan) else paired_interval(errors[place], errors[first_plan]),
+                behind=None if alone else paired_interval(errors[place], errors[first_plan or 0]),
+                compared=None if alone else entries[first_plan or 0].name,
                 judged=judges.of(pictures[place], entry.request.labels) if judges else None,
             )
         )

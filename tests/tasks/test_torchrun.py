@@ -1,4 +1,4 @@
-"""Two processes make the bits that one makes."""
+"""Two processes make the bits that one makes, or learn what one learns."""
 
 import json
 import os
@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from ditkit.models import checkpoints, registry
+from ditkit.tensorfile import read_tensors
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -19,13 +20,17 @@ def run(*words: str, cwd: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_two_processes_write_byte_identical_pictures(tmp_path: Path) -> None:
+def _random_weights(path: Path) -> None:
     spec = registry.find("dit-emoji")
     torch.manual_seed(0)
     state = {
         name: torch.randn_like(value) * 0.05 if name != "pos_embed" else value for name, value in registry.build(spec).state_dict().items()
     }
-    checkpoints.save(state, tmp_path / "w.safetensors", model=spec.name, params=spec.params)
+    checkpoints.save(state, path, model=spec.name, params=spec.params)
+
+
+def test_two_processes_write_byte_identical_pictures(tmp_path: Path) -> None:
+    _random_weights(tmp_path / "w.safetensors")
     sample = ("-m", "ditkit", "sample", "--weights", "w.safetensors", "--count", "5", "--batch", "2", "--steps", "2", "--out")
     run(*sample, "one", cwd=tmp_path)
     run("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *sample, "two", cwd=tmp_path)
@@ -33,3 +38,14 @@ def test_two_processes_write_byte_identical_pictures(tmp_path: Path) -> None:
     assert len(one) == 6 and one == two
     manifest = json.loads((tmp_path / "two" / "manifest.json").read_text())
     assert manifest["timing"]["images"] == 5  # of both processes
+
+
+def test_two_processes_learn_the_router_that_one_learns(tmp_path: Path) -> None:
+    _random_weights(tmp_path / "w.safetensors")
+    words = ["--weights", "w.safetensors", "--evaluations", "4", "--steps", "3", "--batch", "4", "samples=4", "decay=0", "guidance=1"]
+    learn = ("-m", "ditkit", "train-router", "dit-emoji", *words, "--out")
+    run(*learn, "one", cwd=tmp_path)
+    run("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *learn, "two", cwd=tmp_path)
+    one, two = (read_tensors(tmp_path / name / "router.safetensors")["logits"] for name in ("one", "two"))
+    assert one.abs().max() > 0.05  # three updates of 0.05
+    torch.testing.assert_close(two, one, rtol=1e-3, atol=1e-4)
