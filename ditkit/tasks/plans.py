@@ -54,9 +54,16 @@ def _plan(cache: CacheConfig, model: Model, request: SamplingRequest, progress: 
 
 
 def with_estimated_plan(request: SamplingRequest, cache: CacheConfig, model: Model) -> SamplingRequest:
-    """The same for a model without weights; raises `RequestError` where the plan would have to be calibrated on them."""
-    if request.plan is None and (isinstance(cache, SimilarityCache) or (isinstance(cache, AutoCache) and not best_shipped(model, request))):
-        raise RequestError("this plan would be calibrated on the model itself: what it saves is its budget, and --dry-run knows no more")
+    """The same for a model without weights: in place of a plan that would be calibrated on them, one that costs its budget.
+
+    Raises `RequestError` where a threshold and not a budget decides.
+    """
+    if request.plan is None and isinstance(cache, AutoCache) and not best_shipped(model, request):
+        cache = SimilarityCache()
+    if isinstance(cache, SimilarityCache):
+        if cache.threshold is not None:
+            raise RequestError("what a threshold reuses is known only once the plan is calibrated; for an estimate say cache.budget")
+        cache = EveryCache(budget=cache.budget)
     return with_plan(request, cache, model)
 
 
