@@ -66,6 +66,7 @@ def sample(
     from ditkit.tasks import build
     from ditkit.tasks.plans import with_plan
 
+    build.check_makes_pictures(model.spec)
     chosen = [str(word) for word in classes]
     seeds = list(range(len(chosen) or 1)) if seeds is None else list(seeds)
     config = SampleConfig(

@@ -1,4 +1,4 @@
-"""Run folders: the pictures of a run, a labelled grid, and a manifest from which the run can be repeated.
+"""Run folders: the pictures or clouds of a run, a labelled grid, and a manifest from which the run can be repeated.
 
 A folder belongs to one request. It is claimed before the first picture is made; the same request continues it, another is refused.
 """
@@ -24,7 +24,7 @@ GRID_LIMIT = 100
 
 @dataclass(frozen=True)
 class RunFolder:
-    """`path/images/000000.png ...`, `path/grid.png`, `path/manifest.json`."""
+    """`path/images/000000.png ...` or `path/clouds/000000.ply ...`, `path/grid.png`, `path/manifest.json`."""
 
     path: Path
 
@@ -34,6 +34,9 @@ class RunFolder:
 
     def image_file(self, index: int) -> Path:
         return self.path / "images" / f"{index:06d}.png"
+
+    def cloud_file(self, index: int) -> Path:
+        return self.path / "clouds" / f"{index:06d}.ply"
 
     def claim(self, request: Mapping[str, Any]) -> None:
         """Make the folder this request's, or raise `OutputError` if it holds another run."""
@@ -50,9 +53,8 @@ class RunFolder:
     def save_image(self, index: int, pixels: np.ndarray) -> None:
         write_atomically(self.image_file(index), lambda path: Image.fromarray(pixels).save(path, format="png"))
 
-    def save_grid(self, count: int, captions: Sequence[str]) -> Path:
-        """Draw the first pictures, captioned, into grid.png."""
-        images = [Image.open(self.image_file(index)).convert("RGB") for index in range(min(count, GRID_LIMIT))]
+    def save_grid(self, images: Sequence[Image.Image], captions: Sequence[str]) -> Path:
+        """Draw pictures, captioned, into grid.png."""
         target = self.path / "grid.png"
         write_atomically(target, lambda path: draw_grid(images, captions).save(path, format="png"))
         return target

@@ -7,7 +7,7 @@ from pathlib import Path
 import typer
 
 from ditkit.config.folder import options
-from ditkit.config.schema import SampleConfig
+from ditkit.config.schema import Gen3DConfig, SampleConfig
 
 CLASSES = Path(__file__).resolve().parent.parent / "assets" / "classes"
 
@@ -29,11 +29,27 @@ def solvers(incomplete: str) -> list[str]:
 
 def classes(ctx: typer.Context, incomplete: str) -> list[str]:
     """The classes of the model asked for so far."""
+    return _classes_of(ctx.params.get("model") or SampleConfig.model, incomplete)
+
+
+def _classes_of(model: str, incomplete: str) -> list[str]:
     from ditkit.models.registry import SPECS
 
-    spec = SPECS.get(ctx.params.get("model") or SampleConfig.model)
+    spec = SPECS.get(model)
     file = CLASSES / f"{spec.classes}.json" if spec else None
     return _starting(incomplete, json.loads(file.read_text(encoding="utf-8"))) if file and file.is_file() else []
+
+
+def clouds(incomplete: str) -> list[str]:
+    """The models of point clouds."""
+    from ditkit.models.registry import SPECS
+
+    return _starting(incomplete, [name for name, spec in SPECS.items() if spec.points])
+
+
+def categories(ctx: typer.Context, incomplete: str) -> list[str]:
+    """The categories of the model of clouds asked for so far."""
+    return _classes_of(ctx.params.get("model") or Gen3DConfig.model, incomplete)
 
 
 def _starting(incomplete: str, names: Iterable[str]) -> list[str]:

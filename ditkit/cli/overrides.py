@@ -21,6 +21,8 @@ KEYS = {
     "--batch": "batch",
     "--out": "out",
     "--weights": "weights",
+    "--category": "classes",
+    "--points": "points",
     "--from": "source",
     "--data": "data.path",
     "--evaluations": "evaluations",
@@ -63,6 +65,8 @@ def _meaning(flag: str, value: Value) -> list[str]:
             return [f"preset={value}"] if value in options("preset") else ["preset=none", f"model={_text(value)}"]
         case "--cache":
             return ["cache=auto"]
+        case "--mesh":
+            return ["mesh=true"]
         case "--plan" if isinstance(value, str):
             return ["cache=file", f"cache.path={_text(value)}"]
         case "--solver":  # an option of a group is never quoted

@@ -18,10 +18,20 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ditkit.config.folder import conf_dir, options
 from ditkit.config.quoting import quoted
-from ditkit.config.schema import COMMANDS, GROUPS, BenchConfig, CacheConfig, SampleConfig, SamplerConfig, TrainConfig, TrainRouterConfig
+from ditkit.config.schema import (
+    COMMANDS,
+    GROUPS,
+    BenchConfig,
+    CacheConfig,
+    Gen3DConfig,
+    SampleConfig,
+    SamplerConfig,
+    TrainConfig,
+    TrainRouterConfig,
+)
 from ditkit.errors import ConfigError
 
-Config = TypeVar("Config", BenchConfig, SampleConfig, TrainConfig, TrainRouterConfig)
+Config = TypeVar("Config", BenchConfig, Gen3DConfig, SampleConfig, TrainConfig, TrainRouterConfig)
 
 KEY = re.compile(r"[a-z_]\w*(\.\w+)*")
 KINDS = {"Integer": "a whole number", "Float": "a number"}
@@ -52,6 +62,7 @@ def register_schemas() -> None:
     store = ConfigStore.instance()
     # A group starts as its base class, because Hydra lets an option replace only a class that it inherits from.
     store.store(name="schema_sample", node=SampleConfig(sampler=SamplerConfig(), cache=CacheConfig()))
+    store.store(name="schema_gen3d", node=Gen3DConfig(sampler=SamplerConfig(), cache=CacheConfig()))
     store.store(name="schema_bench", node=BenchConfig(sampler=SamplerConfig()))
     store.store(name="schema_train", node=TrainConfig)
     store.store(name="schema_train-router", node=TrainRouterConfig(sampler=SamplerConfig()))

@@ -1,10 +1,12 @@
 """A configuration as JSON data and back, so that a manifest can repeat its run."""
 
 from dataclasses import asdict
-from typing import Any
+from typing import Any, TypeVar
 
 from ditkit.config.schema import GROUPS, CodecConfig, DataConfig, RuntimeConfig, SampleConfig, TrainConfig
 from ditkit.errors import ConfigError
+
+Sampled = TypeVar("Sampled", bound=SampleConfig)
 
 NESTED: dict[str, type] = {"codec": CodecConfig, "runtime": RuntimeConfig, "data": DataConfig}
 
@@ -14,11 +16,11 @@ def config_to_data(config: SampleConfig | TrainConfig) -> dict[str, Any]:
     return asdict(config)
 
 
-def sample_config_from_data(data: Any, where: str) -> SampleConfig:
-    """The inverse for `ditkit sample`; raises `ConfigError`, naming `where` the data was found, when it does not fit."""
+def config_from_data(schema: type[Sampled], data: Any, where: str) -> Sampled:
+    """The inverse for a command that samples; raises `ConfigError`, naming `where` the data was found, when it does not fit."""
     try:
         values = {name: _restored(name, value) for name, value in data.items()}
-        return SampleConfig(**values)
+        return schema(**values)
     except (AttributeError, KeyError, TypeError, StopIteration) as error:
         raise ConfigError(f"{where} holds a configuration that this ditkit cannot read: {error}") from error
 

@@ -247,6 +247,21 @@ class SampleConfig(ModelConfig):
 
 
 @dataclass
+class Gen3DConfig(SampleConfig):
+    """`ditkit gen3d`: as `ditkit sample`, for models of point clouds; `classes` are their categories."""
+
+    model: str = "dit3d-shapes"
+    count: int = 4
+    points: int | None = None  # of a cloud; None is the model's own number
+    partial: str | None = None  # a cloud to complete: its points stay, the rest is made
+    mesh: bool = False  # also write a surface around each cloud
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_least("points", self.points, 16)
+
+
+@dataclass
 class DataConfig:
     """What a model is trained on: a folder with one folder of images, or of clouds and meshes, per class; or an .npz.
 
@@ -398,6 +413,7 @@ class BenchConfig(ModelConfig):
 
 COMMANDS: dict[str, type] = {
     "bench": BenchConfig,
+    "gen3d": Gen3DConfig,
     "sample": SampleConfig,
     "train": TrainConfig,
     "train-router": TrainRouterConfig,

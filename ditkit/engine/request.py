@@ -16,7 +16,10 @@ EVERYWHERE = GuidanceInterval()
 
 @dataclass(frozen=True)
 class SamplingRequest:
-    """One label and one seed per sample. `guidance` is w in null + w (cond - null); 1 is the plain conditional model."""
+    """One label and one seed per sample. `guidance` is w in null + w (cond - null); 1 is the plain conditional model.
+
+    `known` (3, K) are normalised points that every cloud is to begin with; the others are made to go with them.
+    """
 
     labels: tuple[int, ...]
     seeds: tuple[int, ...]
@@ -25,6 +28,7 @@ class SamplingRequest:
     interval: GuidanceInterval = EVERYWHERE
     plan: CachePlan | None = None
     batch: int = 16
+    known: Tensor | None = None
 
     def __post_init__(self) -> None:
         if len(self.labels) != len(self.seeds):
@@ -42,6 +46,8 @@ class SamplingRequest:
             raise RequestError(f"{spec.name} has classes 0 to {spec.label_count - 1}, not {bad[0]}")
         if self.guidance != 1 and not spec.can_be_guided:
             raise RequestError(f"{spec.name} was trained without a null class and cannot be guided; use --guidance 1")
+        if self.known is not None and not self.known.shape[-1] < spec.points:
+            raise RequestError(f"{self.known.shape[-1]} points are given and a cloud has {spec.points}; ask for more points in all")
         if self.plan:
             known = {"model": spec.name, "weights": model.origin.get("sketch"), "solver": self.solver.name}
             self.plan.check_fits(model.backbone.sites, self.solver.times, **known)

@@ -18,6 +18,7 @@ from ditkit.diffusion.guidance import combine
 from ditkit.diffusion.noise import SampleNoise
 from ditkit.diffusion.prediction import Prediction, split_learned_sigma
 from ditkit.diffusion.solvers import Denoise, Solver, State
+from ditkit.engine.completion import anchored, restored
 from ditkit.engine.conditioning import ConditioningTable
 from ditkit.engine.graphs import GraphedNetwork
 from ditkit.engine.model import Model
@@ -96,10 +97,14 @@ def sample_latents(
     seeds = tuple(request.seeds[index] for index in indices)
     noise = SampleNoise(seeds).draw(1 + solver.draws, model.spec.sample_shape, model.device)
     x, state = noise[0], solver.init(noise[1:] if solver.draws else None)
+    denoise = denoiser(model, request, labels, on_step, graphs=graphs)
+    known = None if request.known is None else request.known.to(x)
+    if known is not None:
+        denoise = anchored(denoise, known, x, solver.levels)
     last = x
-    for last in trajectory(denoiser(model, request, labels, on_step, graphs=graphs), solver, x, state):  # noqa: B007
+    for last in trajectory(denoise, solver, x, state):  # noqa: B007
         pass
-    return last
+    return last if known is None else restored(last, known.expand(len(x), -1, -1))
 
 
 def sample(

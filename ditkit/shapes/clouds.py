@@ -70,7 +70,7 @@ def _plain_ply(path: Path) -> np.ndarray | None:
     content = path.read_bytes()
     header, _, values = content.partition(b"end_header\n")
     count = len(values) // 12
-    return np.frombuffer(values, "<f4").reshape(-1, 3) if header + b"end_header\n" == HEADER.format(count).encode() else None
+    return np.frombuffer(values, "<f4").reshape(-1, 3).copy() if header + b"end_header\n" == HEADER.format(count).encode() else None
 
 
 def _through_open3d(path: Path, on_surface: int, seed: int) -> np.ndarray:

@@ -93,6 +93,18 @@ def request(config: SampleConfig, of: Model, planned: CachePlan | None = None, s
     return wanted
 
 
+def check_makes_pictures(spec: ModelSpec) -> None:
+    """Raise `RequestError` for a model of clouds."""
+    if spec.points:
+        raise RequestError(f"{spec.name} makes point clouds; use it with ditkit gen3d --model {spec.name}")
+
+
+def check_makes_clouds(spec: ModelSpec) -> None:
+    """Raise `RequestError` for a model of pictures."""
+    if not spec.points:
+        raise RequestError(f"{spec.name} makes pictures; use it with ditkit sample --model {spec.name}")
+
+
 def class_names(spec: ModelSpec) -> tuple[str, ...]:
     """The names of a model's classes, by label; empty when it has none on file."""
     if spec.classes is None:

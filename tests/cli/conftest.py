@@ -35,6 +35,7 @@ def asked(monkeypatch) -> Asked:
     asked = Asked()
     tasks = {
         "sample": ["run", "estimate"],
+        "gen3d": ["run", "estimate"],
         "bench": ["run"],
         "train": ["run"],
         "train_router": ["run"],

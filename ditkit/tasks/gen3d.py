@@ -1,0 +1,134 @@
+"""`ditkit gen3d`: point clouds from a model, as files, surfaces and pictures."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ditkit.cache.plan import CachePlan
+from ditkit.config.schema import Gen3DConfig
+from ditkit.engine.model import Model
+from ditkit.engine.request import SamplingRequest
+from ditkit.errors import DataError, MissingDependency, RequestError, UnknownName
+from ditkit.files import write_atomically
+from ditkit.models.spec import ModelSpec
+from ditkit.outputs import GRID_LIMIT, RunFolder
+from ditkit.progress import Progress
+from ditkit.report import Report
+from ditkit.shapes import preview
+from ditkit.shapes.clouds import read_points, write_ply
+from ditkit.shapes.meshes import Mesh, alpha_shape, write_obj
+from ditkit.tasks import build, runs
+from ditkit.tasks.runs import Record
+
+TURNING = 9  # clouds in the turntable
+GRID_SIDE, TURNTABLE_SIDE = 256, 160
+MILLISECONDS = 90  # that a frame of the turntable stays
+
+
+class Clouds:
+    """Clouds, each in a file and all in one; with `mesh` a surface around each; a grid and a turntable of the first ones."""
+
+    command, samples, schema = "gen3d", "clouds", Gen3DConfig
+
+    def check(self, spec: ModelSpec) -> None:
+        build.check_makes_clouds(spec)
+
+    def request(self, config: Gen3DConfig, model: Model, plan: CachePlan | None) -> tuple[Model, SamplingRequest]:
+        """The model for clouds of so many points, asked for categories it knows, and for those that begin with the given points."""
+        sized = replace(model, spec=replace(model.spec, points=config.points or model.spec.points))
+        _check_categories(config.classes, sized)
+        asked = build.request(config, sized, plan)
+        if config.partial is None:
+            return sized, asked
+        given = _given(config.partial, sized.spec.points)
+        completing = replace(asked, known=sized.codec.encode(torch.from_numpy(given).T[None])[0])
+        completing.check_fits(sized)
+        return sized, completing
+
+    def record(self, config: Gen3DConfig, request: SamplingRequest) -> Record:
+        known = None if request.known is None else hashlib.sha256(request.known.cpu().numpy().tobytes()).hexdigest()
+        return {"points": config.points, "known": known}
+
+    def file(self, folder: RunFolder, index: int) -> Path:
+        return folder.cloud_file(index)
+
+    def save(self, config: Gen3DConfig, folder: RunFolder, index: int, sample: Tensor) -> None:
+        points = sample.T.contiguous().numpy()
+        if config.partial:
+            given = _given(config.partial, len(points))
+            points[: len(given)] = given  # as they are, not as they come back from being normalised
+        write_ply(folder.cloud_file(index), points)
+
+    def finish(
+        self, config: Gen3DConfig, folder: RunFolder, request: SamplingRequest, names: Sequence[str]
+    ) -> tuple[list[Path], list[str]]:
+        clouds = [read_points(folder.cloud_file(index), 0) for index in range(len(names))]
+        together = folder.path / "clouds.npz"
+        known = sorted(set(request.labels))
+        arrays: dict[str, Any] = {
+            "points": np.stack(clouds),
+            "labels": np.searchsorted(known, request.labels),
+            "class_names": [names[request.labels.index(label)] for label in known],
+            "seeds": np.array(request.seeds, dtype=np.int64),
+        }
+        write_atomically(together, lambda part: np.savez(part, **arrays))
+        try:
+            pictures, notes = _show(config, folder, clouds, names)
+        except MissingDependency as error:
+            return [together], [f"the clouds are saved; {error}"]
+        return [together, *pictures], notes
+
+
+def run(config: Gen3DConfig, progress: Progress) -> Report:
+    """Make the clouds that the configuration asks for; those that are there already are not made again."""
+    return runs.run(Clouds(), config, progress)
+
+
+def estimate(config: Gen3DConfig) -> Report:
+    """What the run would cost: multiply-adds with and without the plan, and memory. Nothing is loaded, sampled or written."""
+    return runs.estimate(Clouds(), config)
+
+
+def _check_categories(wanted: Sequence[str], model: Model) -> None:
+    for word in wanted:
+        try:
+            build.labels([word], 1, model.spec, model.class_names)
+        except UnknownName as error:
+            raise RequestError(f"no category named '{word}'; {model.spec.name} knows {', '.join(model.class_names)}") from error
+
+
+def _given(partial: str, points: int) -> np.ndarray:
+    """The points of the cloud to complete; of a mesh, half as many as a cloud is to have."""
+    return read_points(Path(partial), points // 2)
+
+
+def _show(config: Gen3DConfig, folder: RunFolder, clouds: Sequence[np.ndarray], names: Sequence[str]) -> tuple[list[Path], list[str]]:
+    """The surfaces if they are wanted, the grid and the turntable."""
+    surfaces = _surfaces(folder, clouds) if config.mesh else {}
+    shown = range(min(len(clouds), GRID_LIMIT))
+    scenes = [preview.of_mesh(surfaces[index]) if index in surfaces else preview.of_cloud(clouds[index]) for index in shown]
+    grid = folder.save_grid([scene.picture(GRID_SIDE) for scene in scenes], names)
+    first, *others = preview.turntable(scenes[:TURNING], TURNTABLE_SIDE)
+    turntable = folder.path / "turntable.gif"
+    options: dict[str, Any] = {"format": "gif", "save_all": True, "append_images": others, "duration": MILLISECONDS, "loop": 0}
+    write_atomically(turntable, lambda part: first.save(part, **options))
+    lacking = len(clouds) - len(surfaces) if config.mesh else 0
+    return [grid, turntable], [f"{lacking} of {len(clouds)} clouds enclose nothing and have no mesh"] if lacking else []
+
+
+def _surfaces(folder: RunFolder, clouds: Sequence[np.ndarray]) -> dict[int, Mesh]:
+    """The surface around each cloud that encloses something, written beside the clouds."""
+    surfaces: dict[int, Mesh] = {}
+    for index, cloud in enumerate(clouds):
+        try:
+            surfaces[index] = alpha_shape(cloud)
+        except DataError:
+            continue
+        write_obj(folder.path / "meshes" / f"{index:06d}.obj", surfaces[index])
+    return surfaces
