@@ -10,7 +10,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from ditkit.data.latents import Latents
+from ditkit.data.examples import Examples
 from ditkit.diffusion.noise import SampleNoise
 from ditkit.diffusion.solvers import Solver, State
 from ditkit.engine.model import Model
@@ -28,23 +28,21 @@ class Starts(Protocol):
 class NoisedData:
     """x_t = alpha x0 + sigma noise, as published; labels are dropped with a probability, if there is a null label to put instead."""
 
-    def __init__(self, latents: Latents, solver: Solver, model: Model, label_dropout: float = 0.1) -> None:
-        self.latents, self.solver, self.label_dropout = latents, solver, label_dropout
+    def __init__(self, examples: Examples, solver: Solver, model: Model, label_dropout: float = 0.1) -> None:
+        self.examples, self.solver, self.label_dropout = examples, solver, label_dropout
         first = [evaluations[0] for evaluations in evaluations_of_steps(solver)]
         self.levels = [solver.levels[evaluation] for evaluation in first]
         self._null = int(model.backbone.null(torch.zeros(1, dtype=torch.long))[0]) if model.spec.can_be_guided else None
 
     def draw(self, steps_B: Sequence[int], generator: torch.Generator) -> tuple[Tensor, State, Tensor]:
-        pictures, variants, *shape = self.latents.values.shape
         count = len(steps_B)
-        picture = torch.randint(pictures, (count,), generator=generator)
-        variant = torch.randint(variants, (count,), generator=generator)
-        noise = torch.randn((1 + self.solver.draws, count, *shape), generator=generator)
+        x0, y = self.examples.draw(generator, count, slice(count))
+        noise = torch.randn((1 + self.solver.draws, *x0.shape), generator=generator)
         dropped = torch.rand(count, generator=generator) < self.label_dropout
-        x0, y = self.latents.values[picture, variant].float(), self.latents.labels[picture]
         if self._null is not None:
             y = torch.where(dropped, self._null, y)
-        alpha, sigma = (torch.tensor(part)[:, None, None, None] for part in zip(*(self.levels[k] for k in steps_B), strict=True))
+        column = (count, *[1] * (x0.dim() - 1))
+        alpha, sigma = (torch.tensor(part).reshape(column) for part in zip(*(self.levels[k] for k in steps_B), strict=True))
         x = (alpha * x0 + sigma * noise[0]).float()
         return x, noise[1:] if self.solver.draws else x0, y  # a solver that remembers the last x0 gets the true one
 

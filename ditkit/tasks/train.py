@@ -12,7 +12,8 @@ import torch
 from ditkit.codecs.registry import load_codec, save_residual
 from ditkit.codecs.residual import ResidualAutoencoder
 from ditkit.config.schema import TrainConfig
-from ditkit.data.clouds import CloudDraws, labelled_as, load_clouds, normalisation
+from ditkit.data.clouds import CloudDraws, normalisation
+from ditkit.data.examples import Examples
 from ditkit.data.images import SpritePictures, load_pictures, variants
 from ditkit.data.latents import encode_pictures
 from ditkit.data.scenes import load_sprites
@@ -25,11 +26,12 @@ from ditkit.models.spec import ModelSpec
 from ditkit.progress import Progress
 from ditkit.report import Report
 from ditkit.tasks import build
+from ditkit.tasks.clouds import labelled
 from ditkit.tasks.latents import encoded
 from ditkit.tasks.loop import run_steps
 from ditkit.tensorfile import State, read_tensors
 from ditkit.training.autoencoder import AutoencoderTask, picture_batch
-from ditkit.training.denoiser import DenoiserTask, Examples
+from ditkit.training.denoiser import DenoiserTask
 from ditkit.training.judge import JudgeTask
 from ditkit.training.objective import DenoisingObjective
 from ditkit.training.trainer import StepReport, Task, TrainSettings
@@ -111,26 +113,17 @@ def _latents(
     path = str(config.data.path)
     codec = load_codec(spec.codec).to(where, torch.float32)
     latents = encoded(config.data, load_pictures(path, spec.image_size), codec, spec.codec, folder, where, world, progress)
-    _check_classes(path, int(latents.labels.max()) + 1, spec)
+    if spec.label_count and int(latents.labels.max()) >= spec.label_count:
+        raise DataError(f"{path} has {int(latents.labels.max()) + 1} classes, {spec.name} has {spec.label_count}")
     return latents, {"class_names": json.dumps(latents.class_names)} if spec.label_count else {}
 
 
 def _clouds(config: TrainConfig, spec: ModelSpec) -> tuple[Examples, dict[str, str]]:
     """Point clouds, and what the weights' file is to say of them: their categories and how they were normalised."""
-    data, path = config.data, str(config.data.path)
-    clouds = load_clouds(path, "train", data.categories)
-    if names := build.class_names(spec):
-        clouds = labelled_as(clouds, names)
-    _check_classes(path, len(clouds.class_names), spec)
+    data, clouds = config.data, labelled(config.data, spec)
     codec = normalisation(clouds)
     draws = CloudDraws(clouds, codec, spec.points, mirror=data.mirror, stretch=data.stretch, balance=data.balance)
     return draws, {"class_names": json.dumps(clouds.class_names), **codec.words()}
-
-
-def _check_classes(path: str, found: int, spec: ModelSpec) -> None:
-    if spec.label_count and found > spec.label_count:
-        choose = "; choose with data.categories=[...]" if spec.points else ""
-        raise DataError(f"{path} has {found} classes, {spec.name} has {spec.label_count}{choose}")
 
 
 def _ready(module: Any, config: TrainConfig, where: torch.device, progress: Progress | None = None) -> Any:

@@ -13,7 +13,9 @@ import torch
 from ditkit.cache.budget import within_budget
 from ditkit.cache.cost import trajectory_cost
 from ditkit.cache.plan import CachePlan, write_plan
+from ditkit.codecs.points import Points
 from ditkit.config.schema import TrainRouterConfig
+from ditkit.data.clouds import CloudDraws
 from ditkit.data.images import load_pictures
 from ditkit.diffusion.solvers import Solver
 from ditkit.distributed import World, barrier, join_world, leave_world
@@ -30,6 +32,7 @@ from ditkit.routing.router import Router, above, to_plan
 from ditkit.routing.starts import NoisedData, Starts, Trajectories, record_trajectories
 from ditkit.routing.task import RouterTask
 from ditkit.tasks import build
+from ditkit.tasks.clouds import labelled
 from ditkit.tasks.latents import encoded
 from ditkit.tasks.loop import read_log, run_steps
 from ditkit.tensorfile import read_metadata, read_tensors, write_tensors
@@ -94,8 +97,10 @@ def _task(
 def _starts(
     config: TrainRouterConfig, model: Model, solver: Solver, guidance: float, folder: Path, world: World, progress: Progress
 ) -> Starts:
-    """Noised pictures if there are data, else the model's own trajectories; made by the first process and kept on disk."""
+    """Noised pictures or clouds if there are data, else the model's own trajectories; made by the first process and kept on disk."""
     if config.data.path is not None:
+        if model.spec.points:
+            return NoisedData(_clouds(config, model), solver, model)
         pictures = load_pictures(config.data.path, model.spec.image_size)
         latents = encoded(config.data, pictures, model.codec, model.spec.codec, folder, model.device, world, progress)
         if model.spec.label_count and int(latents.labels.max()) >= model.spec.label_count:
@@ -123,6 +128,14 @@ def _starts(
         barrier(world)
     state = read_tensors(file)
     return Trajectories(state["x"], state.get("remembered"), torch.tensor(request.labels), request.seeds, solver.draws)
+
+
+def _clouds(config: TrainRouterConfig, model: Model) -> CloudDraws:
+    """In the coordinates of the model, whatever data it was trained on."""
+    data, codec = config.data, model.codec.module
+    assert isinstance(codec, Points)
+    clouds = labelled(data, model.spec)
+    return CloudDraws(clouds, codec, model.spec.points, mirror=data.mirror, stretch=data.stretch, balance=data.balance)
 
 
 def _settings(config: TrainRouterConfig) -> TrainSettings:
@@ -172,7 +185,8 @@ def _finish(
         "multiply-adds": f"{cost.saved:.1%} less",
     }
     notes = [] if step >= config.steps else ["interrupted: the same command goes on from here"]
-    notes.append(f"use it: ditkit sample --model {config.model} --steps {plan.evaluations} --plan {plan_file}")
+    command = "gen3d" if model.spec.points else "sample"
+    notes.append(f"use it: ditkit {command} --model {config.model} --steps {plan.evaluations} --plan {plan_file}")
     data = {"step": step, "seconds": seconds, "reused": plan.reused, "kept": 1 - cost.saved, "parameters": logits.numel()}
     return Report(title=f"a plan for {config.model}", facts=facts, files=files, notes=notes, data=data)
 

@@ -1,23 +1,11 @@
 """Training a class-conditional denoising network on cached latents or on point clouds."""
 
-from typing import Protocol
-
 import torch
 from torch import Tensor, nn
 
+from ditkit.data.examples import Examples
 from ditkit.diffusion.noise import step_generator
 from ditkit.training.objective import DenoisingObjective
-
-
-class Examples(Protocol):
-    """Where x0 and its label come from: `ditkit.data.latents.Latents`, `ditkit.data.clouds.CloudDraws`."""
-
-    @property
-    def sample_shape(self) -> tuple[int, ...]: ...
-
-    def draw(self, generator: torch.Generator, batch: int, rows: slice) -> tuple[Tensor, Tensor]:
-        """x0 and labels of `rows` of a batch, on the CPU. What the generator is asked must not depend on `rows`."""
-        ...
 
 
 class DenoiserTask:

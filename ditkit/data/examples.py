@@ -1,0 +1,17 @@
+"""What a denoising network learns from, wherever it comes from."""
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+
+class Examples(Protocol):
+    """x0 and its label at random: `ditkit.data.latents.Latents` or `ditkit.data.clouds.CloudDraws`."""
+
+    @property
+    def sample_shape(self) -> tuple[int, ...]: ...
+
+    def draw(self, generator: torch.Generator, batch: int, rows: slice) -> tuple[Tensor, Tensor]:
+        """x0 and labels of `rows` of a batch, on the CPU. What the generator is asked must not depend on `rows`."""
+        ...
