@@ -15,7 +15,9 @@ def train(
         typer.Argument(metavar="MODEL", help="Which model; those that ditkit ships have presets.", autocompletion=completion.recipes),
     ] = None,
     overrides: Overrides = None,
-    data: Annotated[str | None, typer.Option(metavar="PATH", help="A folder of images, or of clouds and meshes, per class; or an .npz.")] = None,
+    data: Annotated[
+        str | None, typer.Option(metavar="PATH", help="A folder of images, or of clouds and meshes, per class; or an .npz.")
+    ] = None,
     steps: Annotated[str | None, typer.Option(metavar="N", help="Updates of the weights.")] = None,
     batch: Batch = None,
     seed: Annotated[str | None, typer.Option(metavar="N", help="Seed of the weights, the data and the noise.")] = None,
