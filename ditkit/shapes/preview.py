@@ -17,11 +17,12 @@ from ditkit.shapes.meshes import Mesh
 FRONT = 35.0  # degrees that the camera stands to the left of the front
 ELEVATION = 20.0
 FIELD_OF_VIEW = 30.0
-DISTANCE = 1.08 / np.sin(np.radians(FIELD_OF_VIEW / 2))  # from which the unit ball nearly fills the picture
+DISTANCE = 1.12 / np.sin(np.radians(FIELD_OF_VIEW / 2))  # from which the unit ball nearly fills the picture
 BALL = 0.022  # radius of a point in a cloud of 2,048 that fills the unit ball
 LIGHT = (-0.45, 0.8, 0.55)  # where it comes from, as the camera sees it
 AMBIENT, SHADE = 0.42, 0.55
 COLOURS = np.array([(86, 80, 170), (52, 118, 176), (40, 160, 140), (120, 200, 90), (245, 215, 70)]) / 255.0  # from bottom to top
+STRAY = 0.01  # share of a cloud's points that need not be in the picture
 FRAMES = 24
 
 
@@ -92,9 +93,9 @@ def of_mesh(mesh: Mesh) -> Scene:
 
 
 def fitted(values_N3: np.ndarray, points_P3: np.ndarray) -> np.ndarray:
-    """The values in coordinates in which the points' bounding box has its middle at 0 and they lie in the unit ball."""
-    middle = (points_P3.min(axis=0) + points_P3.max(axis=0)) / 2
-    return (values_N3 - middle) / max(float(np.linalg.norm(points_P3 - middle, axis=1).max()), 1e-12)
+    """The values in coordinates in which the points lie in the unit ball, but for the one in a hundred that may have gone astray."""
+    middle = np.quantile(points_P3, (STRAY / 2, 1 - STRAY / 2), axis=0).mean(axis=0)
+    return (values_N3 - middle) / max(float(np.quantile(np.linalg.norm(points_P3 - middle, axis=1), 1 - STRAY)), 1e-12)
 
 
 def turntable(scenes: Sequence[Scene], side: int, frames: int = FRAMES) -> list[Image.Image]:
