@@ -1,6 +1,7 @@
 """Fetching published files from the Hugging Face hub, with the commit they came from."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ WEIGHTS = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
 
 @dataclass(frozen=True)
 class Repository:
-    """What ditkit needs of a repository: all of `files`, and the first of `weights` that it has."""
+    """What ditkit needs of a repository: all of `files`, and the first of `weights` that it has; of an index, all that it lists."""
 
     files: tuple[str, ...]
     weights: tuple[str, ...]
@@ -30,6 +31,15 @@ REPOSITORIES = {
     "stabilityai/sd-vae-ft-mse": VAE,
 }
 
+T5_WEIGHTS = ("model.safetensors.index.json", "model.safetensors", "pytorch_model.bin.index.json", "pytorch_model.bin")
+T5 = Repository(("text_encoder/config.json", "tokenizer/spiece.model"), tuple(f"text_encoder/{name}" for name in T5_WEIGHTS))
+TEXT_ENCODERS = {
+    "PixArt-alpha/PixArt-XL-2-256x256": T5,
+    "PixArt-alpha/PixArt-XL-2-512x512": T5,
+    "PixArt-alpha/PixArt-XL-2-1024-MS": T5,
+}
+"""Repositories of pipelines, and what to fetch of them in order to read a prompt."""
+
 
 @dataclass(frozen=True)
 class Snapshot:
@@ -39,21 +49,25 @@ class Snapshot:
     commit: str
 
 
-def fetch(repository: str, revision: str | None = None, *, option: str = "weights") -> Snapshot:
-    """The needed files of a known repository, downloaded unless they are in the hub's cache.
+def fetch(
+    repository: str, revision: str | None = None, *, option: str = "weights", among: Mapping[str, Repository] = REPOSITORIES
+) -> Snapshot:
+    """The needed files of a repository `among` the known ones, downloaded unless they are in the hub's cache.
 
     `revision` is a branch, tag or commit (default: main). Without a network the cached copy is taken; if there is none,
     `CheckpointError` names the file and the `option` that takes a path instead.
     """
-    needed = REPOSITORIES[repository]
+    needed = among[repository]
     try:
         commit, offered = _look_up(repository, revision)
     except _offline_errors() as error:
-        return _from_cache(repository, revision, option, error)
+        return _from_cache(repository, revision, option, needed, error)
     weights = next((name for name in needed.weights if name in offered), None)
     if weights is None:
         raise CheckpointError(f"{repository} at {commit[:12]} has no {' or '.join(needed.weights)}; give {option}=PATH")
-    return _download(repository, commit, (*needed.files, weights), option)
+    snapshot = _download(repository, commit, (*needed.files, weights), option)
+    parts = _listed(snapshot.folder, weights)
+    return _download(repository, commit, parts, option) if parts else snapshot
 
 
 def _look_up(repository: str, revision: str | None) -> tuple[str, set[str]]:
@@ -86,20 +100,29 @@ def _download(repository: str, commit: str, files: Sequence[str], option: str) -
     return Snapshot(path.parents[depth - 1], commit)
 
 
-def _from_cache(repository: str, revision: str | None, option: str, reason: Exception) -> Snapshot:
-    from huggingface_hub import try_to_load_from_cache
+def _listed(folder: Path, weights: str) -> list[str]:
+    """The files that an index of weights names; none if it is no index."""
+    if not weights.endswith(".index.json"):
+        return []
+    index = json.loads((folder / weights).read_text(encoding="utf-8"))
+    return [f"{Path(weights).parent.as_posix()}/{name}" for name in sorted(set(index["weight_map"].values()))]
 
-    needed = REPOSITORIES[repository]
+
+def _from_cache(repository: str, revision: str | None, option: str, needed: Repository, reason: Exception) -> Snapshot:
+    from huggingface_hub import try_to_load_from_cache
 
     def cached(name: str) -> Path | None:
         found = try_to_load_from_cache(repository, name, revision=revision)
         return Path(found) if isinstance(found, str) else None
 
-    missing = [name for name in needed.files if not cached(name)]
-    weights = next((path for name in needed.weights if (path := cached(name))), None)
-    if weights is None or missing:
-        raise _unreachable(repository, needed.weights[0] if weights is None else missing[0], option, reason) from reason
-    folder = weights.parents[len(Path(needed.weights[0]).parts) - 1]
+    found = next(((name, path) for name in needed.weights if (path := cached(name))), None)
+    if found is None:
+        raise _unreachable(repository, needed.weights[0], option, reason) from reason
+    weights, path = found
+    folder = path.parents[len(Path(weights).parts) - 1]
+    missing = [name for name in (*needed.files, *_listed(folder, weights)) if not cached(name)]
+    if missing:
+        raise _unreachable(repository, missing[0], option, reason) from reason
     return Snapshot(folder, folder.name)  # the cache names a snapshot's folder after its commit
 
 

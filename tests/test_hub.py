@@ -8,7 +8,7 @@ import pytest
 from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError
 
 from ditkit.errors import CheckpointError
-from ditkit.hub import REPOSITORIES, fetch
+from ditkit.hub import REPOSITORIES, TEXT_ENCODERS, fetch
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 DIT = "facebook/DiT-XL-2-256"
@@ -119,6 +119,40 @@ def test_without_a_network_the_cached_copy_is_taken(tmp_path: Path, monkeypatch:
     (snapshot.folder / "transformer" / "config.json").unlink()
     with pytest.raises(CheckpointError, match=r"cannot fetch transformer/config\.json"):
         fetch(DIT)
+
+
+T5 = "PixArt-alpha/PixArt-XL-2-1024-MS"
+T5_FILES = ("text_encoder/config.json", "tokenizer/spiece.model", "text_encoder/model.safetensors.index.json")
+T5_PARTS = ("text_encoder/model-1.safetensors", "text_encoder/model-2.safetensors")
+INDEX = '{"weight_map": {"a": "model-2.safetensors", "b": "model-1.safetensors", "c": "model-2.safetensors"}}'
+
+
+def test_weights_in_several_files_are_fetched_as_their_index_lists_them(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    def download(repository: str, name: str, revision: str | None = None) -> str:
+        path = Path(hub.download(repository, name, revision))
+        path.write_text(INDEX if name.endswith(".index.json") else name)
+        return str(path)
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
+    hub.files = (*T5_FILES, *T5_PARTS, "transformer/config.json", "text_encoder/model-3.safetensors")
+    snapshot = fetch(T5, among=TEXT_ENCODERS)
+    assert snapshot.folder == hub.root / "snapshots" / COMMIT
+    assert hub.asked == [(T5, None), *((name, COMMIT) for name in (*T5_FILES, *T5_PARTS))]
+
+
+def test_without_a_network_all_files_of_an_index_must_be_cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    repository = tmp_path / f"models--{T5.replace('/', '--')}"
+    for name in (*T5_FILES, *T5_PARTS):
+        (repository / "snapshots" / COMMIT / name).parent.mkdir(parents=True, exist_ok=True)
+        (repository / "snapshots" / COMMIT / name).write_text(INDEX)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(COMMIT)
+    snapshot = fetch(T5, among=TEXT_ENCODERS)
+    assert snapshot.folder == repository / "snapshots" / COMMIT
+    (snapshot.folder / T5_PARTS[1]).unlink()
+    with pytest.raises(CheckpointError, match=r"^cannot fetch text_encoder/model-2\.safetensors of PixArt-alpha/PixArt-XL-2-1024-MS"):
+        fetch(T5, among=TEXT_ENCODERS)
 
 
 def test_every_known_repository_is_a_transformer_or_an_autoencoder() -> None:

@@ -1,0 +1,1 @@
+"""Reading prompts: their features for a network, and which of their tokens a phrase is."""

@@ -1,0 +1,215 @@
+"""T5's encoder: prompts to features, once per request, after which it is gone from memory.
+
+Shapes: U prompts, L tokens, F features.
+"""
+
+import gc
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from ditkit.errors import CheckpointError, ConfigError, RequestError, UnknownName
+from ditkit.hub import T5_WEIGHTS, TEXT_ENCODERS, fetch
+from ditkit.tensorfile import State, read_tensors
+
+if TYPE_CHECKING:
+    from transformers import T5EncoderModel
+
+VOCABULARY = "spiece.model"
+PAD, END = 0, 1  # T5's `<pad>` and `</s>`
+AT_ONCE = 16  # prompts in one batch
+OPTION = "text.path"
+
+
+@dataclass(frozen=True)
+class EncoderSpec:
+    """A text encoder as models use it: how wide its features are, how many `tokens` a prompt has, and where it is published."""
+
+    width: int
+    tokens: int
+    hub: str
+
+
+ENCODERS: dict[str, EncoderSpec] = {
+    "t5-v1.1-xxl": EncoderSpec(width=4096, tokens=120, hub="PixArt-alpha/PixArt-XL-2-1024-MS"),
+}
+
+
+class TextFeatures(NamedTuple):
+    """`features` (U, L, F) of prompts, and `mask` (U, L), 1 for their tokens and 0 for padding."""
+
+    features: Tensor
+    mask: Tensor
+
+
+@dataclass(frozen=True)
+class TextEncoderFiles:
+    """Where an encoder's weights and vocabulary are; `origin` and `commit` say for manifests where they came from."""
+
+    weights: Path
+    vocabulary: Path
+    origin: str
+    commit: str | None = None
+
+
+def find_encoder(name: str, path: str | None = None, revision: str | None = None) -> TextEncoderFiles:
+    """The files of a text encoder: in the folder `path` (or the hub id of a known repository), else fetched from where it is published.
+
+    A folder is a pipeline's (with text_encoder/ and tokenizer/), or holds everything itself. Raises `CheckpointError` that says what is
+    missing.
+    """
+    if name not in ENCODERS:
+        raise UnknownName("text encoder", name, ENCODERS)
+    if path is None or (path in TEXT_ENCODERS and not Path(path).exists()):
+        repository = path or ENCODERS[name].hub
+        snapshot = fetch(repository, revision, option=OPTION, among=TEXT_ENCODERS)
+        return _files_in(snapshot.folder, f"hub:{repository}", snapshot.commit)
+    if revision:
+        raise ConfigError(f"revision={revision} is for a text encoder from the hub; this one comes from {path}")
+    if not Path(path).is_dir():
+        raise CheckpointError(
+            f"{OPTION}={path}: no such folder; give one with text_encoder/ and tokenizer/, or leave it out to fetch {name}"
+        )
+    return _files_in(Path(path), f"file:{path}")
+
+
+def _files_in(folder: Path, origin: str, commit: str | None = None) -> TextEncoderFiles:
+    weights = folder / "text_encoder" if (folder / "text_encoder").is_dir() else folder
+    vocabularies = [place / VOCABULARY for place in (folder / "tokenizer", folder, weights)]
+    vocabulary = next((file for file in vocabularies if file.exists()), None)
+    if vocabulary is None:
+        raise CheckpointError(f"{folder} has no T5 vocabulary: put {VOCABULARY} into it or into its tokenizer/")
+    if not (weights / "config.json").exists() or _weight_file(weights) is None:
+        raise CheckpointError(f"{weights} has no T5 encoder: it needs a config.json and weights ({', '.join(T5_WEIGHTS)})")
+    return TextEncoderFiles(weights, vocabulary, origin, commit)
+
+
+def _weight_file(folder: Path) -> Path | None:
+    return next((folder / name for name in T5_WEIGHTS if (folder / name).exists()), None)
+
+
+class Vocabulary:
+    """T5's tokens, by the library that made them. Prompts are read in lower case, without the spaces around them, as PixArt's are."""
+
+    def __init__(self, file: Path) -> None:
+        from sentencepiece import SentencePieceProcessor
+
+        try:
+            self._processor: Any = SentencePieceProcessor(model_file=str(file))
+        except (OSError, RuntimeError) as error:
+            raise CheckpointError(f"{file} is not a vocabulary of sentencepiece: {str(error).partition(chr(10))[0][:120]}") from error
+
+    def pieces(self, text: str) -> list[str]:
+        """The tokens as text, a space at the beginning of a word written as "▁"; without the one that ends a prompt."""
+        return self._processor.encode(_read(text), out_type=str)
+
+    def encode(self, prompts: Sequence[str], tokens: int) -> tuple[Tensor, Tensor]:
+        """Numbers and mask (U, `tokens`) of the prompts, each cut to leave room for the token that ends it."""
+        rows = [[*self._processor.encode(_read(prompt), out_type=int)[: tokens - 1], END] for prompt in prompts]
+        numbers = torch.tensor([row + [PAD] * (tokens - len(row)) for row in rows])
+        mask = torch.tensor([[1] * len(row) + [0] * (tokens - len(row)) for row in rows])
+        return numbers, mask
+
+    def cut(self, prompt: str, tokens: int) -> str:
+        """The end of the prompt that `encode` leaves out; empty if it is read whole."""
+        return "".join(self.pieces(prompt)[tokens - 1 :]).replace("▁", " ").strip()
+
+    def warnings(self, prompts: Sequence[str], tokens: int) -> list[str]:
+        """One line about every prompt that is too long, with what is cut off."""
+        lost = {prompt: self.cut(prompt, tokens) for prompt in dict.fromkeys(prompts)}
+        return [
+            f"a prompt has {len(self.pieces(prompt))} tokens and {tokens - 1} are read; cut off is: '{end}'"
+            for prompt, end in lost.items()
+            if end
+        ]
+
+
+def _read(text: str) -> str:
+    return text.lower().strip()
+
+
+@torch.no_grad()
+def encode(
+    prompts: Sequence[str],
+    files: TextEncoderFiles,
+    spec: EncoderSpec,
+    *,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> TextFeatures:
+    """The features of the prompts (the empty one has the one token that ends it), computed in `dtype` by an encoder that is then dropped.
+
+    T5-XXL takes 19 GB in float32 and half of that in bfloat16; float16 overflows in it and is refused.
+    """
+    if dtype == torch.float16:
+        raise ConfigError("T5 overflows in float16; encode prompts in bfloat16 or float32")
+    if not prompts:
+        raise RequestError("there is no prompt to encode; give one, which may be empty")
+    numbers, mask = (value.to(device) for value in Vocabulary(files.vocabulary).encode(prompts, spec.tokens))
+    encoder = load_encoder(files.weights, dtype)
+    if encoder.config.d_model != spec.width:
+        raise CheckpointError(f"{files.weights} makes {encoder.config.d_model} features for a token, this model reads {spec.width}")
+    encoder.to(device)  # pyright: ignore[reportArgumentType] (decorated in a way it cannot see through)
+    batches = zip(numbers.split(AT_ONCE), mask.split(AT_ONCE), strict=True)
+    features = torch.cat([encoder(input_ids=some, attention_mask=kept).last_hidden_state for some, kept in batches])
+    del encoder
+    gc.collect()
+    if features.is_cuda:
+        torch.cuda.empty_cache()
+    return TextFeatures(features, mask)
+
+
+def load_encoder(folder: Path, dtype: torch.dtype = torch.float32) -> "T5EncoderModel":
+    """T5's encoder from its folder, in evaluation mode; a file at a time, so that no more than one is there in the precision it is kept in.
+
+    Files of the whole T5 serve as well. Raises `CheckpointError` for files that are damaged, incomplete or of something else.
+    """
+    from transformers import T5Config, T5EncoderModel
+
+    try:
+        config = T5Config.from_json_file(folder / "config.json")
+        with torch.device("meta"):
+            encoder = T5EncoderModel(config)
+    except Exception as error:  # a wrong configuration can make transformers raise anything
+        raise CheckpointError(f"{folder / 'config.json'} is not that of a T5: {type(error).__name__}: {error}") from error
+    wanted = encoder.state_dict()
+    state: State = {}
+    for file in _parts(folder):
+        state |= {name: value.to(dtype) for name, value in read_tensors(file).items() if name in wanted}
+    table = state.get("shared.weight", state.get("encoder.embed_tokens.weight"))
+    if table is not None:  # one table under two names, of which a file may have either
+        state |= {"shared.weight": table, "encoder.embed_tokens.weight": table}
+    _check(state, wanted, folder)
+    encoder.load_state_dict(state, assign=True)
+    return encoder.eval().requires_grad_(False)
+
+
+def _parts(folder: Path) -> list[Path]:
+    """The files that hold the weights."""
+    file = _weight_file(folder)
+    if file is None:
+        raise CheckpointError(f"{folder} has no weights: {', '.join(T5_WEIGHTS)}")
+    if file.suffix != ".json":
+        return [file]
+    try:
+        listed: Mapping[str, str] = json.loads(file.read_text(encoding="utf-8"))["weight_map"]
+        return [folder / name for name in sorted(set(listed.values()))]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{file} is no index of weights: {type(error).__name__}: {error}") from error
+
+
+def _check(state: State, wanted: Mapping[str, Tensor], folder: Path) -> None:
+    missing = sorted(wanted.keys() - state.keys())
+    if missing:
+        raise CheckpointError(
+            f"{folder} lacks {len(missing)} of the {len(wanted)} tensors that its config.json calls for, first {missing[0]}"
+        )
+    misshapen = next((name for name, value in wanted.items() if state[name].shape != value.shape), None)
+    if misshapen:
+        given, called = (tuple(tensors[misshapen].shape) for tensors in (state, wanted))
+        raise CheckpointError(f"{folder} does not fit its config.json: {misshapen} is {given} instead of {called}")
