@@ -5,8 +5,9 @@ from typing import Annotated
 import typer
 
 from ditkit.cli import completion
+from ditkit.cli.launch import launch
 from ditkit.cli.options import Batch, Cfg, Json, Overrides
-from ditkit.cli.overrides import from_flags
+from ditkit.cli.overrides import named
 
 
 def bench(
@@ -38,9 +39,7 @@ def bench(
     as_json: Json = False,
 ) -> None:
     """Run plans, policies and fewer steps of one model in turns, and say what each gains and loses."""
-    words = overrides or []
-    if model is not None and "=" in model:  # no model was named, only options
-        model, words = None, [model, *words]
+    model, words = named(model, overrides)
     flags = {
         "--model": model,
         "--steps": steps,
@@ -58,19 +57,4 @@ def bench(
         "--out": out,
         "--weights": weights,
     }
-    settings = from_flags(flags, words)
-
-    from ditkit.cli.console import progress, show
-    from ditkit.config.compose import as_yaml, compose
-    from ditkit.config.schema import BenchConfig
-
-    config = compose(BenchConfig, settings)
-    if cfg:
-        typer.echo(as_yaml(config), nl=False)
-        return
-
-    from ditkit.tasks import bench as task
-
-    with progress() as shown:
-        report = task.run(config, shown)
-    show(report, as_json)
+    launch("bench", flags, words, cfg=cfg, as_json=as_json)

@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from ditkit.cli import completion
+from ditkit.cli.launch import launch
 from ditkit.cli.options import Batch, Cfg, Json, Overrides
-from ditkit.cli.overrides import from_flags
 from ditkit.config.quoting import quoted
 
 RUNS = ("", ".json")  # how the name of a run's folder or manifest ends; anything else is a cloud
@@ -73,21 +73,4 @@ def gen3d(
         "--out": out,
         "--weights": weights,
     }
-    settings = from_flags(flags, words)
-
-    from ditkit.cli.console import progress, show
-    from ditkit.config.compose import as_yaml, compose
-    from ditkit.config.schema import Gen3DConfig
-
-    config = compose(Gen3DConfig, settings)
-    if cfg:
-        typer.echo(as_yaml(config), nl=False)
-        return
-
-    from ditkit.tasks import gen3d as task
-
-    if dry_run:
-        return show(task.estimate(config), as_json)
-    with progress() as shown:
-        report = task.run(config, shown)
-    show(report, as_json)
+    launch("gen3d", flags, words, cfg=cfg, as_json=as_json, dry_run=dry_run)

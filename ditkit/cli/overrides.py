@@ -51,6 +51,12 @@ def from_flags(flags: Mapping[str, Value], overrides: Sequence[str]) -> list[str
     return result
 
 
+def named(model: str | None, overrides: Sequence[str] | None) -> tuple[str | None, list[str]]:
+    """The model and the overrides of a command line whose first word may be either."""
+    words = list(overrides or [])
+    return (None, [model, *words]) if model is not None and "=" in model else (model, words)
+
+
 def _settings(flags: Mapping[str, Value]) -> Iterable[tuple[str, str]]:
     """Every given flag as overrides, each with what was typed."""
     for flag, value in flags.items():

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from ditkit.cli import completion
+from ditkit.cli.launch import launch
 from ditkit.cli.options import Batch, Cfg, Json, Overrides
-from ditkit.cli.overrides import from_flags
 
 
 def sample(
@@ -61,21 +61,4 @@ def sample(
         "--out": out,
         "--weights": weights,
     }
-    settings = from_flags(flags, overrides or [])
-
-    from ditkit.cli.console import progress, show
-    from ditkit.config.compose import as_yaml, compose
-    from ditkit.config.schema import SampleConfig
-
-    config = compose(SampleConfig, settings)
-    if cfg:
-        typer.echo(as_yaml(config), nl=False)
-        return
-
-    from ditkit.tasks import sample as task
-
-    if dry_run:
-        return show(task.estimate(config), as_json)
-    with progress() as shown:
-        report = task.run(config, shown)
-    show(report, as_json)
+    launch("sample", flags, overrides, cfg=cfg, as_json=as_json, dry_run=dry_run)

@@ -5,8 +5,9 @@ from typing import Annotated
 import typer
 
 from ditkit.cli import completion
+from ditkit.cli.launch import launch
 from ditkit.cli.options import Batch, Cfg, Json, Overrides
-from ditkit.cli.overrides import from_flags
+from ditkit.cli.overrides import named
 
 
 def train(
@@ -26,23 +27,6 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train a model; the same command again goes on from the last saved state."""
-    words = overrides or []
-    if model is not None and "=" in model:  # no model was named, only options
-        model, words = None, [model, *words]
+    model, words = named(model, overrides)
     flags = {"MODEL": model, "--data": data, "--steps": steps, "--batch": batch, "--seed": seed, "--out": out}
-    settings = from_flags(flags, words)
-
-    from ditkit.cli.console import progress, show
-    from ditkit.config.compose import as_yaml, compose
-    from ditkit.config.schema import TrainConfig
-
-    config = compose(TrainConfig, settings)
-    if cfg:
-        typer.echo(as_yaml(config), nl=False)
-        return
-
-    from ditkit.tasks import train as task
-
-    with progress() as shown:
-        report = task.run(config, shown)
-    show(report, as_json)
+    launch("train", flags, words, cfg=cfg, as_json=as_json)

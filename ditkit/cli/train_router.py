@@ -5,8 +5,9 @@ from typing import Annotated
 import typer
 
 from ditkit.cli import completion
+from ditkit.cli.launch import launch
 from ditkit.cli.options import Batch, Cfg, Json, Overrides
-from ditkit.cli.overrides import from_flags
+from ditkit.cli.overrides import named
 
 
 def train_router(
@@ -27,9 +28,7 @@ def train_router(
     as_json: Json = False,
 ) -> None:
     """Learn which branches may be reused, and write the plan; the same command again goes on from the last saved state."""
-    words = overrides or []
-    if model is not None and "=" in model:  # no model was named, only options
-        model, words = None, [model, *words]
+    model, words = named(model, overrides)
     flags = {
         "--model": model,
         "--evaluations": evaluations,
@@ -42,19 +41,4 @@ def train_router(
         "--out": out,
         "--weights": weights,
     }
-    settings = from_flags(flags, words)
-
-    from ditkit.cli.console import progress, show
-    from ditkit.config.compose import as_yaml, compose
-    from ditkit.config.schema import TrainRouterConfig
-
-    config = compose(TrainRouterConfig, settings)
-    if cfg:
-        typer.echo(as_yaml(config), nl=False)
-        return
-
-    from ditkit.tasks import train_router as task
-
-    with progress() as shown:
-        report = task.run(config, shown)
-    show(report, as_json)
+    launch("train-router", flags, words, cfg=cfg, as_json=as_json)

@@ -87,3 +87,8 @@ def _in_slices(code: Callable[[slice], Tensor], count: int, pixels: int) -> Tens
 def to_uint8(images_B3HW: Tensor) -> Tensor:
     """uint8 pictures of [-1, 1] ones by DiT's published rule: clamp(127.5 x + 128, 0, 255), truncated."""
     return (127.5 * images_B3HW.float() + 128).clamp(0, 255).to(torch.uint8)
+
+
+def from_uint8(pixels: Tensor) -> Tensor:
+    """Pictures in [-1, 1], float32, of uint8 ones of any shape."""
+    return pixels.float() / 127.5 - 1

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ditkit.codecs.codec import from_uint8
 from ditkit.data.images import Pictures
 from ditkit.errors import DataError
 from ditkit.files import write_atomically
@@ -67,7 +68,7 @@ def _encoded(
     """The latents of these (picture, variant) places, batch by batch."""
     for first in range(0, len(places), ENCODE_BATCH):
         batch = [pictures.picture(*place) for place in places[first : first + ENCODE_BATCH]]
-        images = torch.from_numpy(np.stack(batch)).movedim(-1, 1).float() / 127.5 - 1
+        images = from_uint8(torch.from_numpy(np.stack(batch)).movedim(-1, 1))
         yield encode(images).to("cpu", torch.float16)
         if on_encoded:
             on_encoded(len(batch))

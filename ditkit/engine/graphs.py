@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch._dynamo
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
@@ -77,10 +76,18 @@ class GraphedNetwork:
         out = self._backbone(x, conditioning, Execution(branch=branch))
         x, conditioning = tree_map(lambda value: value.clone(memory_format=torch.contiguous_format), (x, conditioning))
         buffers = Buffers(x, conditioning, kept)
-        for value in (buffers.x, *kept.values()):
-            torch._dynamo.mark_static_address(value)
+        if x.is_cuda:
+            _stays(buffers.x, *kept.values())
         self._buffers[len(x)] = buffers
         return out
+
+
+def _stays(*values: Tensor) -> None:
+    """Tell the compiler that it may capture these addresses; it is imported only now, because that takes a second."""
+    import torch._dynamo
+
+    for value in values:
+        torch._dynamo.mark_static_address(value)
 
 
 def _evaluate(backbone: Backbone, buffers: Buffers, row: Row) -> Tensor:

@@ -16,6 +16,7 @@ from ditkit.errors import CheckpointError
 from ditkit.tensorfile import State, read_metadata, read_tensors, write_tensors
 from ditkit.weights import WeightSource, locate
 
+JUDGED = "emoji"  # the classes that it was trained on
 JUDGE = WeightSource(asset="judge-emoji.safetensors", licence="Apache-2.0")
 
 

@@ -17,10 +17,10 @@ from torch import Tensor, nn
 
 from ditkit.errors import ConfigError
 from ditkit.execution import PLAIN, Execution, Site
-from ditkit.models.dit import Modulation, modulate, modulation_layer
 from ditkit.nn.attention import SelfAttention
 from ditkit.nn.embed import TimeEmbedding, stretched_positions_2d
 from ditkit.nn.mlp import MLP
+from ditkit.nn.modulation import Modulation, modulate, modulation_layer, unbound
 from ditkit.nn.patch import PatchEmbedding, unpatchify
 
 MASKED = -10000.0  # added to the logit of a token that does not count; finite, so that a prompt without any stays a number
@@ -259,14 +259,12 @@ class PixArt(nn.Module):
 
     def denoise(self, x_BTD: Tensor, conditioning: PixArtConditioning, execution: Execution = PLAIN) -> Tensor:
         """The blocks and the final layer: tokens of one latent, or of several side by side, to patches of the prediction."""
-        *vectors, shift, scale = conditioning.vectors.unbind(1)
+        vectors = unbound(conditioning.vectors)
         keys, values = conditioning.keys.unbind(1), conditioning.values.unbind(1)
         h_BTD = x_BTD
-        for index, block in enumerate(self.blocks):
-            of_block = vectors[6 * index : 6 * index + 6]
-            prompt = (keys[index], values[index], conditioning.bias)
-            h_BTD = block(h_BTD, Modulation(*of_block[:3]), Modulation(*of_block[3:]), prompt, execution)
-        return self.final_layer(h_BTD, shift, scale)
+        for block, (to_attn, to_mlp), key, value in zip(self.blocks, vectors.blocks, keys, values, strict=True):
+            h_BTD = block(h_BTD, to_attn, to_mlp, (key, value, conditioning.bias), execution)
+        return self.final_layer(h_BTD, vectors.shift, vectors.scale)
 
     def unembed(self, out_BTF: Tensor, rows: int) -> Tensor:
         """Patches of the prediction, in `rows` rows, back to (B, 2C, h, w)."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from ditkit.errors import DataError
 from ditkit.files import write_atomically
-from ditkit.shapes.library import open3d
+from ditkit.shapes.backend import open3d
 
 SUFFIXES = (".ply", ".obj", ".off", ".stl", ".npy")
 LEAST_POINTS = 16

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ditkit.shapes.library import open3d
+from ditkit.shapes.backend import open3d
 from ditkit.shapes.meshes import Mesh
 
 FRONT = 35.0  # degrees that the camera stands to the left of the front

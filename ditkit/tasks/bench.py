@@ -19,7 +19,7 @@ from ditkit.engine.race import race
 from ditkit.errors import RequestError
 from ditkit.files import write_atomically
 from ditkit.metrics.bootstrap import Interval
-from ditkit.models.judge import load_judge
+from ditkit.models.judge import JUDGED, load_judge
 from ditkit.outputs import library_versions
 from ditkit.page import Code, Figure, Measured, Page, Pictures, Protocol, Table, write_page
 from ditkit.plots import ParetoPoint, draw_pareto
@@ -29,7 +29,6 @@ from ditkit.tasks import build
 from ditkit.tasks.contenders import FEWER, UNCACHED, contenders
 from ditkit.tasks.scores import Judges, Score, decoded, scored
 
-JUDGED = "emoji"  # the classes that the judge was trained on
 PICTURED = 8
 PLAIN = re.compile(r"[\w./-]+")
 UNPLOTTED = (UNCACHED, "diffusers")  # no error by definition

@@ -51,6 +51,7 @@ def model(config: ModelConfig) -> Model:
     if config.runtime.threads:
         torch.set_num_threads(config.runtime.threads)
     spec = checkpoints.with_compat(registry.find(config.model), config.compat)
+    check_takes_labels(spec)
     where, dtype = device(config.runtime), PRECISIONS[config.runtime.precision]
     loaded = checkpoints.load_backbone(spec, config.weights, config.revision)
     with_weights = str(loaded.file) if loaded.file and spec.points else None  # how clouds are normalised is told beside the weights
@@ -91,6 +92,12 @@ def request(config: SampleConfig, of: Model, planned: CachePlan | None = None, s
     )
     wanted.check_fits(of)
     return wanted
+
+
+def check_takes_labels(spec: ModelSpec) -> None:
+    """Raise `RequestError` for a model that is asked in words."""
+    if spec.text:
+        raise RequestError(f"{spec.name} reads prompts, and no command gives it one yet; 'ditkit models {spec.name}' describes it")
 
 
 def check_makes_pictures(spec: ModelSpec) -> None:

@@ -11,7 +11,7 @@ import torch
 from ditkit.errors import MissingDependency
 from ditkit.outputs import library_versions
 from ditkit.report import Cell, Report
-from ditkit.shapes.library import open3d
+from ditkit.shapes.backend import open3d
 
 BF16_WORDS = ("avx512_bf16", "amx_bf16", " bf16")  # of /proc/cpuinfo
 

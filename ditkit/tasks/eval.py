@@ -7,18 +7,18 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ditkit.codecs.codec import from_uint8
 from ditkit.codecs.registry import CODECS, load_codec
 from ditkit.data.images import Pictures, load_pictures
 from ditkit.errors import DataError
 from ditkit.metrics.judged import judged_accuracy, nearest_distances
 from ditkit.metrics.reconstruction import psnr
 from ditkit.models import registry
-from ditkit.models.judge import load_judge
+from ditkit.models.judge import JUDGED, load_judge
 from ditkit.outputs import RunFolder, read_manifest
 from ditkit.report import Report
 
 SIDE = 64
-JUDGED = "emoji"  # the classes that the judge was trained on
 VARIANTS = 2  # a training picture and its mirror image
 
 
@@ -75,4 +75,4 @@ def _read(path: Path) -> np.ndarray:
 
 
 def _tensor(pixels: np.ndarray) -> Tensor:
-    return torch.from_numpy(pixels.copy()).movedim(-1, 0).float()[None] / 127.5 - 1
+    return from_uint8(torch.from_numpy(pixels.copy()).movedim(-1, 0)[None])

@@ -7,7 +7,7 @@ from statistics import median
 import torch
 from torch import Tensor
 
-from ditkit.codecs.codec import to_uint8
+from ditkit.codecs.codec import from_uint8, to_uint8
 from ditkit.data.images import load_pictures
 from ditkit.engine.model import Model
 from ditkit.engine.race import Contender, Outcome
@@ -80,7 +80,7 @@ def scored(entries: Sequence[Contender], outcomes: Sequence[Outcome], pictures: 
                 speedup=median(theirs / mine for mine, theirs in zip(outcome.seconds, outcomes[0].seconds, strict=True)),
                 error=errors[place].mean().item(),
                 error_interval=mean_interval(errors[place]),
-                psnr=psnr(to_float(pictures[place]), to_float(pictures[0])).clamp(max=SAME).mean().item(),
+                psnr=psnr(from_uint8(pictures[place]), from_uint8(pictures[0])).clamp(max=SAME).mean().item(),
                 behind=None if alone else paired_interval(errors[place], errors[first_plan or 0]),
                 compared=None if alone else entries[first_plan or 0].name,
                 judged=judges.of(pictures[place], entry.request.labels) if judges else None,
@@ -120,7 +120,7 @@ class Judges:
         )
 
     def _features(self, pictures: Tensor) -> Tensor:
-        return torch.cat([self._judge.features(to_float(part)) for part in pictures.split(BATCH)])
+        return torch.cat([self._judge.features(from_uint8(part)) for part in pictures.split(BATCH)])
 
 
 def _real(path: str, side: int) -> Tensor:
@@ -132,7 +132,3 @@ def _real(path: str, side: int) -> Tensor:
 def decoded(model: Model, latents: Tensor) -> Tensor:
     """The pictures (N, 3, H, W) as they would be saved, uint8."""
     return torch.cat([to_uint8(model.codec.decode(part.to(model.device)).float()).cpu() for part in latents.split(BATCH)])
-
-
-def to_float(pixels: Tensor) -> Tensor:
-    return pixels.float() / 127.5 - 1

@@ -90,6 +90,7 @@ def _recipe(config: TrainConfig, folder: Path, where: torch.device, world: World
             judge = JudgeTask(_ready(Judge(params), config, where), sprites, batch=config.batch, seed=config.seed)
             return Recipe(judge, lambda state, file: save_judge(state, params, file))
     spec = registry.find(config.model)
+    build.check_takes_labels(spec)
     examples, words = _clouds(config, spec) if spec.points else _latents(config, spec, folder, where, world, progress)
     task = DenoiserTask(
         _ready(registry.build(spec), config, where, progress),

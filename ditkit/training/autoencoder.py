@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ditkit.codecs.codec import from_uint8
 from ditkit.codecs.residual import ResidualAutoencoder
 from ditkit.data.scenes import Sprites, autoencoder_picture
 from ditkit.diffusion.noise import step_generator
@@ -13,7 +14,7 @@ from ditkit.diffusion.noise import step_generator
 
 def to_pictures(images: list[np.ndarray]) -> Tensor:
     """uint8 (H, W, 3) arrays as one float tensor (B, 3, H, W) in [-1, 1]."""
-    return torch.from_numpy(np.stack(images)).movedim(-1, 1).float() / 127.5 - 1
+    return from_uint8(torch.from_numpy(np.stack(images)).movedim(-1, 1))
 
 
 def picture_batch(sprites: Sprites, seed: int, first: int, count: int, side: int = 64) -> Tensor:

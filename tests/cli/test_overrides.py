@@ -2,7 +2,7 @@
 
 import pytest
 
-from ditkit.cli.overrides import from_flags
+from ditkit.cli.overrides import from_flags, named
 from ditkit.errors import ConfigError
 
 
@@ -58,3 +58,9 @@ def test_saying_a_thing_twice_is_an_error_that_names_both(flags: dict, overrides
 
 def test_a_repeated_run_may_go_elsewhere():
     assert from_flags({"--from": "m.json", "--out": "new"}, []) == ["source='m.json'", "out='new'"]
+
+
+def test_a_first_word_with_an_equals_sign_is_an_option_and_no_model() -> None:
+    assert named("dit-emoji", ["steps=3"]) == ("dit-emoji", ["steps=3"])
+    assert named("steps=3", ["batch=2"]) == (None, ["steps=3", "batch=2"])
+    assert named(None, None) == (None, [])

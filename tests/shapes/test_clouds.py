@@ -7,8 +7,8 @@ import pytest
 
 from ditkit.errors import DataError, MissingDependency
 from ditkit.shapes import clouds
+from ditkit.shapes.backend import open3d
 from ditkit.shapes.clouds import on_triangles, read_points, write_ply
-from ditkit.shapes.library import open3d
 
 POINTS = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
 TETRAHEDRON = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]], dtype=np.float64)

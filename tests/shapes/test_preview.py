@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from ditkit.errors import MissingDependency
-from ditkit.shapes.library import open3d
+from ditkit.shapes.backend import open3d
 from ditkit.shapes.meshes import alpha_shape
 from ditkit.shapes.preview import by_height, camera, fitted, of_cloud, of_mesh, turntable
 from tests.shapes.test_meshes import ball

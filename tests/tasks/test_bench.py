@@ -101,4 +101,6 @@ def test_what_cannot_be_compared_is_refused_before_any_work(tiny: str, weights: 
         _run(tiny, weights, tmp_path / "bench", policies=["every:half"])
     with pytest.raises(UnknownName, match="no engine named 'difusers'; did you mean 'diffusers'"):
         _run(tiny, weights, tmp_path / "bench", against=["difusers"])
+    with pytest.raises(RequestError, match="makes point clouds; use it with ditkit gen3d"):
+        _run("dit3d-s-8-16", "random", tmp_path / "bench")
     assert not (tmp_path / "bench").exists()

@@ -16,7 +16,7 @@ from ditkit.errors import DataError, MissingDependency, OutputError, RequestErro
 from ditkit.models import checkpoints, registry
 from ditkit.outputs import RunFolder
 from ditkit.progress import NoProgress
-from ditkit.shapes import library, meshes, preview
+from ditkit.shapes import backend, meshes, preview
 from ditkit.shapes.clouds import read_points, write_ply
 from ditkit.tasks import gen3d, sample, train
 from ditkit.tensorfile import read_tensors
@@ -161,7 +161,7 @@ def test_a_cloud_without_a_surface_is_counted(config: Gen3DConfig, monkeypatch: 
 
 def test_where_nothing_can_be_drawn_the_clouds_are_saved_all_the_same(config: Gen3DConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     def missing() -> None:
-        raise MissingDependency(f"meshes and pictures of clouds need open3d, which misses a library; apt install {library.APT}")
+        raise MissingDependency(f"meshes and pictures of clouds need open3d, which misses a library; apt install {backend.APT}")
 
     for module in (preview, meshes):
         monkeypatch.setattr(module, "open3d", missing)
