@@ -81,7 +81,7 @@ def draw_grid(images: Sequence[Image.Image], captions: Sequence[str]) -> Image.I
     columns = int(np.ceil(np.sqrt(len(images))))
     zoom = max(1, round(128 / images[0].width))
     width, height = images[0].width * zoom, images[0].height * zoom
-    font = ImageFont.load_default(size=max(11, width // 10))
+    font = _font(captions, width)
     line, gap = int(font.getbbox("Ag")[3]) + 6, 8
     rows = -(-len(images) // columns)
     sheet = Image.new("RGB", (columns * (width + gap) + gap, rows * (height + line + gap) + gap), "white")
@@ -91,6 +91,12 @@ def draw_grid(images: Sequence[Image.Image], captions: Sequence[str]) -> Image.I
         sheet.paste(image.resize((width, height), Image.Resampling.NEAREST if zoom > 1 else Image.Resampling.LANCZOS), (left, top))
         draw.text((left + width / 2, top + height + 2), _fitted(caption, font, width + gap), fill="#444444", font=font, anchor="ma")
     return sheet
+
+
+def _font(captions: Sequence[str], width: int) -> Any:
+    """Letters a tenth as large as the pictures are wide, half of that if a caption needs it."""
+    large = ImageFont.load_default(size=max(11, width // 10))
+    return large if all(large.getlength(caption) <= width for caption in captions) else ImageFont.load_default(size=max(11, width // 20))
 
 
 def _fitted(caption: str, font: Any, width: int) -> str:

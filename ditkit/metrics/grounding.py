@@ -127,7 +127,7 @@ def _starts(length: int, side: float) -> list[float]:
 
 def _surest_apart(name: str, places: Sequence[Box], probabilities_W: Tensor) -> list[Detection]:
     kept: list[Detection] = []
-    for place in probabilities_W.argsort(descending=True).tolist():
+    for place in probabilities_W.argsort(descending=True, stable=True).tolist():  # of equals the largest, which comes first
         probability = float(probabilities_W[place])
         if probability < SURE:
             break

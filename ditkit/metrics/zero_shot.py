@@ -42,7 +42,8 @@ class ZeroShotDetector:
             attention_mask=words["attention_mask"].to(self._device),
             pixel_values=pixels.to(self._device),
         )
-        score_P, name_P = out.logits[0].sigmoid().max(-1)
+        best_P, name_P = out.logits[0].max(-1)  # before the sigmoid, which rounds large ones to the same
+        score_P = best_P.sigmoid()
         found = (score_P >= self.least).nonzero()[:, 0].tolist()
         boxes = self._fractions(out.pred_boxes[0], *picture_3HW.shape[1:])
         return [Detection(names[int(name_P[patch])], float(score_P[patch]), boxes[patch]) for patch in found]

@@ -59,7 +59,12 @@ def test_drawbench_says_in_its_prompt_what_lies_where(tmp_path: Path, prompt: st
 
 def test_nsr_gives_sides_as_fractions(tmp_path: Path) -> None:
     spatial = {"id": 7, "obj1": ["cat", [0.5, 0.25, 0.25, 0.5]], "obj2": ["dog", [0, 0, 2, 1]], "prompt": "p", "relation": "left"}
-    counting = {"id": 8, "num_object": [["clock", 2]], "object_list": [["clock", [0, 0, 0.5, 1]], ["clock", [0.5, 0, 0.5, 1]]], "prompt": "q"}
+    counting = {
+        "id": 8,
+        "num_object": [["clock", 2]],
+        "object_list": [["clock", [0, 0, 0.5, 1]], ["clock", [0.5, 0, 0.5, 1]]],
+        "prompt": "q",
+    }
     file = tmp_path / "nsr.json"
     file.write_text(json.dumps([spatial, counting]))
     first, second = read_box_prompts(file)
