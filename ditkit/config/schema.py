@@ -25,6 +25,7 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 COMPATS = ("official", "diffusers")
 OPTIMIZERS = ("adamw", "muon")
 TRANSFERS = ("full", "diffit")
+TRIALS = ("evaluations", "runs")
 PENALTIES = ("multiply-adds", "branches")
 POLICIES = ("every", "random", "top", "bottom", "similarity")
 PEERS = ("diffusers", "cache-dit")
@@ -334,7 +335,8 @@ class TrainRouterConfig(ModelConfig):
     sampler: SamplerConfig = field(default_factory=AutoSampler)
     evaluations: int | None = None  # of the runs that the plan is for; None is the model's default
     guidance: float | None = None  # of teacher and student; None is the model's default
-    period: int = 2  # one evaluation in this many computes everything
+    period: int = 2  # one evaluation in this many computes everything; from `evaluations` on only the first does
+    trial: str = "evaluations"  # what an error is of: one evaluation at a time, as published, or the end of whole "runs"
     data: DataConfig = field(default_factory=DataConfig)  # no path: the model's own trajectories
     samples: int = 64  # how many trajectories
     budget: float | None = 0.7  # share of a run's multiply-adds to keep; null: keep what scores above the threshold
@@ -371,6 +373,9 @@ class TrainRouterConfig(ModelConfig):
         if not 0 <= self.threshold <= 1:
             raise ConfigError(f"threshold must be between 0 and 1, not {self.threshold:g}")
         check_known("penalty", self.penalty, PENALTIES)
+        check_known("trial", self.trial, TRIALS)
+        if self.trial == "runs" and self.data.path is not None:
+            raise ConfigError("whole runs are the model's own and need no data; leave out --data, or say trial=evaluations")
         check_seed(self.seed)
         check_folder(self.out)
 
