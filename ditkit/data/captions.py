@@ -116,7 +116,7 @@ def _of_one(noun: str, size: float, rng: np.random.Generator) -> str:
 
 
 def _of_two(nouns: Sequence[str], boxes: Sequence[Box], rng: np.random.Generator) -> str:
-    first, second = rng.permutation(2)
+    first, second = (int(index) for index in rng.permutation(2))
     a, b = one(nouns[first]), one(nouns[second])
     found = relations(boxes[first], boxes[second])
     if not found:

@@ -116,12 +116,13 @@ def _prompted(config: TrainConfig, spec: ModelSpec, where: torch.device, progres
     sprites = load_sprites(str(config.data.path))
     vocabulary = vocabulary_of(sprites)
     backbone = _ready(registry.build(spec), config, where, progress)
-    module = Prompted(backbone, starting_encoder(spec, vocabulary, config.init)).to(where).train()
+    encoder = starting_encoder(spec, vocabulary, config.init)
+    module = Prompted(backbone, encoder).to(where).train()
 
     def write(state: State, file: Path) -> None:
-        network, encoder = parts(state)
+        network, text = parts(state)
         checkpoints.save(merged(network), file, model=spec.name, params=spec.params, dtype=torch.float16)
-        save_encoder(file.with_name(FOLDER), module.text.config.to_diff_dict(), encoder, vocabulary)
+        save_encoder(file.with_name(FOLDER), encoder.config.to_diff_dict(), text, vocabulary)
 
     return Recipe(_denoiser(config, spec, module, scene_draws(spec, sprites, vocabulary, where), where), write)
 
@@ -153,10 +154,15 @@ def _ready(module: Any, config: TrainConfig, where: torch.device, progress: Prog
             raise ConfigError(f"init= gives a diffusion transformer its first weights; {config.model} always starts afresh")
         fresh = start_from(module, checkpoints.read_checkpoint(Path(config.init)), config.init)
         if fresh and progress:
-            progress.note(f"not in {config.init}, so started afresh: {', '.join(sorted({name.partition('.')[0] for name in fresh}))}")
+            progress.note(f"not in {config.init}, so started afresh: {', '.join(sorted({_part(name) for name in fresh}))}")
         if config.transfer == "diffit":
             train_lightly(module, fresh)
     return module.to(where).train()
+
+
+def _part(name: str) -> str:
+    """The part of the network that a parameter is in, whichever its block."""
+    return name.split(".")[2 if name.startswith("blocks.") else 0]
 
 
 def _settings(config: TrainConfig) -> TrainSettings:

@@ -114,7 +114,7 @@ class Vocabulary:
     def __init__(self, source: Path | bytes) -> None:
         from sentencepiece import SentencePieceProcessor
 
-        given = {"model_proto": source} if isinstance(source, bytes) else {"model_file": str(source)}
+        given: dict[str, Any] = {"model_proto": source} if isinstance(source, bytes) else {"model_file": str(source)}
         try:
             self._processor: Any = SentencePieceProcessor(**given)
         except (OSError, RuntimeError) as error:

@@ -21,7 +21,7 @@ class Prompted(nn.Module):
     def __init__(self, backbone: nn.Module, text: nn.Module) -> None:
         super().__init__()
         self.backbone: Any = backbone
-        self.text = text
+        self.text: Any = text
 
     def null(self, y_BL: Tensor) -> Tensor:
         """The empty caption: the token that ends it, then padding."""
