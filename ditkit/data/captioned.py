@@ -15,7 +15,8 @@ from ditkit.codecs.codec import from_uint8
 from ditkit.data.captions import ARTICLELESS, COLOURS, all_shown, caption, one
 from ditkit.data.scenes import Box, Scene, Sprites, arrange, background, paste, resized, to_uint8
 
-FILLING = 0.4  # share of pictures of one object that fills the frame
+FILLING = 0.42  # share of pictures of one object that fills the frame
+BARE = 0.8  # and of these, of those under the noun alone
 OBJECTS = (0.17, 0.43, 0.25, 0.15)  # of the others, those of 1, 2, 3 and 4
 TWIN = 0.25  # chance that a further object is one of those already there
 SQUARE = 3  # how much more often a square is drawn than another shape
@@ -57,7 +58,7 @@ def _filling(sprites: Sprites, rng: np.random.Generator, height: int, width: int
     paste(canvas, resized(np.ascontiguousarray(rgba), wide, tall), left, top)
     box = (left / width, top / height, (left + wide) / width, (top + tall) / height)
     noun = sprites.class_names[sprites.labels[index]]
-    return Captioned(Scene(to_uint8(canvas), (index,), (box,)), one(noun) if rng.random() < 0.25 else noun)
+    return Captioned(Scene(to_uint8(canvas), (index,), (box,)), noun if rng.random() < BARE else one(noun))
 
 
 def _backdrop(rng: np.random.Generator, height: int, width: int) -> tuple[np.ndarray, str | None]:
