@@ -26,6 +26,7 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 COMPATS = ("official", "diffusers")
 OPTIMIZERS = ("adamw", "muon")
 TRANSFERS = ("full", "diffit")
+TRIALS = ("evaluations", "runs")
 PENALTIES = ("multiply-adds", "branches")
 POLICIES = ("every", "random", "top", "bottom", "similarity")
 PEERS = ("diffusers", "cache-dit")
@@ -334,7 +335,7 @@ class TrainConfig:
     min_snr: float = 0.0  # weigh the loss by min(SNR, min_snr) / SNR; 0 is the published loss
     seed: int = 0
     save_minutes: float = 5.0
-    init: str | None = None  # weights to start from; a DiT-3D can start from the blocks of a DiT
+    init: str | None = None  # weights to start from; a DiT-3D and a PixArt can start from the blocks of a DiT
     transfer: str = "full"  # with init: train everything, or as "diffit" only biases, norms, embeddings and new scale factors
     tensorboard: bool = False
     out: str = "runs/train"  # conf/train.yaml adds the name of the model
@@ -369,7 +370,8 @@ class TrainRouterConfig(ModelConfig):
     prompts: list[str] = field(default_factory=list)  # of a model that is asked in words, in turn
     prompt_file: str | None = None  # one prompt on each line, after those above
     text: TextConfig = field(default_factory=TextConfig)
-    period: int = 2  # one evaluation in this many computes everything
+    period: int = 2  # one evaluation in this many computes everything; from `evaluations` on only the first does
+    trial: str = "evaluations"  # what an error is of: one evaluation at a time, as published, or the end of whole "runs"
     data: DataConfig = field(default_factory=DataConfig)  # no path: the model's own trajectories
     samples: int = 64  # how many trajectories
     budget: float | None = 0.7  # share of a run's multiply-adds to keep; null: keep what scores above the threshold
@@ -406,6 +408,9 @@ class TrainRouterConfig(ModelConfig):
         if not 0 <= self.threshold <= 1:
             raise ConfigError(f"threshold must be between 0 and 1, not {self.threshold:g}")
         check_known("penalty", self.penalty, PENALTIES)
+        check_known("trial", self.trial, TRIALS)
+        if self.trial == "runs" and self.data.path is not None:
+            raise ConfigError("whole runs are the model's own and need no data; leave out --data, or say trial=evaluations")
         check_seed(self.seed)
         check_folder(self.out)
 

@@ -31,12 +31,12 @@ class Memory:
     def __init__(self) -> None:
         self.outputs: dict[Site, Tensor] = {}
 
-    def record(self, rows: int, weights: dict[Site, Tensor] | None = None) -> Execution:
-        """Compute every branch, mix it with what is remembered if there are `weights`, and remember it for the first `rows` rows."""
+    def record(self, rows: int | None, weights: dict[Site, Tensor] | None = None) -> Execution:
+        """Compute every branch, mix it with what is remembered if there are `weights`, and remember it for the first (or all) `rows`."""
 
         def branch(site: Site, compute: Callable[[], Tensor]) -> Tensor:
             output = self._mixed(site, compute(), rows, weights)
-            later = self.outputs[site][rows:] if site in self.outputs else output[:0]
+            later = self.outputs[site][rows:] if rows is not None and site in self.outputs else output[:0]
             self.outputs[site] = torch.cat([output, later]) if len(later) else output
             return output
 

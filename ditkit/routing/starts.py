@@ -49,20 +49,33 @@ class NoisedData:
 
 @dataclass(frozen=True)
 class Trajectories:
-    """States (N, K, C, h, w) of a model's own runs at the beginning of every solver step, with what the solver remembered there."""
+    """States (N, K, C, h, w) of a model's own runs at the beginning of every solver step, with what the solver remembered there, and
+    their `ends` (N, C, h, w)."""
 
     x: Tensor
+    ends: Tensor
     remembered: Tensor | None
     labels: Tensor
     seeds: tuple[int, ...]
     draws: int = 0
 
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def whole(self, which_B: Tensor) -> tuple[Tensor, Tensor | None, Tensor, Tensor]:
+        """Runs from the first noise (B, C, h, w), with the noise (draws, B, C, h, w) of a solver that draws some, to their ends, and
+        labels (B,)."""
+        return self.x[which_B, 0], self._noise(which_B) if self.draws else None, self.ends[which_B], self.labels[which_B]
+
+    def _noise(self, which_B: Tensor) -> Tensor:
+        seeds = tuple(self.seeds[index] for index in which_B.tolist())
+        return SampleNoise(seeds).draw(1 + self.draws, self.x.shape[2:])[1:]
+
     def draw(self, steps_B: Sequence[int], generator: torch.Generator) -> tuple[Tensor, State, Tensor]:
         which = torch.randint(len(self.x), (len(steps_B),), generator=generator)
         steps = torch.tensor(steps_B)
         if self.draws:
-            seeds = tuple(self.seeds[index] for index in which.tolist())
-            state: State = SampleNoise(seeds).draw(1 + self.draws, self.x.shape[2:])[1:]
+            state: State = self._noise(which)
         else:
             state = None if self.remembered is None else self.remembered[which, steps]
         return self.x[which, steps], state, self.labels[which]
@@ -70,22 +83,23 @@ class Trajectories:
 
 @torch.inference_mode()
 def record_trajectories(model: Model, request: SamplingRequest, on_step: OnStep | None = None) -> Trajectories:
-    """Sample the request without a plan and keep the state before every solver step."""
+    """Sample the request without a plan and keep the state before every solver step, and the last."""
     solver = request.solver
     states: list[Tensor] = []
+    ends: list[Tensor] = []
     remembered: list[Tensor] = []
     for batch in request.batches():
         labels = [request.labels[index] for index in batch]
         noise = SampleNoise(tuple(request.seeds[index] for index in batch)).draw(1 + solver.draws, model.spec.sample_shape, model.device)
         denoise = denoiser(model, request, labels, on_step)
         x, state = noise[0], solver.init(noise[1:] if solver.draws else None)
-        befores, memories = [], []
+        befores, memory = [], []
         for step in range(solver.steps):
             befores.append(x.float().cpu())
-            memories.append(torch.zeros_like(befores[-1]) if state is None or solver.draws else state.float().cpu())
+            memory.append(torch.zeros_like(befores[-1]) if state is None or solver.draws else state.float().cpu())
             x, state = solver.step(denoise, x, step, state)
+        ends.append(x.float().cpu())
         states.append(torch.stack(befores, 1))
-        remembered.append(torch.stack(memories, 1))
-    return Trajectories(
-        torch.cat(states), None if solver.draws else torch.cat(remembered), torch.tensor(request.labels), request.seeds, solver.draws
-    )
+        remembered.append(torch.stack(memory, 1))
+    memories = None if solver.draws else torch.cat(remembered)
+    return Trajectories(torch.cat(states), torch.cat(ends), memories, torch.tensor(request.labels), request.seeds, solver.draws)

@@ -66,7 +66,9 @@ def _plans(config: BenchConfig, model: Model, plain: SamplingRequest) -> list[tu
 
 
 def _policy_of(plan: CachePlan) -> str:
-    return str(plan.provenance.get("policy", "plan"))
+    """How the plan was made; for a learned one also on what, unless it was single evaluations."""
+    policy, trial = plan.provenance.get("policy", "plan"), plan.provenance.get("config", {}).get("trial", "evaluations")
+    return f"{policy}, whole {trial}" if trial != "evaluations" else str(policy)
 
 
 def _group(request: SamplingRequest) -> str:

@@ -1,5 +1,6 @@
 """From the group `cache` to a plan: read, made by a rule, calibrated on the model, or the best one that ditkit ships."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -68,9 +69,14 @@ def with_estimated_plan(request: SamplingRequest, cache: CacheConfig, model: Mod
 
 
 def best_shipped(model: Model, request: SamplingRequest) -> CachePlan | None:
-    """Of the shipped plans that fit, the one that saves most."""
+    """Of the shipped plans that fit, the one that saves most; of those that save the same percentage, the one of the least error."""
     costs = model.backbone.multiply_adds()
-    return max(shipped_plans(model, request), key=lambda plan: trajectory_cost(costs, plan.evaluations, 1, plan).saved, default=None)
+
+    def worth(plan: CachePlan) -> tuple[float, float]:
+        saved = trajectory_cost(costs, plan.evaluations, 1, plan).saved
+        return round(saved, 2), -float(plan.quality.get("latent_error", math.inf))
+
+    return max(shipped_plans(model, request), key=worth, default=None)
 
 
 def shipped_plans(model: Model, request: SamplingRequest) -> list[CachePlan]:

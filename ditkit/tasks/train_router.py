@@ -32,6 +32,7 @@ from ditkit.routing.objective import GatedRun
 from ditkit.routing.router import Router, above, to_plan
 from ditkit.routing.starts import NoisedData, Starts, Trajectories, record_trajectories
 from ditkit.routing.task import RouterTask
+from ditkit.routing.trials import SingleEvaluations, Trial, WholeRuns
 from ditkit.tasks import build
 from ditkit.tasks.clouds import labelled
 from ditkit.tasks.latents import encoded
@@ -83,12 +84,16 @@ def _task(
         within_budget(router.logits.detach().cpu(), len(solver.times), model.backbone.sites, costs, config.budget)
     prompts = table_for(config, model, progress, world)
     starts = _starts(config, model, prompts, solver, guidance, folder, world, progress)
+    trial: Trial
+    if config.trial == "runs":
+        assert isinstance(starts, Trajectories)  # TrainRouterConfig refuses data for them
+        trial = WholeRuns(model, solver, gated, starts, config.batch, guidance, prompts)
+    else:
+        trial = SingleEvaluations(GatedRun(model, solver, gated, guidance, prompts), starts, config.batch)
     return RouterTask(
         router,
-        GatedRun(model, solver, gated, guidance, prompts),
-        starts,
+        trial,
         costs,
-        batch=config.batch,
         seed=config.seed,
         budget=config.budget,
         by_cost=config.penalty == "multiply-adds",
@@ -128,7 +133,7 @@ def _starts(
     )
     if guidance != 1 and not model.spec.can_be_guided:
         raise RequestError(f"{model.spec.name} was trained without a null class and cannot be guided; use guidance=1")
-    known = [dict(model.origin), solver.name, solver.times, guidance, request.labels, request.seeds, repr(config.sampler)]
+    known = ["with ends", dict(model.origin), solver.name, solver.times, guidance, request.labels, request.seeds, repr(config.sampler)]
     known += [prompts.texts, dict(prompts.origin)] if prompts else []
     digest = hashlib.sha256(json.dumps(known).encode()).hexdigest()[:12]
     file = Path(config.data.cache or folder) / f"trajectories-{digest}.safetensors"
@@ -137,11 +142,11 @@ def _starts(
     if not file.exists():
         progress.start(config.samples * len(solver.times), "sampling trajectories")
         made = record_trajectories(model, request, progress.advance)
-        write_tensors(file, {"x": made.x} | ({} if made.remembered is None else {"remembered": made.remembered}))
+        write_tensors(file, {"x": made.x, "ends": made.ends} | ({} if made.remembered is None else {"remembered": made.remembered}))
     if world.rank == 0:
         barrier(world)
     state = read_tensors(file)
-    return Trajectories(state["x"], state.get("remembered"), torch.tensor(request.labels), request.seeds, solver.draws)
+    return Trajectories(state["x"], state["ends"], state.get("remembered"), torch.tensor(request.labels), request.seeds, solver.draws)
 
 
 def _clouds(config: TrainRouterConfig, model: Model) -> CloudDraws:

@@ -17,9 +17,11 @@ from ditkit.routing.objective import GatedRun
 from ditkit.routing.router import Router
 from ditkit.routing.starts import NoisedData, Starts, record_trajectories
 from ditkit.routing.task import RouterTask
+from ditkit.routing.trials import SingleEvaluations
 from tests.models.tiny import tiny
 
 SOLVER = ddim(linear(), 6)
+BATCH = 6
 
 
 def _model() -> Model:
@@ -35,16 +37,16 @@ def _data(model: Model, solver: Solver = SOLVER) -> NoisedData:
 
 def _task(starts: Starts, model: Model, **options: object) -> RouterTask:
     router = Router(3, len(model.backbone.sites), price=1e-3)
-    values = {"batch": 6, "seed": 0, "clamp": 5.0, **options}
-    return RouterTask(router, GatedRun(model, SOLVER, gates(SOLVER)), starts, model.backbone.multiply_adds(), **values)  # pyright: ignore
+    trial = SingleEvaluations(GatedRun(model, SOLVER, gates(SOLVER)), starts, BATCH)
+    return RouterTask(router, trial, model.backbone.multiply_adds(), **{"seed": 0, "clamp": 5.0, **options})  # pyright: ignore
 
 
 def _steps(task: RouterTask, count: int, rate: float = 0.3) -> None:
     optimizer = torch.optim.AdamW(task.module.parameters(), rate, weight_decay=0.0)
     for step in range(count):
         optimizer.zero_grad()
-        loss, _ = task.loss(step, slice(0, task.batch))
-        (loss / task.batch).backward()
+        loss, _ = task.loss(step, slice(0, BATCH))
+        (loss / BATCH).backward()
         optimizer.step()
 
 

@@ -34,7 +34,9 @@ def test_every_policy_makes_a_plan_that_fits_its_run(tiny: str, weights: str, ca
     request.check_fits(model)
 
 
-def test_auto_takes_the_shipped_plan_that_saves_most(tiny: str, weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_takes_the_shipped_plan_that_saves_most_and_of_equals_the_closest(
+    tiny: str, weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(plans, "SHIPPED", tmp_path)
     config = SampleConfig(model=tiny, weights=weights, steps=6, count=2)
     model = build.model(config)
@@ -44,6 +46,10 @@ def test_auto_takes_the_shipped_plan_that_saves_most(tiny: str, weights: str, tm
         write_plan(replace(every(period, sites, times), model=owner), tmp_path / f"{name}.json")
     planned = with_plan(bare, AutoCache(), model)
     assert planned.plan is not None and planned.plan.provenance["period"] == 3
+    for error in (0.2, 0.1, 0.3):
+        write_plan(replace(every(3, sites, times), model=tiny, quality={"latent_error": error}), tmp_path / f"{error}.json")
+    planned = with_plan(bare, AutoCache(), model)
+    assert planned.plan is not None and planned.plan.quality == {"latent_error": 0.1}
     assert with_estimated_plan(bare, AutoCache(), model).plan == planned.plan
 
 

@@ -145,14 +145,17 @@ def test_a_plan_is_calibrated_on_the_prompts_and_a_file_of_it_serves_again(confi
     assert pictures(tmp_path / "again") == pictures(config.out)
 
 
-def test_plans_are_learned_from_the_prompts_and_compared_on_them(config: SampleConfig, t5: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("trial", ["evaluations", "runs"])
+def test_plans_are_learned_from_the_prompts_and_compared_on_them(config: SampleConfig, tmp_path: Path, trial: str) -> None:
     shared: dict[str, Any] = {
         "model": config.model,
         "weights": config.weights,
         "text": config.text,
         "prompts": ["a hot dog, two cats", "the sun"],
     }
-    learning = TrainRouterConfig(**shared, steps=2, batch=3, samples=2, evaluations=4, budget=0.8, out=str(tmp_path / "router"))
+    learning = TrainRouterConfig(
+        **shared, trial=trial, steps=2, batch=3, samples=2, evaluations=4, budget=0.8, out=str(tmp_path / "router")
+    )
     report = train_router.run(learning, NoProgress())
     assert 0.6 < report.data["kept"] <= 0.8
     plan = str(tmp_path / "router" / "plan.json")

@@ -46,6 +46,13 @@ def test_a_router_can_be_trained_on_pictures(tiny: str, weights: str, folder_of_
     assert not list((tmp_path / "router").glob("trajectories-*"))
 
 
+def test_a_router_can_be_trained_on_whole_runs(tiny: str, weights: str, tmp_path: Path) -> None:
+    report = train_router.run(_config(tiny, weights, tmp_path / "router", trial="runs", period=100, budget=0.5), NoProgress())
+    gated = 5 if tiny == "tiny-dit" else 4
+    plan = read_plan(tmp_path / "router" / "plan.json")
+    assert report.data["parameters"] == gated * len(plan.sites) and report.data["kept"] <= 0.5
+
+
 def test_more_steps_go_on_from_the_saved_scores(tiny: str, weights: str, tmp_path: Path) -> None:
     train_router.run(_config(tiny, weights, tmp_path / "router"), NoProgress())
     (kept,) = (tmp_path / "router").glob("trajectories-*")
@@ -61,6 +68,11 @@ def test_more_steps_go_on_from_the_saved_scores(tiny: str, weights: str, tmp_pat
         ({"threshold": -0.1}, "threshold must be between 0 and 1, not -0.1"),
         ({"period": 1}, "period must be at least 2, not 1"),
         ({"penalty": "sites"}, "no penalty named 'sites'; known: branches, multiply-adds"),
+        ({"trial": "whole"}, "no trial named 'whole'; known: evaluations, runs"),
+        (
+            {"trial": "runs", "data": DataConfig(path="pictures")},
+            "whole runs are the model's own and need no data; leave out --data, or say trial=evaluations",
+        ),
         ({"learning_rate": 0.0}, "learning_rate must be more than 0, not 0"),
     ],
 )
