@@ -43,8 +43,7 @@ class Layout:
         if (self.width is None) != (self.height is None):
             raise RequestError("a layout gives width and height, or neither")
         for name, side in (("width", self.width), ("height", self.height)):
-            if side is not None and not 1 <= side <= LARGEST_SIDE:
-                raise RequestError(f"{name} must be from 1 to {LARGEST_SIDE} pixels, not {side}")
+            check_side(name, side)
         if not self.prompt.strip() and self.phrases:
             raise RequestError("a layout with boxes needs a prompt; write what the picture shows")
         for text in (self.prompt, *(phrase.text for phrase in self.phrases)):
@@ -68,6 +67,12 @@ class Layout:
     def texts(self) -> tuple[str, ...]:
         """The phrase of each box."""
         return tuple(phrase.text for phrase in self.phrases for _ in phrase.boxes)
+
+
+def check_side(name: str, pixels: int | None) -> None:
+    if pixels is not None and not 1 <= pixels <= LARGEST_SIDE:
+        shown = f"{pixels}" if abs(pixels) < 10**9 else "so many"
+        raise RequestError(f"{name} must be from 1 to {LARGEST_SIDE} pixels, not {shown}")
 
 
 def check_text(text: str) -> None:
