@@ -1,69 +1,74 @@
-"""Everything a network derives from time and label alone, computed before the steps that use it and looked up at each.
+"""Everything a network derives from time and condition alone, computed before the steps that use it and looked up at each.
 
-Shapes: E evaluations, U distinct labels, R rows of a network batch.
+Shapes: E evaluations, U columns of conditions, R rows of a network batch.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_leaves, tree_map
 
+from ditkit.engine.conditions import Conditions
 from ditkit.models.backbone import Backbone
 
 PIECE_BYTES = 256 * 2**20  # a table larger than this is computed in pieces of consecutive evaluations
 
 
 class ConditioningTable:
-    """The conditioning of every (evaluation, label) pair of a batch: all rows of a piece in one product, never one per step.
+    """The conditioning of every (evaluation, condition) pair of a batch: all rows of a piece in one product, never one per step.
 
-    A piece is all evaluations, unless that would take more than `PIECE_BYTES`; one evaluation is computed first to find out.
+    A piece is all evaluations, unless that would take more than `PIECE_BYTES`; one evaluation is computed first to find out. What
+    the network passes through, such as a prompt's keys, belongs to no evaluation: it is there once.
     """
 
-    def __init__(self, backbone: Backbone, times: Sequence[float], labels: Sequence[int], device: torch.device, *, guided: bool) -> None:
+    def __init__(self, backbone: Backbone, times: Sequence[float], conditions: Conditions, device: torch.device) -> None:
         self._backbone = backbone
         self._times_E1 = torch.tensor(times, dtype=torch.float32, device=device)[:, None]
-        y_U = torch.tensor(labels, dtype=torch.long, device=device)
-        self._labels_1U = (torch.cat([y_U, backbone.null(y_U[:1])]) if guided else y_U)[None]  # not every network has a null label
-        self._column = {label: column for column, label in enumerate(labels)}
+        self._conditions = conditions
+        self._timeless = {id(value) for value in tree_leaves(conditions.columns)}
         self._device = device
         self._first = 0
         self._piece: Any = None
         self._length = len(times)
         self._length = self._evaluations_per_piece()
 
-    @property
-    def null_column(self) -> int:
-        return len(self._column)
+    def rows(self, labels: Sequence[int], *, guided: bool) -> Callable[[int], Any]:
+        """What a network batch is told at each evaluation: a row for each label, then if guided for what each is guided away from."""
+        own, null = self._conditions.own, self._conditions.null
+        columns_R = torch.tensor([own[label] for label in labels] + [null[label] for label in labels if guided], device=self._device)
+        taken: dict[int, Tensor] = {}
 
-    def rows(self, labels: Sequence[int], *, guided: bool) -> Tensor:
-        """The table columns of a batch: its labels, then as many null labels when guided."""
-        columns = [self._column[label] for label in labels]
-        return torch.tensor(columns + [self.null_column] * len(columns) * guided, device=self._device)
+        def at(evaluation: int) -> Any:
+            piece, offset = self._at(evaluation)
 
-    def at(self, evaluation: int, rows_R: Tensor) -> Any:
-        """The conditioning of one network batch at one evaluation."""
+            def row(value: Tensor) -> Tensor:
+                if id(value) not in self._timeless:
+                    return _take(value, offset, columns_R)
+                if id(value) not in taken:
+                    taken[id(value)] = _take(value, 0, columns_R)
+                return taken[id(value)]
+
+            return tree_map(row, piece)
+
+        return at
+
+    def _at(self, evaluation: int) -> tuple[Any, int]:
+        """The piece that an evaluation is in, and where."""
         first = evaluation - evaluation % self._length
         if self._piece is None or first != self._first:
             self._first = first
-            self._piece = self._backbone.condition(self._times_E1[first : first + self._length], self._labels_1U)
-        return _take(self._piece, evaluation - first, rows_R)
+            self._piece = self._backbone.condition(self._times_E1[first : first + self._length], self._conditions.columns)
+        return self._piece, evaluation - first
 
     def _evaluations_per_piece(self) -> int:
-        one = self._backbone.condition(self._times_E1[:1], self._labels_1U)
-        return max(1, min(len(self._times_E1), PIECE_BYTES // max(_bytes(one), 1)))
+        one = self._backbone.condition(self._times_E1[:1], self._conditions.columns)
+        bytes_of_one = sum(value.numel() * value.element_size() for value in tree_leaves(one) if id(value) not in self._timeless)
+        return max(1, min(len(self._times_E1), PIECE_BYTES // max(bytes_of_one, 1)))
 
 
-def _take(values: Any, evaluation: int, rows_R: Tensor) -> Any:
-    """Row `evaluation` and columns `rows_R` of every tensor in a nest of tuples; a dimension of size 1 is broadcast."""
-    if isinstance(values, Tensor):
-        row = values[evaluation if len(values) > 1 else 0]
-        return row.index_select(0, rows_R) if len(row) > 1 else row.expand(len(rows_R), *row.shape[1:])
-    parts = [_take(value, evaluation, rows_R) for value in values]
-    return type(values)(*parts) if hasattr(values, "_fields") else tuple(parts)
-
-
-def _bytes(values: Any) -> int:
-    if isinstance(values, Tensor):
-        return values.numel() * values.element_size()
-    return sum(map(_bytes, values))
+def _take(value: Tensor, evaluation: int, columns_R: Tensor) -> Tensor:
+    """Row `evaluation` and the given columns of a tensor; a dimension of size 1 is broadcast."""
+    row = value[evaluation if len(value) > 1 else 0]
+    return row.index_select(0, columns_R) if len(row) > 1 else row.expand(len(columns_R), *row.shape[1:])

@@ -8,6 +8,7 @@ from torch import Tensor
 from ditkit.cache.plan import CachePlan
 from ditkit.diffusion.guidance import GuidanceInterval
 from ditkit.diffusion.solvers import Solver
+from ditkit.engine.conditions import PromptTable
 from ditkit.engine.model import Model
 from ditkit.errors import RequestError
 
@@ -18,7 +19,8 @@ EVERYWHERE = GuidanceInterval()
 class SamplingRequest:
     """One label and one seed per sample. `guidance` is w in null + w (cond - null); 1 is the plain conditional model.
 
-    `known` (3, K) are normalised points that every cloud is to begin with; the others are made to go with them.
+    A label is a class, or the place of a prompt in `prompts`. `known` (3, K) are normalised points that every cloud is to begin with;
+    the others are made to go with them. `picture` is the height and width to scale and crop every picture to.
     """
 
     labels: tuple[int, ...]
@@ -29,6 +31,8 @@ class SamplingRequest:
     plan: CachePlan | None = None
     batch: int = 16
     known: Tensor | None = None
+    prompts: PromptTable | None = None
+    picture: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         if len(self.labels) != len(self.seeds):
@@ -41,9 +45,12 @@ class SamplingRequest:
     def check_fits(self, model: Model) -> None:
         """Raise `RequestError` if this model cannot do what is asked, `PlanMismatch` if the plan is not for it."""
         spec = model.spec
-        bad = [label for label in self.labels if not 0 <= label < max(spec.label_count, 1)]
+        if (self.prompts is None) != (spec.text is None):
+            raise RequestError(f"{spec.name} reads prompts" if spec.text else f"{spec.name} reads no prompts; ask it for classes")
+        count = len(self.prompts.null) if self.prompts else spec.label_count
+        bad = [label for label in self.labels if not 0 <= label < max(count, 1)]
         if bad:
-            raise RequestError(f"{spec.name} has classes 0 to {spec.label_count - 1}, not {bad[0]}")
+            raise RequestError(f"{spec.name} has {'prompts' if self.prompts else 'classes'} 0 to {count - 1}, not {bad[0]}")
         if self.guidance != 1 and not spec.can_be_guided:
             raise RequestError(f"{spec.name} was trained without a null class and cannot be guided; use --guidance 1")
         if self.known is not None and not self.known.shape[-1] < spec.points:

@@ -20,10 +20,12 @@ from ditkit.diffusion.prediction import Prediction, split_learned_sigma
 from ditkit.diffusion.solvers import Denoise, Solver, State
 from ditkit.engine.completion import anchored, restored
 from ditkit.engine.conditioning import ConditioningTable
+from ditkit.engine.conditions import Conditions, class_conditions, prompt_conditions
 from ditkit.engine.graphs import GraphedNetwork
 from ditkit.engine.model import Model
 from ditkit.engine.request import SampleBatch, SamplingRequest
 from ditkit.execution import PLAIN, Execution
+from ditkit.models.aspect_bins import resize_and_crop
 
 OnStep = Callable[[int], None]
 """Called after every network evaluation with the number of samples it advanced."""
@@ -61,22 +63,30 @@ def denoiser(
     scales = [request.guidance if inside else 1.0 for inside in covered]
     guided = request.guidance != 1
     doubled = [guided and (inside or executions is not None or graphs is not None) for inside in covered]
-    table = ConditioningTable(model.backbone, solver.times, sorted(set(labels)), model.device, guided=guided)
+    table = ConditioningTable(model.backbone, solver.times, conditions(model, request, labels), model.device)
     alone, both = table.rows(labels, guided=False), table.rows(labels, guided=guided)
     learned = model.backbone.predicts_variance
 
     def denoise(x: Tensor, evaluation: int) -> Prediction:
         low = x.to(model.dtype)
         if doubled[evaluation]:
-            out = network(torch.cat([low, low]), table.at(evaluation, both), evaluation)
+            out = network(torch.cat([low, low]), both(evaluation), evaluation)
             out = combine(out, scales[evaluation], model.spec.guided_channels)
         else:
-            out = network(low, table.at(evaluation, alone), evaluation)
+            out = network(low, alone(evaluation), evaluation)
         if on_step:
             on_step(len(x))
         return split_learned_sigma(out) if learned else Prediction(out)
 
     return denoise
+
+
+def conditions(model: Model, request: SamplingRequest, labels: Sequence[int]) -> Conditions:
+    """The columns that a batch with these labels needs."""
+    guided = request.guidance != 1
+    if request.prompts:
+        return prompt_conditions(model.backbone, request.prompts, labels, model.device, guided=guided)
+    return class_conditions(model.backbone, labels, model.device, guided=guided)
 
 
 def _eager(model: Model, executions: Callable[[int], Execution] | None) -> Network:
@@ -127,6 +137,8 @@ def _sample_batch(
     try:
         latents = sample_latents(model, request, indices, on_step, graphs)
         pictures = model.codec.decode(latents)
+        if request.picture:
+            pictures = resize_and_crop(pictures, *request.picture)
     except RuntimeError as error:
         if len(indices) == 1 or not is_out_of_memory(error):
             raise

@@ -15,10 +15,11 @@ Conditioning = Any
 
 
 class Backbone(Protocol):
-    """A network that predicts noise (and perhaps its variance) from x, time and label.
+    """A network that predicts noise (and perhaps its variance) from x, time and label, or from x, time and a prompt.
 
     Everything that depends on time and label alone is computed by `condition`, once per request for all evaluations
-    (t (E, 1), y (1, U)); `__call__` takes the rows it needs.
+    (t (E, 1), y (1, U)); `__call__` takes the rows it needs. A network that reads prompts has `prepare` in place of `null`: it makes
+    of encoded prompts what `condition` takes as y.
     """
 
     sites: Sites
@@ -27,7 +28,7 @@ class Backbone(Protocol):
 
     def parameters(self) -> Iterator[Tensor]: ...
 
-    def condition(self, t: Tensor, y: Tensor, /) -> Conditioning: ...
+    def condition(self, t: Tensor, y: Any, /) -> Conditioning: ...
 
     def null(self, y: Tensor, /) -> Tensor:
         """The label that means "no label", in the shape of y."""

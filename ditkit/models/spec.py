@@ -28,7 +28,8 @@ class ModelSpec:
 
     `published_guidance_offset` is what to add to the scale its paper quotes to get w (1 for U-ViT, which quotes w - 1).
     A model of point clouds has an `image_size` of 0 and says how many `points` a cloud has; its network takes any number.
-    `text` names the encoder of the prompts of a model that is asked in words.
+    `text` names the encoder of the prompts of a model that is asked in words. `shape` is the height and width of latents that are not
+    square, of a network that takes any.
     """
 
     name: str
@@ -44,13 +45,14 @@ class ModelSpec:
     published_guidance_offset: float = 0.0
     points: int = 0
     text: str | None = None
+    shape: tuple[int, int] | None = None
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
         """The shape (C, H, W) of one latent, or (3, points) of one cloud."""
         if self.points:
             return (self.params.channels, self.points)
-        return (self.params.channels, self.params.input_size, self.params.input_size)
+        return (self.params.channels, *(self.shape or (self.params.input_size, self.params.input_size)))
 
     @property
     def makes(self) -> str:

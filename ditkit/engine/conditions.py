@@ -1,0 +1,53 @@
+"""What samples are asked for, classes or prompts alike: one table whose columns a backbone's `condition` reads.
+
+Shapes: P prompts, N rows of their encoder, U columns of a table.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+
+from ditkit.models.backbone import Backbone
+from ditkit.models.pixart import Prompts
+
+
+@dataclass(frozen=True, eq=False)
+class PromptTable:
+    """Encoded prompts for the labels 0 ... P - 1 of a request: label i is row i of `rows`, and row `null[i]` is what to guide it away from.
+
+    Usually that is one row behind the others, of the negative prompt; `texts` are the P prompts in words.
+    """
+
+    texts: tuple[str, ...]
+    rows: Prompts
+    null: tuple[int, ...]
+
+
+class Conditions(NamedTuple):
+    """`columns` (1, U, ...) is what `condition` takes beside times; `own` is where a label's is, `null` where what it is guided away from."""
+
+    columns: Any
+    own: Mapping[int, int]
+    null: Mapping[int, int]
+
+
+def class_conditions(backbone: Backbone, labels: Sequence[int], device: torch.device, *, guided: bool) -> Conditions:
+    """Every class once, and if `guided` the null class."""
+    known = sorted(set(labels))
+    y_U = torch.tensor(known, dtype=torch.long, device=device)
+    own = {label: column for column, label in enumerate(known)}
+    if not guided:  # not every network has a null class
+        return Conditions(y_U[None], own, {})
+    return Conditions(torch.cat([y_U, backbone.null(y_U[:1])])[None], own, dict.fromkeys(known, len(known)))
+
+
+def prompt_conditions(backbone: Any, prompts: PromptTable, labels: Sequence[int], device: torch.device, *, guided: bool) -> Conditions:
+    """Every prompt once, and if `guided` what they are guided away from, as the network's keys and values of cross-attention."""
+    known = sorted(set(labels))
+    wanted = dict.fromkeys([*known, *(prompts.null[label] for label in known if guided)])
+    column = {row: place for place, row in enumerate(wanted)}
+    chosen: Any = [None if value is None else value[list(wanted)][None].to(device) for value in prompts.rows]
+    nulls = {label: column[prompts.null[label]] for label in known} if guided else {}
+    return Conditions(backbone.prepare(Prompts(*chosen)), {label: column[label] for label in known}, nulls)
