@@ -50,14 +50,15 @@ def parse_layouts(text: str, source: str, *, lines: bool = False) -> tuple[Layou
 
 def parse_box(words: str) -> tuple[str, Box]:
     """A phrase and its box from "dog: 0.1,0.2,0.5,0.9"."""
-    phrase, colon, numbers = words.rpartition(":")
+    phrase, _, numbers = words.rpartition(":")  # without a colon, the phrase is empty
     try:
         left, top, right, bottom = map(float, numbers.split(","))
     except ValueError:
-        colon = ""
-    if not colon:
-        raise RequestError(f"cannot read the box '{words}'; write it as --box \"dog: 0.1,0.2,0.5,0.9\" (left, top, right, bottom)")
-    return phrase.strip(), Box(left, top, right, bottom)
+        phrase = ""
+    else:
+        if phrase.strip():
+            return phrase.strip(), Box(left, top, right, bottom)
+    raise RequestError(f"cannot read the box '{words}'; write it as --box \"dog: 0.1,0.2,0.5,0.9\" (left, top, right, bottom)")
 
 
 def layout_of(prompt: str, boxes: Sequence[str]) -> Layout:
