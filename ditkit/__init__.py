@@ -45,6 +45,11 @@ def sample(
     model: "Model",
     classes: Sequence[str | int] = (),
     *,
+    prompts: Sequence[str] = (),
+    negative: str | None = None,
+    size: tuple[int, int] | None = None,
+    text: str | None = None,
+    text_precision: str = "float32",
     seeds: Sequence[int] | None = None,
     steps: int | None = None,
     solver: str = "auto",
@@ -53,24 +58,32 @@ def sample(
     plan: "CachePlan | None" = None,
     batch: int = 16,
 ) -> "list[Image]":
-    """One picture per seed (by default seed 0, 1, ... for each class), as PIL images.
+    """One picture per seed (by default seed 0, 1, ... for each class or prompt), as PIL images.
 
-    Classes, by name or number, are taken in turn; `steps` counts network evaluations; `cache="auto"` reuses branches, by
-    `plan` if one is given. A picture depends on its class and seed only, never on its batch.
+    Classes, by name or number, or prompts are taken in turn; `steps` counts network evaluations; `cache="auto"` reuses branches, by
+    `plan` if one is given. A picture depends on its class or prompt and its seed only, never on its batch.
+
+    A model that reads prompts is guided away from the `negative` one, draws pictures of any `size` (height, width), and has its text
+    encoder loaded, from the folder `text` if given, in each call anew, so give all prompts at once.
     """
     from PIL import Image
 
     from ditkit.codecs.codec import to_uint8
-    from ditkit.config.schema import SampleConfig, option
+    from ditkit.config.schema import SampleConfig, TextConfig, option
     from ditkit.engine.sampler import sample as run
-    from ditkit.tasks import build
     from ditkit.tasks.plans import with_plan
+    from ditkit.tasks.sample import Pictures, request
 
-    build.check_makes_pictures(model.spec)
     chosen = [str(word) for word in classes]
-    seeds = list(range(len(chosen) or 1)) if seeds is None else list(seeds)
+    seeds = list(range(len(chosen) or len(prompts) or 1)) if seeds is None else list(seeds)
+    height, width = size or (None, None)
     config = SampleConfig(
         classes=chosen,
+        prompts=list(prompts),
+        negative=negative,
+        height=height,
+        width=width,
+        text=TextConfig(path=text, precision=text_precision),
         count=len(seeds),
         steps=steps,
         guidance=guidance,
@@ -78,5 +91,7 @@ def sample(
         sampler=option("sampler", solver),
         cache=option("cache", cache),
     )
-    made = run(model, with_plan(build.request(config, model, plan, seeds), config.cache, model))
+    Pictures().check(config, model.spec)
+    shaped, asked = request(config, model, plan, seeds)
+    made = run(shaped, with_plan(asked, config.cache, shaped))
     return [Image.fromarray(pixels) for batch_made in made for pixels in to_uint8(batch_made.pictures).movedim(1, -1).numpy()]

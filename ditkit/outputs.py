@@ -89,8 +89,17 @@ def draw_grid(images: Sequence[Image.Image], captions: Sequence[str]) -> Image.I
     for place, (image, caption) in enumerate(zip(images, captions, strict=False)):
         left, top = gap + place % columns * (width + gap), gap + place // columns * (height + line + gap)
         sheet.paste(image.resize((width, height), Image.Resampling.NEAREST if zoom > 1 else Image.Resampling.LANCZOS), (left, top))
-        draw.text((left + width / 2, top + height + 2), caption, fill="#444444", font=font, anchor="ma")
+        draw.text((left + width / 2, top + height + 2), _fitted(caption, font, width + gap), fill="#444444", font=font, anchor="ma")
     return sheet
+
+
+def _fitted(caption: str, font: Any, width: int) -> str:
+    """As many of the words' letters as there is room for."""
+    line = " ".join(caption.split())
+    if font.getlength(line) <= width:
+        return line
+    most = next(length for length in range(len(line), -1, -1) if font.getlength(f"{line[:length].rstrip()}\u2026") <= width)
+    return f"{line[:most].rstrip()}\u2026"
 
 
 def library_versions() -> dict[str, str]:

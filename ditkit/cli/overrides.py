@@ -3,6 +3,7 @@
 Only flags that were given count; every default is in conf/ and `ditkit.config.schema`.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from ditkit.config.folder import options
@@ -14,6 +15,9 @@ Value = str | bool | list[str] | None
 KEYS = {
     "--model": "model",
     "--class": "classes",
+    "--prompt": "prompts",
+    "--prompts": "prompt_file",
+    "--negative": "negative",
     "--count": "count",
     "--seed": "seed",
     "--steps": "steps",
@@ -75,9 +79,18 @@ def _meaning(flag: str, value: Value) -> list[str]:
             return ["mesh=true"]
         case "--plan" if isinstance(value, str):
             return ["cache=file", f"cache.path={_text(value)}"]
+        case "--size":
+            return _sides(str(value))
         case "--solver":  # an option of a group is never quoted
             return [f"sampler={value}"]
     return [f"{KEYS[flag]}={_text(value)}"]
+
+
+def _sides(size: str) -> list[str]:
+    sides = re.fullmatch(r"(\d+)x(\d+)", size)
+    if not sides:
+        raise ConfigError(f"cannot read --size {size}; write height and width in pixels, as in --size 512x768")
+    return [f"height={sides[1]}", f"width={sides[2]}"]
 
 
 def _typed(flag: str, value: Value) -> str:

@@ -23,7 +23,14 @@ def sample(
             "--class", metavar="NAME", help="What to draw, by name or number; may be repeated.", autocompletion=completion.classes
         ),
     ] = None,
-    count: Annotated[str | None, typer.Option(metavar="N", help="How many images; 16 if not given.")] = None,
+    prompt: Annotated[
+        list[str] | None,
+        typer.Option("--prompt", metavar="TEXT", help="What to draw, in words, with a model that reads them; may be repeated."),
+    ] = None,
+    prompts: Annotated[str | None, typer.Option(metavar="FILE", help="A text file with a prompt on each line.")] = None,
+    negative: Annotated[str | None, typer.Option(metavar="TEXT", help="What to lead away from; the empty prompt if not given.")] = None,
+    size: Annotated[str | None, typer.Option(metavar="HxW", help="Height and width of images drawn from a prompt.")] = None,
+    count: Annotated[str | None, typer.Option(metavar="N", help="How many images; 16, or one for each prompt, if not given.")] = None,
     seed: Annotated[str | None, typer.Option(metavar="N", help="Seed of the first image; each next one has the next seed.")] = None,
     steps: Annotated[str | None, typer.Option(metavar="N", help="Network evaluations; the model's own number if not given.")] = None,
     solver: Annotated[
@@ -34,7 +41,9 @@ def sample(
             autocompletion=completion.solvers,
         ),
     ] = None,
-    guidance: Annotated[str | None, typer.Option(metavar="W", help="How strongly to follow the class; 1 is not at all stronger.")] = None,
+    guidance: Annotated[
+        str | None, typer.Option(metavar="W", help="How strongly to follow class or prompt; 1 is no stronger.")
+    ] = None,
     cache: Annotated[bool, typer.Option("--cache", help="Reuse branches between evaluations, by the best plan known.")] = False,
     plan: Annotated[str | None, typer.Option(metavar="FILE", help="Reuse branches by this plan.")] = None,
     batch: Batch = None,
@@ -50,6 +59,10 @@ def sample(
         "--from": source,
         "--model": model,
         "--class": classes,
+        "--prompt": prompt,
+        "--prompts": prompts,
+        "--negative": negative,
+        "--size": size,
         "--count": count,
         "--seed": seed,
         "--steps": steps,

@@ -24,6 +24,7 @@ from ditkit.config.schema import (
     BenchConfig,
     CacheConfig,
     Gen3DConfig,
+    RunConfig,
     SampleConfig,
     SamplerConfig,
     TrainConfig,
@@ -52,7 +53,7 @@ def compose(schema: type[Config], overrides: Sequence[str] = ()) -> Config:
     return config
 
 
-def as_yaml(config: BenchConfig | SampleConfig | TrainConfig | TrainRouterConfig) -> str:
+def as_yaml(config: BenchConfig | RunConfig | TrainConfig | TrainRouterConfig) -> str:
     """What `--cfg` prints."""
     return OmegaConf.to_yaml(asdict(config))
 

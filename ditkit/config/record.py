@@ -3,15 +3,15 @@
 from dataclasses import asdict
 from typing import Any, TypeVar
 
-from ditkit.config.schema import GROUPS, CodecConfig, DataConfig, RuntimeConfig, SampleConfig, TrainConfig
+from ditkit.config.schema import GROUPS, CodecConfig, DataConfig, RunConfig, RuntimeConfig, TextConfig, TrainConfig
 from ditkit.errors import ConfigError
 
-Sampled = TypeVar("Sampled", bound=SampleConfig)
+Sampled = TypeVar("Sampled", bound=RunConfig)
 
-NESTED: dict[str, type] = {"codec": CodecConfig, "runtime": RuntimeConfig, "data": DataConfig}
+NESTED: dict[str, type] = {"codec": CodecConfig, "runtime": RuntimeConfig, "data": DataConfig, "text": TextConfig}
 
 
-def config_to_data(config: SampleConfig | TrainConfig) -> dict[str, Any]:
+def config_to_data(config: RunConfig | TrainConfig) -> dict[str, Any]:
     """Every field, groups included; a group's `name` says which option it is."""
     return asdict(config)
 

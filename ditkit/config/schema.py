@@ -21,6 +21,7 @@ from ditkit.config.checks import (
 from ditkit.errors import ConfigError
 
 PRECISIONS = ("float32", "bfloat16", "float16")
+TEXT_PRECISIONS = ("float32", "bfloat16")  # T5 overflows in float16
 DEVICES = ("auto", "cpu", "cuda", "mps")
 COMPATS = ("official", "diffusers")
 OPTIMIZERS = ("adamw", "muon")
@@ -188,6 +189,18 @@ class CodecConfig:
 
 
 @dataclass
+class TextConfig:
+    """What reads the prompts: a `path` to another text encoder than the model's own, and the precision that it is run in."""
+
+    path: str | None = None  # a folder, or a repository of the hub
+    revision: str | None = None
+    precision: str = "float32"  # bfloat16 takes half of the memory
+
+    def __post_init__(self) -> None:
+        check_known("text precision", self.precision, TEXT_PRECISIONS)
+
+
+@dataclass
 class RuntimeConfig:
     """Where and how the arithmetic is done."""
 
@@ -221,12 +234,12 @@ class ModelConfig:
 
 
 @dataclass
-class SampleConfig(ModelConfig):
-    """`ditkit sample`. None means the model's own default."""
+class RunConfig(ModelConfig):
+    """What every command has that samples into a run folder. None means the model's own default."""
 
     source: str | None = None  # the manifest of a run to repeat
     classes: list[str] = field(default_factory=list)  # names or numbers; none is a spread over all
-    count: int = 16
+    count: int | None = None  # 16, or one for each prompt
     seed: int = 0
     steps: int | None = None  # network evaluations
     guidance: float | None = None  # w in null + w (cond - null)
@@ -247,11 +260,28 @@ class SampleConfig(ModelConfig):
 
 
 @dataclass
-class Gen3DConfig(SampleConfig):
+class SampleConfig(RunConfig):
+    """`ditkit sample`. The `count` of a model that is asked in words is for each prompt."""
+
+    prompts: list[str] = field(default_factory=list)
+    prompt_file: str | None = None  # one prompt on each line, after those above
+    negative: str | None = None  # what to guide away from; None is the empty prompt
+    height: int | None = None  # of the pictures of a model that is asked in words, in pixels
+    width: int | None = None
+    text: TextConfig = field(default_factory=TextConfig)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("height", "width"):
+            check_least(name, getattr(self, name), 8)
+
+
+@dataclass
+class Gen3DConfig(RunConfig):
     """`ditkit gen3d`: as `ditkit sample`, for models of point clouds; `classes` are their categories."""
 
     model: str = "dit3d-shapes"
-    count: int = 4
+    count: int | None = 4
     points: int | None = None  # of a cloud; None is the model's own number
     partial: str | None = None  # a cloud to complete: its points stay, the rest is made
     mesh: bool = False  # also write a surface around each cloud

@@ -4,7 +4,7 @@ Shapes: P prompts, N rows of their encoder, U columns of a table.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import torch
@@ -17,16 +17,18 @@ from ditkit.models.pixart import Prompts
 class PromptTable:
     """Encoded prompts for the labels 0 ... P - 1 of a request: label i is row i of `rows`, and row `null[i]` is what to guide it away from.
 
-    Usually that is one row behind the others, of the negative prompt; `texts` are the P prompts in words.
+    Usually that is one row behind the others, of the negative prompt; `texts` are the P prompts in words, and `origin` says for manifests
+    what encoded them.
     """
 
     texts: tuple[str, ...]
     rows: Prompts
     null: tuple[int, ...]
+    origin: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Conditions(NamedTuple):
-    """`columns` (1, U, ...) is what `condition` takes beside times; `own` is where a label's is, `null` where what it is guided away from."""
+    """`columns` (1, U, ...) is what `condition` takes beside times; `own` is a label's, `null` the one it is guided away from."""
 
     columns: Any
     own: Mapping[int, int]

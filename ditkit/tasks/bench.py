@@ -19,6 +19,7 @@ from ditkit.engine.race import race
 from ditkit.errors import RequestError
 from ditkit.files import write_atomically
 from ditkit.metrics.bootstrap import Interval
+from ditkit.models import registry
 from ditkit.models.judge import JUDGED, load_judge
 from ditkit.outputs import library_versions
 from ditkit.page import Code, Figure, Measured, Page, Pictures, Protocol, Table, write_page
@@ -42,6 +43,7 @@ def run(config: BenchConfig, progress: Progress) -> Report:
     """Sample every way in turns, compare with the uncached run, write the numbers, the plot and the page."""
     if config.count < 2:
         raise RequestError("a comparison needs at least 2 images: --count 2 or more")
+    build.check_takes_labels(registry.find(config.model))
     model = build.model(config)
     judges = Judges(load_judge(), config.reference, model.spec.image_size) if model.spec.classes == JUDGED else None
     if config.reference and not judges:
@@ -50,8 +52,7 @@ def run(config: BenchConfig, progress: Progress) -> Report:
     progress.start(sum(len(entry.request.seeds) * len(entry.request.solver.times) for entry in entries), "sampling in turns")
     outcomes = race(entries, progress.advance)
     pictures = [decoded(model, outcome.latents) for outcome in outcomes]
-    names = [model.class_names[label] if model.class_names else str(label) for label in entries[0].request.labels]
-    return _finish(config, model, scored(entries, outcomes, pictures, judges), pictures, names)
+    return _finish(config, model, scored(entries, outcomes, pictures, judges), pictures, build.names(model, entries[0].request))
 
 
 def _finish(config: BenchConfig, model: Model, scores: Sequence[Score], pictures: Sequence[Tensor], names: Sequence[str]) -> Report:

@@ -3,8 +3,9 @@
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
+from typing import Any
 
 import torch
 
@@ -18,20 +19,23 @@ from ditkit.config.schema import (
     DPMSolver2Config,
     DPMSolverPPConfig,
     ModelConfig,
+    RunConfig,
     RuntimeConfig,
-    SampleConfig,
     SamplerConfig,
 )
 from ditkit.diffusion.guidance import GuidanceInterval
 from ditkit.diffusion.schedule import named
 from ditkit.diffusion.solvers import SOLVERS, Solver
+from ditkit.engine.conditions import PromptTable
 from ditkit.engine.model import Model
 from ditkit.engine.request import EVERYWHERE, SamplingRequest
 from ditkit.errors import MissingDependency, RequestError, UnknownName
+from ditkit.execution import Site
 from ditkit.models import checkpoints, registry
 from ditkit.models.blank import blank
 from ditkit.models.spec import ModelSpec
 
+COUNT = 16  # samples, unless it is said how many
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -51,7 +55,6 @@ def model(config: ModelConfig) -> Model:
     if config.runtime.threads:
         torch.set_num_threads(config.runtime.threads)
     spec = checkpoints.with_compat(registry.find(config.model), config.compat)
-    check_takes_labels(spec)
     where, dtype = device(config.runtime), PRECISIONS[config.runtime.precision]
     loaded = checkpoints.load_backbone(spec, config.weights, config.revision)
     with_weights = str(loaded.file) if loaded.file and spec.points else None  # how clouds are normalised is told beside the weights
@@ -76,19 +79,29 @@ def blank_model(config: ModelConfig) -> Model:
     )
 
 
-def request(config: SampleConfig, of: Model, planned: CachePlan | None = None, seeds: Sequence[int] | None = None) -> SamplingRequest:
-    """What the configuration asks of this model, obeying `planned`; `seeds` are taken instead of counting up."""
+def request(
+    config: RunConfig,
+    of: Model,
+    planned: CachePlan | None = None,
+    seeds: Sequence[int] | None = None,
+    prompts: PromptTable | None = None,
+) -> SamplingRequest:
+    """What the configuration asks of this model, obeying `planned`; `seeds` are taken instead of counting up, prompts in turn."""
+    if seeds is None:
+        count = (config.count or 1) * len(prompts.texts) if prompts else config.count or COUNT
+        seeds = range(config.seed, config.seed + count)
     steps = of.spec.defaults.steps if config.steps is None else config.steps
     guidance = of.spec.defaults.guidance if config.guidance is None else config.guidance
     with_solver = solver(config.sampler, of.spec, steps)
     wanted = SamplingRequest(
-        labels=labels(config.classes, config.count, of.spec, of.class_names),
-        seeds=tuple(range(config.seed, config.seed + config.count) if seeds is None else seeds),
+        labels=in_turn(prompts, len(seeds)) if prompts else labels(config.classes, len(seeds), of.spec, of.class_names),
+        seeds=tuple(seeds),
         solver=with_solver,
         guidance=guidance,
         interval=GuidanceInterval(*config.guidance_interval) if config.guidance_interval else EVERYWHERE,
         plan=planned,
         batch=config.batch,
+        prompts=prompts,
     )
     wanted.check_fits(of)
     return wanted
@@ -97,7 +110,9 @@ def request(config: SampleConfig, of: Model, planned: CachePlan | None = None, s
 def check_takes_labels(spec: ModelSpec) -> None:
     """Raise `RequestError` for a model that is asked in words."""
     if spec.text:
-        raise RequestError(f"{spec.name} reads prompts, and no command gives it one yet; 'ditkit models {spec.name}' describes it")
+        raise RequestError(
+            f"{spec.name} reads prompts, and this command gives it none; use it with ditkit sample --model {spec.name}"
+        )
 
 
 def check_makes_pictures(spec: ModelSpec) -> None:
@@ -118,6 +133,18 @@ def class_names(spec: ModelSpec) -> tuple[str, ...]:
         return ()
     file = files("ditkit") / "assets" / "classes" / f"{spec.classes}.json"
     return tuple(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else ()
+
+
+def in_turn(prompts: PromptTable, count: int) -> tuple[int, ...]:
+    """One label per sample: the prompts in turn."""
+    return tuple(index % len(prompts.texts) for index in range(count))
+
+
+def names(model: Model, request: SamplingRequest) -> list[str]:
+    """What every sample is asked to show: its class, or its prompt."""
+    if request.prompts:
+        return [request.prompts.texts[label] for label in request.labels]
+    return [model.class_names[label] if model.class_names else str(label) for label in request.labels]
 
 
 def labels(wanted: Sequence[str], count: int, spec: ModelSpec, names: Sequence[str]) -> tuple[int, ...]:
@@ -169,8 +196,21 @@ def solver(sampler: SamplerConfig, spec: ModelSpec, evaluations: int) -> Solver:
     raise AssertionError(f"no solver for {type(sampler).__name__}")
 
 
+def multiply_adds(model: Model) -> Mapping[Site | str, int]:
+    """Of each site for one sample of the model's shape."""
+    if model.spec.shape is None:
+        return model.backbone.multiply_adds()
+    backbone: Any = model.backbone  # one that takes any shape
+    return backbone.multiply_adds(*(side // model.spec.params.patch for side in model.spec.shape))
+
+
 def cache_bytes(model: Model, request: SamplingRequest) -> int:
     """The most memory that a plan's kept outputs take at once, for a full batch."""
-    params = model.spec.params
-    rows = (2 if request.guidance != 1 else 1) * min(request.batch, len(request.seeds))
-    return most_kept(request.plan) * params.tokens * params.width * rows * model.dtype.itemsize
+    params, shape = model.spec.params, model.spec.shape
+    tokens = shape[0] * shape[1] // params.patch**2 if shape else params.tokens
+    return most_kept(request.plan) * tokens * params.width * most_rows(request) * model.dtype.itemsize
+
+
+def most_rows(request: SamplingRequest) -> int:
+    """Of a network batch, with what guidance adds."""
+    return (2 if request.guidance != 1 else 1) * min(request.batch, len(request.seeds))

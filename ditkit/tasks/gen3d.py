@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ditkit.cache.plan import CachePlan
 from ditkit.config.schema import Gen3DConfig
+from ditkit.distributed import World
 from ditkit.engine.model import Model
 from ditkit.engine.request import SamplingRequest
 from ditkit.errors import DataError, MissingDependency, RequestError, UnknownName
@@ -36,10 +37,12 @@ class Clouds:
 
     command, samples, schema = "gen3d", "clouds", Gen3DConfig
 
-    def check(self, spec: ModelSpec) -> None:
+    def check(self, config: Gen3DConfig, spec: ModelSpec) -> None:
         build.check_makes_clouds(spec)
 
-    def request(self, config: Gen3DConfig, model: Model, plan: CachePlan | None) -> tuple[Model, SamplingRequest]:
+    def request(
+        self, config: Gen3DConfig, model: Model, plan: CachePlan | None, progress: Progress, world: World
+    ) -> tuple[Model, SamplingRequest]:
         """The model for clouds of so many points, asked for categories it knows, and for those that begin with the given points."""
         sized = replace(model, spec=replace(model.spec, points=config.points or model.spec.points))
         _check_categories(config.classes, sized)

@@ -12,7 +12,7 @@ from torch import Tensor
 from ditkit.cache.cost import trajectory_cost
 from ditkit.cache.plan import CachePlan, from_data, to_data
 from ditkit.config.record import config_from_data, config_to_data
-from ditkit.config.schema import SampleConfig
+from ditkit.config.schema import RunConfig, SampleConfig
 from ditkit.distributed import World, barrier, gather, join_world, leave_world
 from ditkit.engine.model import Model
 from ditkit.engine.request import SamplingRequest
@@ -21,10 +21,11 @@ from ditkit.errors import OutputError, RequestError
 from ditkit.models import registry
 from ditkit.models.spec import ModelSpec
 from ditkit.outputs import RunFolder, changed_keys, read_manifest
-from ditkit.progress import Progress
+from ditkit.progress import NoProgress, Progress
 from ditkit.report import Report
 from ditkit.tasks import build
 from ditkit.tasks.plans import with_estimated_plan, with_plan
+from ditkit.tasks.prompts import prompt_bytes
 
 Record = dict[str, Any]
 
@@ -40,14 +41,14 @@ class Kind(Protocol):
         ...
 
     @property
-    def schema(self) -> type[SampleConfig]: ...
+    def schema(self) -> type[RunConfig]: ...
 
-    def check(self, spec: ModelSpec) -> None:
-        """Raise `RequestError` for a model that makes something else."""
+    def check(self, config: Any, spec: ModelSpec) -> None:
+        """Raise `RequestError` for a model that makes something else, or is asked for what it does not know."""
         ...
 
-    def request(self, config: Any, model: Model, plan: CachePlan | None) -> tuple[Model, SamplingRequest]:
-        """What is asked, and the model as it is to answer."""
+    def request(self, config: Any, model: Model, plan: CachePlan | None, progress: Progress, world: World) -> tuple[Model, SamplingRequest]:
+        """What is asked, and the model as it is to answer; the same on every process."""
         ...
 
     def record(self, config: Any, request: SamplingRequest) -> Record:
@@ -72,14 +73,14 @@ class Share:
     halved: int
 
 
-def run(kind: Kind, config: SampleConfig, progress: Progress) -> Report:
+def run(kind: Kind, config: RunConfig, progress: Progress) -> Report:
     """Sample what the configuration asks for; samples that are there already are not made again."""
     source = _manifest(config)
     config, plan = _resolved(kind, config)
-    kind.check(registry.find(config.model))
+    kind.check(config, registry.find(config.model))
     world = join_world(build.device(config.runtime))
     try:
-        model, asked = kind.request(config, build.model(config), plan)
+        model, asked = kind.request(config, build.model(config), plan, progress, world)
         request = with_plan(asked, config.cache, model, progress, world)
         record = _record(config, model, request) | kind.record(config, request)
         if source and (changed := changed_keys(read_manifest(source)["request"], record)):
@@ -96,17 +97,18 @@ def run(kind: Kind, config: SampleConfig, progress: Progress) -> Report:
         leave_world()
 
 
-def estimate(kind: Kind, config: SampleConfig) -> Report:
+def estimate(kind: Kind, config: RunConfig) -> Report:
     """What the run would cost: multiply-adds with and without the plan, and memory. Nothing is loaded, sampled or written."""
     config, plan = _resolved(kind, config)
-    kind.check(registry.find(config.model))
-    model, asked = kind.request(config, build.blank_model(config), plan)
+    kind.check(config, registry.find(config.model))
+    model, asked = kind.request(config, build.blank_model(config), plan, NoProgress(), World())
     request = with_estimated_plan(asked, config.cache, model)
     rows = 2 if request.guidance != 1 else 1
-    cost = trajectory_cost(model.backbone.multiply_adds(), len(request.solver.times), rows, request.plan)
+    cost = trajectory_cost(build.multiply_adds(model), len(request.solver.times), rows, request.plan)
     parameters = sum(parameter.numel() for parameter in model.backbone.parameters())
     size = model.dtype.itemsize
     cached = build.cache_bytes(model, request)
+    prompted = prompt_bytes(model, request.prompts, build.most_rows(request)) if request.prompts else 0
     facts = {
         "model": config.model,
         kind.samples: len(request.seeds),
@@ -116,6 +118,7 @@ def estimate(kind: Kind, config: SampleConfig) -> Report:
         "parameters": f"{parameters / 1e6:.1f} M",
         "memory for weights": f"{parameters * size / 2**20:.0f} MiB",
         "memory for cached outputs": f"{cached / 2**20:.0f} MiB",
+        **({"memory for prompts": f"{prompted / 2**20:.0f} MiB"} if request.prompts else {}),
     }
     data = {
         "multiply_adds": cost.planned,
@@ -123,11 +126,12 @@ def estimate(kind: Kind, config: SampleConfig) -> Report:
         "parameters": parameters,
         "weight_bytes": parameters * size,
         "cache_bytes": cached,
+        "prompt_bytes": prompted,
     }
     return Report(title="dry run", facts=facts, data={**data, "model": config.model, kind.samples: len(request.seeds)})
 
 
-def _manifest(config: SampleConfig) -> Path | None:
+def _manifest(config: RunConfig) -> Path | None:
     """The manifest of the run to repeat, if one is to be; a run folder stands for its own."""
     if config.source is None:
         return None
@@ -139,7 +143,7 @@ def _one(kind: Kind) -> str:
     return kind.samples.removesuffix("s")
 
 
-def _resolved(kind: Kind, config: SampleConfig) -> tuple[SampleConfig, CachePlan | None]:
+def _resolved(kind: Kind, config: RunConfig) -> tuple[RunConfig, CachePlan | None]:
     """The configuration, or the one a manifest holds, with the plan that manifest used."""
     path = _manifest(config)
     if path is None:
@@ -158,6 +162,8 @@ def _resolved(kind: Kind, config: SampleConfig) -> tuple[SampleConfig, CachePlan
         codec=replace(earlier.codec, revision=earlier.codec.revision or _commit(request, "codec")),
         out=config.out or f"{again}-again",
     )
+    if isinstance(pinned, SampleConfig):
+        pinned = replace(pinned, text=replace(pinned.text, revision=pinned.text.revision or _commit(request, "text_encoder")))
     plan = request.get("plan")
     return pinned, None if plan is None else from_data(plan, str(path))
 
@@ -167,7 +173,7 @@ def _commit(request: Record, name: str) -> str | None:
     return (request.get(name) or {}).get("commit")
 
 
-def _record(config: SampleConfig, model: Model, request: SamplingRequest) -> Record:
+def _record(config: RunConfig, model: Model, request: SamplingRequest) -> Record:
     """What decides every bit of the samples."""
     return {
         "model": config.model,
@@ -193,7 +199,7 @@ def _digest(record: Record) -> str:
 
 
 def _make(
-    kind: Kind, config: SampleConfig, model: Model, request: SamplingRequest, folder: RunFolder, world: World, progress: Progress
+    kind: Kind, config: RunConfig, model: Model, request: SamplingRequest, folder: RunFolder, world: World, progress: Progress
 ) -> Share:
     """Sample those of this process's batches that still lack a sample.
 
@@ -212,16 +218,16 @@ def _make(
 
 
 def _finish(
-    kind: Kind, config: SampleConfig, model: Model, request: SamplingRequest, folder: RunFolder, record: Record, shares: list[Share]
+    kind: Kind, config: RunConfig, model: Model, request: SamplingRequest, folder: RunFolder, record: Record, shares: list[Share]
 ) -> Report:
     count = len(request.seeds)
-    names = [model.class_names[label] if model.class_names else str(label) for label in request.labels]
+    names, asked = build.names(model, request), "prompt" if request.prompts else "class"
     files, notes = kind.finish(config, folder, request, names)
     sampled = sum(share.samples for share in shares)
     seconds = max(share.seconds for share in shares)
     halved = max(share.halved for share in shares)
     samples = [
-        {"file": str(kind.file(folder, index).relative_to(folder.path)), "seed": seed, "label": label, "class": name}
+        {"file": str(kind.file(folder, index).relative_to(folder.path)), "seed": seed, "label": label, asked: name}
         for index, (seed, label, name) in enumerate(zip(request.seeds, request.labels, names, strict=True))
     ]
     timing = {kind.samples: sampled, "seconds": seconds, "device": str(model.device), "batch_halved": halved}

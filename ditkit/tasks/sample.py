@@ -1,6 +1,7 @@
 """`ditkit sample`: pictures from a model."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from PIL import Image
@@ -9,13 +10,15 @@ from torch import Tensor
 from ditkit.cache.plan import CachePlan
 from ditkit.codecs.codec import to_uint8
 from ditkit.config.schema import SampleConfig
+from ditkit.distributed import World
 from ditkit.engine.model import Model
 from ditkit.engine.request import SamplingRequest
+from ditkit.models import registry
 from ditkit.models.spec import ModelSpec
 from ditkit.outputs import GRID_LIMIT, RunFolder
-from ditkit.progress import Progress
+from ditkit.progress import NoProgress, Progress
 from ditkit.report import Report
-from ditkit.tasks import build, runs
+from ditkit.tasks import build, prompts, runs
 from ditkit.tasks.runs import Record
 
 
@@ -24,14 +27,20 @@ class Pictures:
 
     command, samples, schema = "sample", "images", SampleConfig
 
-    def check(self, spec: ModelSpec) -> None:
+    def check(self, config: SampleConfig, spec: ModelSpec) -> None:
         build.check_makes_pictures(spec)
+        prompts.check_asked(config, spec)
 
-    def request(self, config: SampleConfig, model: Model, plan: CachePlan | None) -> tuple[Model, SamplingRequest]:
-        return model, build.request(config, model, plan)
+    def request(
+        self, config: SampleConfig, model: Model, plan: CachePlan | None, progress: Progress, world: World
+    ) -> tuple[Model, SamplingRequest]:
+        return request(config, model, plan, progress=progress, world=world)
 
     def record(self, config: SampleConfig, request: SamplingRequest) -> Record:
-        return {}
+        if request.prompts is None:
+            return {}
+        said = {"prompts": list(request.prompts.texts), "negative": config.negative, "text_encoder": dict(request.prompts.origin)}
+        return {**said, "size": request.picture}
 
     def file(self, folder: RunFolder, index: int) -> Path:
         return folder.image_file(index)
@@ -43,14 +52,38 @@ class Pictures:
         self, config: SampleConfig, folder: RunFolder, request: SamplingRequest, names: Sequence[str]
     ) -> tuple[list[Path], list[str]]:
         shown = range(min(len(names), GRID_LIMIT))
-        return [folder.save_grid([Image.open(folder.image_file(index)).convert("RGB") for index in shown], names)], []
+        grid = folder.save_grid([Image.open(folder.image_file(index)).convert("RGB") for index in shown], names)
+        shape = prompts.trained_shape(registry.find(config.model), config.height, config.width)
+        if shape is None or request.picture == (shape.height, shape.width):
+            return [grid], []
+        return [grid], [f"made at {shape.height}x{shape.width}, the nearest trained shape, then scaled and cropped"]
+
+
+def request(
+    config: SampleConfig,
+    model: Model,
+    plan: CachePlan | None = None,
+    seeds: Sequence[int] | None = None,
+    *,
+    progress: Progress | None = None,
+    world: World | None = None,
+) -> tuple[Model, SamplingRequest]:
+    """What is asked, with the prompts encoded, and the model for pictures of the size that is asked for."""
+    if not model.spec.text:
+        return model, build.request(config, model, plan, seeds)
+    shaped = prompts.for_pictures(model, config.height, config.width)
+    table = prompts.prompt_table(config.prompts, config.negative, config.text, shaped, progress or NoProgress(), world)
+    wanted = build.request(config, shaped, plan, seeds, table)
+    if shaped is model:
+        return model, wanted
+    return shaped, replace(wanted, picture=(config.height or model.spec.image_size, config.width or model.spec.image_size))
 
 
 def run(config: SampleConfig, progress: Progress) -> Report:
     """Draw what the configuration asks for; pictures that are there already are not made again."""
-    return runs.run(Pictures(), config, progress)
+    return runs.run(Pictures(), prompts.with_file_read(config), progress)
 
 
 def estimate(config: SampleConfig) -> Report:
     """What the run would cost: multiply-adds with and without the plan, and memory. Nothing is loaded, sampled or written."""
-    return runs.estimate(Pictures(), config)
+    return runs.estimate(Pictures(), prompts.with_file_read(config))

@@ -23,6 +23,7 @@ from ditkit.engine.model import Model
 from ditkit.engine.request import SamplingRequest
 from ditkit.errors import DataError, RequestError
 from ditkit.execution import Site
+from ditkit.models import registry
 from ditkit.plots import draw_curves, draw_plan
 from ditkit.progress import Progress
 from ditkit.report import Report
@@ -47,6 +48,7 @@ def run(config: TrainRouterConfig, progress: Progress) -> Report:
     started = time.perf_counter()
     world = join_world(build.device(config.runtime))
     try:
+        build.check_takes_labels(registry.find(config.model))
         model = build.model(config)
         evaluations = model.spec.defaults.steps if config.evaluations is None else config.evaluations
         solver = build.solver(config.sampler, model.spec, evaluations)

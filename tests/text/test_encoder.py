@@ -1,6 +1,5 @@
 """A small T5 with a vocabulary of a few words plays the large one."""
 
-import io
 import json
 import weakref
 from dataclasses import replace
@@ -9,7 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 
 from ditkit import hub
 from ditkit.errors import CheckpointError, ConfigError, RequestError, UnknownName
@@ -17,53 +15,19 @@ from ditkit.hub import Snapshot
 from ditkit.models.registry import SPECS
 from ditkit.tensorfile import write_tensors
 from ditkit.text import encoder
-from ditkit.text.encoder import ENCODERS, EncoderSpec, Vocabulary, encode, find_encoder, load_encoder
+from ditkit.text.encoder import ENCODERS, Vocabulary, encode, find_encoder, load_encoder
 from ditkit.text.spans import phrase_tokens
 from tests.closeness import assert_close
 from tests.golden_files import golden, golden_json
+from tests.text.tiny import CONFIG, SPEC, weights, write_encoder
 
-SPEC = EncoderSpec(width=16, tokens=14, hub="PixArt-alpha/PixArt-XL-2-1024-MS")
-CONFIG = {"vocab_size": 64, "d_model": 16, "d_kv": 4, "d_ff": 32, "num_layers": 2, "num_heads": 2, "feed_forward_proj": "gated-gelu"}
 PROMPTS = ("A hot dog, two cats", "", "the sun")
 
 
-@pytest.fixture(scope="module")
-def vocabulary() -> bytes:
-    from sentencepiece import SentencePieceTrainer
-
-    words = ["a", "two", "the", "hot", "dog", "dogs", "cat", "cats", "sun", "tree", "brown", "and", ",", "."]
-    sentences = [" ".join(words[(first * step) % len(words)] for first in range(9)) for step in range(1, 200)]
-    model = io.BytesIO()
-    SentencePieceTrainer.train(  # pyright: ignore[reportAttributeAccessIssue]
-        sentence_iterator=iter(sentences),
-        model_writer=model,
-        vocab_size=60,
-        pad_id=0,
-        eos_id=1,
-        unk_id=2,
-        bos_id=-1,
-        hard_vocab_limit=False,
-        minloglevel=2,
-    )
-    return model.getvalue()
-
-
-def weights(config: dict[str, Any] = CONFIG) -> dict[str, Tensor]:
-    from transformers import T5Config, T5EncoderModel
-
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return T5EncoderModel(T5Config(**config)).state_dict()
-
-
 @pytest.fixture
-def folder(tmp_path: Path, vocabulary: bytes) -> Path:
+def folder(tmp_path: Path) -> Path:
     """A pipeline's folder."""
-    write_tensors(tmp_path / "text_encoder" / "model.safetensors", weights())
-    (tmp_path / "text_encoder" / "config.json").write_text(json.dumps(CONFIG))
-    (tmp_path / "tokenizer").mkdir()
-    (tmp_path / "tokenizer" / "spiece.model").write_bytes(vocabulary)
-    return tmp_path
+    return write_encoder(tmp_path)
 
 
 @torch.no_grad()
