@@ -41,9 +41,7 @@ def sample(
             autocompletion=completion.solvers,
         ),
     ] = None,
-    guidance: Annotated[
-        str | None, typer.Option(metavar="W", help="How strongly to follow class or prompt; 1 is no stronger.")
-    ] = None,
+    guidance: Annotated[str | None, typer.Option(metavar="W", help="How strongly to follow class or prompt; 1 is no stronger.")] = None,
     cache: Annotated[bool, typer.Option("--cache", help="Reuse branches between evaluations, by the best plan known.")] = False,
     plan: Annotated[str | None, typer.Option(metavar="FILE", help="Reuse branches by this plan.")] = None,
     batch: Batch = None,

@@ -110,9 +110,7 @@ def request(
 def check_takes_labels(spec: ModelSpec) -> None:
     """Raise `RequestError` for a model that is asked in words."""
     if spec.text:
-        raise RequestError(
-            f"{spec.name} reads prompts, and this command gives it none; use it with ditkit sample --model {spec.name}"
-        )
+        raise RequestError(f"{spec.name} reads prompts, and this command gives it none; use it with ditkit sample --model {spec.name}")
 
 
 def check_makes_pictures(spec: ModelSpec) -> None:

@@ -19,9 +19,9 @@ from tests.models.tiny import PIXART
 
 
 def latents(
-    of: Model, asked: SamplingRequest, rules: Rules = DEFAULT, scenes: tuple[Scene, ...] = SCENES, **more: bool
+    of: Model, asked: SamplingRequest, rules: Rules = DEFAULT, scenes: tuple[Scene, ...] = SCENES, *, recompute: bool = False
 ) -> dict[int, Tensor]:
-    made: list[SampleBatch] = list(sample(of, asked, scenes, rules, **more))
+    made: list[SampleBatch] = list(sample(of, asked, scenes, rules, recompute=recompute))
     return {index: one for batch in made for index, one in zip(batch.indices, batch.latents, strict=True)}
 
 
