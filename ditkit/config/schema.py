@@ -332,7 +332,7 @@ class TrainConfig:
     min_snr: float = 0.0  # weigh the loss by min(SNR, min_snr) / SNR; 0 is the published loss
     seed: int = 0
     save_minutes: float = 5.0
-    init: str | None = None  # weights to start from; a DiT-3D can start from the blocks of a DiT
+    init: str | None = None  # weights to start from; a DiT-3D and a PixArt can start from the blocks of a DiT
     transfer: str = "full"  # with init: train everything, or as "diffit" only biases, norms, embeddings and new scale factors
     tensorboard: bool = False
     out: str = "runs/train"  # conf/train.yaml adds the name of the model

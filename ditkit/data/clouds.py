@@ -89,7 +89,6 @@ class CloudDraws:
     def __init__(self, clouds: Clouds, codec: Points, points: int, *, mirror: bool, stretch: float, balance: float) -> None:
         self.clouds, self.codec, self.points = clouds, codec, points
         self.mirror, self.stretch = mirror, stretch
-        self.sample_shape = (3, points)
         self.labels = torch.from_numpy(clouds.labels)
         sizes = torch.bincount(self.labels).double()
         self.chances = sizes[self.labels] ** -balance

@@ -27,10 +27,6 @@ class Latents:
     labels: Tensor
     class_names: tuple[str, ...]
 
-    @property
-    def sample_shape(self) -> tuple[int, ...]:
-        return tuple(self.values.shape[2:])
-
     def draw(self, generator: torch.Generator, batch: int, rows: slice) -> tuple[Tensor, Tensor]:
         """Latents (rows, C, h, w), float32, and labels (rows,): these rows of a batch of pictures and variants drawn at random."""
         pictures, variants = self.values.shape[:2]

@@ -5,7 +5,7 @@ Shapes: N sprites, S sprite side, H W picture height and width, O objects in a s
 training run can be resumed, and a batch rebuilt, from an index alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from zipfile import BadZipFile
@@ -61,7 +61,9 @@ def load_sprites(path: str | Path) -> Sprites:
 def resized(rgba: np.ndarray, width: int, height: int) -> np.ndarray:
     """The sprite at another size as premultiplied float (height, width, 4) in [0, 1]."""
     picture = Image.fromarray(rgba, "RGBA").convert("RGBa")  # premultiplied, so that edges do not darken
-    return np.asarray(picture.resize((width, height), Image.Resampling.BOX if width > 64 else Image.Resampling.LANCZOS), np.float32) / 255
+    return (
+        np.asarray(picture.resize((width, height), Image.Resampling.BICUBIC if width > 64 else Image.Resampling.LANCZOS), np.float32) / 255
+    )
 
 
 def paste(canvas: np.ndarray, sprite: np.ndarray, left: int, top: int) -> None:
@@ -121,12 +123,18 @@ def compose(
 ) -> Scene:
     """A scene of `objects` sprites that overlap little, on a random background."""
     canvas = np.ones((height, width, 3), np.float32) if rng.random() < 0.2 else background(rng, height, width)
-    chosen, boxes = [], []
     short = min(height, width)
-    for _ in range(objects):
-        index = int(rng.choice(among)) if among is not None else int(rng.integers(len(sprites)))
+    indices = (int(rng.choice(among)) if among is not None else int(rng.integers(len(sprites))) for _ in range(objects))
+    return arrange(sprites, rng, canvas, indices, 0.22 * short, short * (0.9 if objects == 1 else 0.62 if objects == 2 else 0.48))
+
+
+def arrange(sprites: Sprites, rng: np.random.Generator, canvas: np.ndarray, indices: Iterable[int], least: float, most: float) -> Scene:
+    """Sprites of `least` to `most` pixels drawn on `canvas`, in place, where they overlap little; one that finds no room is left out."""
+    height, width = canvas.shape[:2]
+    chosen, boxes = [], []
+    for index in indices:
         for _attempt in range(20):
-            side = int(short * rng.uniform(0.22, 0.9 if objects == 1 else 0.62 if objects == 2 else 0.48))
+            side = int(rng.uniform(least, most))
             left, top = int(rng.integers(0, width - side + 1)), int(rng.integers(0, height - side + 1))
             box = (left / width, top / height, (left + side) / width, (top + side) / height)
             if all(overlap(box, other) < 0.1 for other in boxes):

@@ -28,12 +28,18 @@ _OF_512 = """
 """
 
 
+_OF_96 = "0.44:64x144 0.56:72x128 0.71:80x112 1.0:96x96 1.4:112x80 1.78:128x72 2.25:144x64"  # ditkit's own small PixArt
+_TABLES = {96: (_OF_96, 96), 256: (_OF_512, 512), 512: (_OF_512, 512), 1024: (_OF_512, 512)}  # and the side that a table is for
+
+
 def bins(image_size: int) -> tuple[Bin, ...]:
-    """The 33 shapes of a PixArt for pictures of that side (256, 512, 1024), widest first; raises `RequestError` for another."""
-    if image_size not in (256, 512, 1024):
-        raise RequestError(f"PixArt was trained on shapes around 256, 512 and 1024 pixels, not {image_size}")
-    rows = [entry.replace("x", ":").split(":") for entry in _OF_512.split()]
-    return tuple(Bin(float(aspect), int(height) * image_size // 512, int(width) * image_size // 512) for aspect, height, width in rows)
+    """The shapes of a PixArt for pictures of that side, 33 of the published ones, widest first; raises `RequestError` for another side."""
+    if image_size not in _TABLES:
+        *others, last = map(str, _TABLES)
+        raise RequestError(f"PixArt was trained on shapes around {', '.join(others)} and {last} pixels, not {image_size}")
+    table, side = _TABLES[image_size]
+    rows = [entry.replace("x", ":").split(":") for entry in table.split()]
+    return tuple(Bin(float(aspect), int(height) * image_size // side, int(width) * image_size // side) for aspect, height, width in rows)
 
 
 def nearest_bin(height: float, width: float, image_size: int) -> Bin:

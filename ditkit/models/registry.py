@@ -167,10 +167,25 @@ def _pixart(image: int, hub: str) -> ModelSpec:
     )
 
 
+PIXART_EMOJI = ModelSpec(
+    name="pixart-emoji",
+    family="pixart",
+    params=PixArtParams(  # blocks of dit-emoji's size
+        width=192, depth=12, heads=6, patch=2, input_size=24, caption_width=128, caption_tokens=32
+    ),
+    schedule="linear",
+    codec="ae-emoji",
+    image_size=96,
+    guided_channels=8,
+    defaults=Defaults(solver="dpm-solver++", steps=20, guidance=3.0),
+    weights=WeightSource(asset="pixart-emoji.safetensors", licence="Apache-2.0"),
+    text="t5-emoji",
+)
+
 PIXARTS = [_pixart(256, "256x256"), _pixart(512, "512x512"), _pixart(1024, "1024-MS")]
 
 _DITS = [_dit(size, patch, image) for image in (256, 512) for size in SIZES for patch in (2, 4, 8)]
-_MODELS = [*EMOJI, SHAPES, *_DITS, *UVITS, *DIT3DS, *PIXARTS]
+_MODELS = [*EMOJI, PIXART_EMOJI, SHAPES, *_DITS, *UVITS, *DIT3DS, *PIXARTS]
 
 SPECS: dict[str, ModelSpec] = {spec.name: spec for spec in _MODELS}
 

@@ -29,11 +29,14 @@ from ditkit.tasks import build
 from ditkit.tasks.clouds import labelled
 from ditkit.tasks.latents import encoded
 from ditkit.tasks.loop import run_steps
+from ditkit.tasks.prompted import FOLDER, scene_draws, starting_encoder, trained_encoder, vocabulary_of
 from ditkit.tensorfile import State, read_tensors
+from ditkit.text.small import save_encoder
 from ditkit.training.autoencoder import AutoencoderTask, picture_batch
 from ditkit.training.denoiser import DenoiserTask
 from ditkit.training.judge import JudgeTask
 from ditkit.training.objective import DenoisingObjective
+from ditkit.training.prompted import Prompted, parts
 from ditkit.training.trainer import StepReport, Task, TrainSettings
 from ditkit.training.transfer import merged, start_from, train_lightly
 
@@ -90,21 +93,38 @@ def _recipe(config: TrainConfig, folder: Path, where: torch.device, world: World
             judge = JudgeTask(_ready(Judge(params), config, where), sprites, batch=config.batch, seed=config.seed)
             return Recipe(judge, lambda state, file: save_judge(state, params, file))
     spec = registry.find(config.model)
-    build.check_takes_labels(spec)
+    if spec.text:
+        return _prompted(config, spec, where, progress)
     examples, words = _clouds(config, spec) if spec.points else _latents(config, spec, folder, where, world, progress)
-    task = DenoiserTask(
-        _ready(registry.build(spec), config, where, progress),
-        examples,
-        DenoisingObjective(named(spec.schedule), where, config.min_snr),
-        batch=config.batch,
-        seed=config.seed,
-        label_dropout=config.label_dropout if spec.can_be_guided else 0.0,
-    )
+    task = _denoiser(config, spec, _ready(registry.build(spec), config, where, progress), examples, where)
 
     def write(state: State, file: Path) -> None:
         checkpoints.save(merged(state), file, model=spec.name, params=spec.params, dtype=torch.float16, **words)
 
     return Recipe(task, write)
+
+
+def _denoiser(config: TrainConfig, spec: ModelSpec, module: Any, examples: Examples, where: torch.device) -> DenoiserTask:
+    objective = DenoisingObjective(named(spec.schedule), where, config.min_snr)
+    dropout = config.label_dropout if spec.can_be_guided else 0.0
+    return DenoiserTask(module, examples, objective, batch=config.batch, seed=config.seed, label_dropout=dropout)
+
+
+def _prompted(config: TrainConfig, spec: ModelSpec, where: torch.device, progress: Progress) -> Recipe:
+    """A model that is asked in words, on composed scenes, together with its text encoder, which is written into a folder beside it."""
+    trained_encoder(spec)
+    sprites = load_sprites(str(config.data.path))
+    vocabulary = vocabulary_of(sprites)
+    backbone = _ready(registry.build(spec), config, where, progress)
+    encoder = starting_encoder(spec, vocabulary, config.init)
+    module = Prompted(backbone, encoder).to(where).train()
+
+    def write(state: State, file: Path) -> None:
+        network, text = parts(state)
+        checkpoints.save(merged(network), file, model=spec.name, params=spec.params, dtype=torch.float16)
+        save_encoder(file.with_name(FOLDER), encoder.config.to_diff_dict(), text, vocabulary)
+
+    return Recipe(_denoiser(config, spec, module, scene_draws(spec, sprites, vocabulary, where), where), write)
 
 
 def _latents(
@@ -134,10 +154,15 @@ def _ready(module: Any, config: TrainConfig, where: torch.device, progress: Prog
             raise ConfigError(f"init= gives a diffusion transformer its first weights; {config.model} always starts afresh")
         fresh = start_from(module, checkpoints.read_checkpoint(Path(config.init)), config.init)
         if fresh and progress:
-            progress.note(f"not in {config.init}, so started afresh: {', '.join(sorted({name.partition('.')[0] for name in fresh}))}")
+            progress.note(f"not in {config.init}, so started afresh: {', '.join(sorted({_part(name) for name in fresh}))}")
         if config.transfer == "diffit":
             train_lightly(module, fresh)
     return module.to(where).train()
+
+
+def _part(name: str) -> str:
+    """The part of the network that a parameter is in, whichever its block."""
+    return name.split(".")[2 if name.startswith("blocks.") else 0]
 
 
 def _settings(config: TrainConfig) -> TrainSettings:

@@ -16,6 +16,7 @@ from torch import Tensor
 from ditkit.errors import CheckpointError, ConfigError, RequestError, UnknownName
 from ditkit.hub import T5_WEIGHTS, TEXT_ENCODERS, fetch
 from ditkit.tensorfile import State, read_tensors
+from ditkit.weights import ASSETS
 
 if TYPE_CHECKING:
     from transformers import T5EncoderModel
@@ -28,15 +29,20 @@ OPTION = "text.path"
 
 @dataclass(frozen=True)
 class EncoderSpec:
-    """A text encoder as models use it: how wide its features are, how many `tokens` a prompt has, and where it is published."""
+    """A text encoder as models use it: how wide its features are, how many `tokens` a prompt has, and where it is.
+
+    That is a repository of the `hub`, or the folder `asset` of those that ditkit ships.
+    """
 
     width: int
     tokens: int
-    hub: str
+    hub: str | None = None
+    asset: str | None = None
 
 
 ENCODERS: dict[str, EncoderSpec] = {
     "t5-v1.1-xxl": EncoderSpec(width=4096, tokens=120, hub="PixArt-alpha/PixArt-XL-2-1024-MS"),
+    "t5-emoji": EncoderSpec(width=128, tokens=32, asset="t5-emoji"),
 }
 
 
@@ -58,24 +64,33 @@ class TextEncoderFiles:
 
 
 def find_encoder(name: str, path: str | None = None, revision: str | None = None) -> TextEncoderFiles:
-    """The files of a text encoder: in the folder `path` (or the hub id of a known repository), else fetched from where it is published.
+    """The files of a text encoder: in the folder `path` (or the hub id of a known repository), else shipped, or fetched from the hub.
 
     A folder is a pipeline's (with text_encoder/ and tokenizer/), or holds everything itself. Raises `CheckpointError` that says what is
     missing.
     """
     if name not in ENCODERS:
         raise UnknownName("text encoder", name, ENCODERS)
-    if path is None or (path in TEXT_ENCODERS and not Path(path).exists()):
-        repository = path or ENCODERS[name].hub
+    spec = ENCODERS[name]
+    repository = spec.hub if path is None else path if path in TEXT_ENCODERS and not Path(path).exists() else None
+    if repository:
         snapshot = fetch(repository, revision, option=OPTION, among=TEXT_ENCODERS)
         return _files_in(snapshot.folder, f"hub:{repository}", snapshot.commit)
     if revision:
-        raise ConfigError(f"revision={revision} is for a text encoder from the hub; this one comes from {path}")
+        raise ConfigError(f"revision={revision} is for a text encoder from the hub; this one comes from {path or spec.asset}")
+    if path is None:
+        return _shipped(str(spec.asset))
     if not Path(path).is_dir():
         raise CheckpointError(
             f"{OPTION}={path}: no such folder; give one with text_encoder/ and tokenizer/, or leave it out to fetch {name}"
         )
     return _files_in(Path(path), f"file:{path}")
+
+
+def _shipped(asset: str) -> TextEncoderFiles:
+    if not (ASSETS / asset).is_dir():
+        raise CheckpointError(f"ditkit/assets/weights/{asset} is not in this copy of ditkit; give {OPTION}=FOLDER")
+    return _files_in(ASSETS / asset, f"ditkit:{asset}")
 
 
 def _files_in(folder: Path, origin: str, commit: str | None = None) -> TextEncoderFiles:
@@ -96,13 +111,17 @@ def _weight_file(folder: Path) -> Path | None:
 class Vocabulary:
     """T5's tokens, by the library that made them. Prompts are read in lower case, without the spaces around them, as PixArt's are."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, source: Path | bytes) -> None:
         from sentencepiece import SentencePieceProcessor
 
+        given: dict[str, Any] = {"model_proto": source} if isinstance(source, bytes) else {"model_file": str(source)}
         try:
-            self._processor: Any = SentencePieceProcessor(model_file=str(file))
+            self._processor: Any = SentencePieceProcessor(**given)
         except (OSError, RuntimeError) as error:
-            raise CheckpointError(f"{file} is not a vocabulary of sentencepiece: {str(error).partition(chr(10))[0][:120]}") from error
+            raise CheckpointError(f"{source} is not a vocabulary of sentencepiece: {str(error).partition(chr(10))[0][:120]}") from error
+
+    def __len__(self) -> int:
+        return self._processor.get_piece_size()
 
     def pieces(self, text: str) -> list[str]:
         """The tokens as text, a space at the beginning of a word written as "▁"; without the one that ends a prompt."""

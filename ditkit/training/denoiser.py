@@ -1,4 +1,4 @@
-"""Training a class-conditional denoising network on cached latents or on point clouds."""
+"""Training a denoising network that is told a class, or a caption: on cached latents, point clouds or composed scenes."""
 
 import torch
 from torch import Tensor, nn
@@ -26,11 +26,11 @@ class DenoiserTask:
         x0, y = self.examples.draw(generator, self.batch, rows)
         level = (torch.arange(self.batch) + torch.rand(self.batch, generator=generator)) / self.batch
         index = (level * self.objective.levels).long().clamp_(max=self.objective.levels - 1)
-        noise = torch.randn((self.batch, *self.examples.sample_shape), generator=generator)
+        noise = torch.randn((self.batch, *x0.shape[1:]), generator=generator)
         dropped = torch.rand(self.batch, generator=generator) < self.label_dropout
         drawn = (x0, y, index[rows], noise[rows], dropped[rows])  # all on the CPU, where it is the same on every machine
         x0, y, index, noise, dropped = (values.to(self.device) for values in drawn)
-        y = torch.where(dropped, self.module.null(y), y)  # pyright: ignore[reportCallIssue]
+        y = torch.where(dropped.reshape(-1, *[1] * (y.dim() - 1)), self.module.null(y), y)  # pyright: ignore[reportCallIssue]
         conditioning = self.module.condition(self.objective.times(index), y)  # pyright: ignore[reportCallIssue]
         out = self.module(self.objective.noisy(x0, noise, index), conditioning)
         losses = self.objective.loss(out, noise, index)

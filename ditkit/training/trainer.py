@@ -145,10 +145,10 @@ class _Run:
     @torch.no_grad()
     def _move_average(self) -> None:
         keep = min(self.settings.ema, (1 + self.step) / (10 + self.step))  # early on the average follows closely
-        averaged, current = self.average.state_dict(), self.task.module.state_dict()
-        pairs = [(averaged[name], value) for name, value in current.items() if value.is_floating_point()]
-        for old, new in pairs:
-            old.lerp_(new, 1 - keep)
+        averaged, current = ([*module.parameters(), *module.buffers()] for module in (self.average, self.task.module))  # each once
+        for old, new in zip(averaged, current, strict=True):
+            if new.is_floating_point():
+                old.lerp_(new, 1 - keep)
 
     def save(self) -> None:
         state = {

@@ -1,4 +1,4 @@
-"""Starting from the weights of another model: all of them, or for a DiT-3D what fits of a DiT or of a DiT-3D of other shapes.
+"""Starting from the weights of another model: all of them, or what fits of a DiT (of a DiT or DiT-3D) for a PixArt (for a DiT-3D).
 
 Shapes: O outputs and I inputs of a linear layer.
 """
@@ -15,7 +15,9 @@ from ditkit.models.checkpoints import Checkpoint, load_into
 from ditkit.models.dit import DiTParams
 from ditkit.models.dit3d import DiT3DParams
 from ditkit.models.identify import describe, identify
+from ditkit.models.pixart import PixArtParams
 from ditkit.tensorfile import State
+from ditkit.training.joined_adaln import joined_adaln
 
 SCALE = ".scale"
 CLOSING = ("attn.proj", "mlp.fc2")  # the layers whose output a block adds to its input
@@ -44,13 +46,15 @@ def merged(state: Mapping[str, Tensor]) -> State:
 
 
 def start_from(module: Any, checkpoint: Checkpoint, origin: str) -> frozenset[str]:
-    """Give the network the checkpoint's weights; the names of the parameters that stay fresh, which only a DiT-3D has.
+    """Give the network the checkpoint's weights; the names of the parameters that stay fresh, which a DiT-3D and a PixArt may have.
 
     A DiT-3D takes the blocks of a DiT (Mo et al. 2023, section 3.4), or all that has the shape it needs from a DiT-3D of another
-    category or grid. Raises `CheckpointError` unless the blocks fit.
+    category or grid. A PixArt takes the blocks, patches and time of a DiT (Chen et al. 2023, section 2.3). Raises `CheckpointError`
+    unless the blocks fit.
     """
     params, theirs = module.params, checkpoint.params or identify(checkpoint.state)
-    if not isinstance(params, DiT3DParams):
+    grown = isinstance(params, DiT3DParams) or (isinstance(params, PixArtParams) and isinstance(theirs, DiTParams))
+    if not grown:
         load_into(module, checkpoint.state, origin)
         return frozenset()
     if not isinstance(theirs, DiTParams | DiT3DParams):
@@ -61,11 +65,12 @@ def start_from(module: Any, checkpoint: Checkpoint, origin: str) -> frozenset[st
     if checkpoint.params and theirs.heads != params.heads:
         raise CheckpointError(f"{origin} was trained with {theirs.heads} attention heads, {describe(params)} has {params.heads}")
     wanted = {name: value for name, value in module.state_dict().items() if name != "pos_embed"}
-    flat = isinstance(theirs, DiTParams)
+    of_blocks = isinstance(theirs, DiTParams) and isinstance(params, DiT3DParams)
+    source = joined_adaln(checkpoint.state, theirs.depth) if isinstance(params, PixArtParams) else checkpoint.state
     given = {
         name: value
-        for name, value in checkpoint.state.items()
-        if name in wanted and value.shape == wanted[name].shape and (not flat or name.startswith("blocks."))
+        for name, value in source.items()
+        if name in wanted and value.shape == wanted[name].shape and (not of_blocks or name.startswith("blocks."))
     }
     module.load_state_dict({name: value.to(wanted[name].dtype) for name, value in given.items()}, strict=False)
     return frozenset(wanted) - frozenset(given)

@@ -238,4 +238,16 @@ def test_every_model_that_is_asked_in_words_has_an_encoder_of_its_width() -> Non
         if spec.text:
             params: Any = spec.params
             assert (ENCODERS[spec.text].width, ENCODERS[spec.text].tokens) == (params.caption_width, params.caption_tokens)
-            assert ENCODERS[spec.text].hub in hub.TEXT_ENCODERS
+            assert ENCODERS[spec.text].hub in hub.TEXT_ENCODERS or ENCODERS[spec.text].asset == spec.text
+
+
+def test_an_encoder_that_ditkit_ships_is_found_in_its_assets(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encoder, "ASSETS", folder.parent)
+    monkeypatch.setitem(ENCODERS, "t5-tiny", EncoderSpec(width=16, tokens=14, asset=folder.name))
+    assert find_encoder("t5-tiny").origin == f"ditkit:{folder.name}"
+    assert find_encoder("t5-tiny", str(folder)).origin == f"file:{folder}"
+    with pytest.raises(ConfigError, match=f"^revision=v1 is for a text encoder from the hub; this one comes from {folder.name}$"):
+        find_encoder("t5-tiny", revision="v1")
+    monkeypatch.setitem(ENCODERS, "t5-tiny", EncoderSpec(width=16, tokens=14, asset="t5-absent"))
+    with pytest.raises(CheckpointError, match=r"^ditkit/assets/weights/t5-absent is not in this copy of ditkit; give text.path=FOLDER$"):
+        find_encoder("t5-tiny")

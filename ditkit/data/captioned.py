@@ -1,0 +1,114 @@
+"""Pictures with captions, composed on the fly: one object that fills the frame under its bare noun, or a scene of one to four.
+
+The first kind is what a grounded model is asked for once per box, in every shape of box; the second is what people ask for.
+Shapes: B batch, H W picture, C h w latent, L tokens of a caption.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ditkit.codecs.codec import from_uint8
+from ditkit.data.captions import ARTICLELESS, COLOURS, all_shown, caption, one
+from ditkit.data.scenes import Box, Scene, Sprites, arrange, background, paste, resized, to_uint8
+
+FILLING = 0.42  # share of pictures of one object that fills the frame
+BARE = 0.8  # and of these, of those under the noun alone
+OBJECTS = (0.17, 0.43, 0.25, 0.15)  # of the others, those of 1, 2, 3 and 4
+TWIN = 0.25  # chance that a further object is one of those already there
+SQUARE = 3  # how much more often a square is drawn than another shape
+TRIES = 20
+
+
+class Captioned(NamedTuple):
+    scene: Scene
+    caption: str
+
+
+def captioned(sprites: Sprites, rng: np.random.Generator, height: int, width: int) -> Captioned:
+    """A picture and its caption; pairs of nouns that are held out never share one."""
+    if rng.random() < FILLING:
+        return _filling(sprites, rng, height, width)
+    labels = _company(sprites, rng, 1 + int(rng.choice(4, p=OBJECTS)))
+    canvas, colour = _backdrop(rng, height, width)
+    unit, short = (height * width) ** 0.5, min(height, width)
+    most = min(unit * {1: 0.9, 2: 0.62}.get(len(labels), 0.48), short)
+    scene = arrange(sprites, rng, canvas, [_sprite_of(sprites, rng, label) for label in labels], 0.26 * unit, most)
+    nouns = [sprites.class_names[sprites.labels[index]] for index in scene.sprites]
+    boxes = [in_pixels(box, height, width) for box in scene.boxes]
+    return Captioned(scene, caption(nouns, boxes, rng, short, colour))
+
+
+def in_pixels(box: Box, height: int, width: int) -> Box:
+    return box[0] * width, box[1] * height, box[2] * width, box[3] * height
+
+
+def _filling(sprites: Sprites, rng: np.random.Generator, height: int, width: int) -> Captioned:
+    """One object as large as the shorter side allows, at times stretched a little along the longer one."""
+    canvas, _ = _backdrop(rng, height, width)
+    index = _sprite_of(sprites, rng, int(rng.integers(len(sprites.class_names))))
+    side = min(height, width) * rng.uniform(0.8, 1.0)
+    stretch = rng.uniform(1.0, 1.5) if rng.random() < 0.7 else 1.0
+    tall, wide = (int(min(side * (stretch if length > side / 0.8 else 1.0), length)) for length in (height, width))
+    top, left = (int((length - own) / 2 * rng.uniform(0.5, 1.5)) for length, own in ((height, tall), (width, wide)))
+    rgba = sprites.rgba[index][:, ::-1] if rng.random() < 0.5 else sprites.rgba[index]
+    paste(canvas, resized(np.ascontiguousarray(rgba), wide, tall), left, top)
+    box = (left / width, top / height, (left + wide) / width, (top + tall) / height)
+    noun = sprites.class_names[sprites.labels[index]]
+    return Captioned(Scene(to_uint8(canvas), (index,), (box,)), noun if rng.random() < BARE else one(noun))
+
+
+def _backdrop(rng: np.random.Generator, height: int, width: int) -> tuple[np.ndarray, str | None]:
+    """A background, and what its colour is called if it is a plain one that has a name."""
+    kind = rng.random()
+    if kind >= 0.6:
+        return background(rng, height, width), None
+    colour = "white" if kind < 0.25 else str(rng.choice(list(COLOURS)))
+    spread = 0.0 if colour == "white" else 0.06
+    shade = np.clip(np.array(COLOURS[colour]) + rng.uniform(-spread, spread, 3), 0, 1)
+    return np.broadcast_to(shade.astype(np.float32), (height, width, 3)).copy(), colour
+
+
+def _company(sprites: Sprites, rng: np.random.Generator, count: int) -> list[int]:
+    """Labels that may share a scene: fewer than `count` if the classes hardly go together."""
+    names, labels = sprites.class_names, [int(rng.integers(len(sprites.class_names)))]
+    for _ in range(TRIES * count):
+        if len(labels) == count:
+            break
+        label = labels[int(rng.integers(len(labels)))] if rng.random() < TWIN else int(rng.integers(len(names)))
+        twins = label in labels and names[label] in ARTICLELESS
+        if not twins and all_shown(names[known] for known in (*labels, label)):
+            labels.append(label)
+    return labels
+
+
+def _sprite_of(sprites: Sprites, rng: np.random.Generator, label: int) -> int:
+    return int(rng.choice(np.flatnonzero(sprites.labels == label)))
+
+
+class SceneDraws:
+    """Captioned pictures as training sees them: latents by `encode` ([-1, 1] (B, 3, H, W) -> (B, C, h, w)), captions by `tokens` (B, L).
+
+    A batch has one shape (H, W), drawn among `shapes`; every picture depends on its own seed only.
+    """
+
+    def __init__(
+        self,
+        sprites: Sprites,
+        encode: Callable[[Tensor], Tensor],
+        tokens: Callable[[Sequence[str]], Tensor],
+        shapes: Sequence[tuple[int, int]],
+    ) -> None:
+        self.sprites, self.encode, self.tokens, self.shapes = sprites, encode, tokens, shapes
+        self.chances = torch.tensor([float(SQUARE if height == width else 1) for height, width in shapes])
+
+    def draw(self, generator: torch.Generator, batch: int, rows: slice) -> tuple[Tensor, Tensor]:
+        """Latents (rows, C, h, w) and the numbers of their captions' tokens (rows, L)."""
+        height, width = self.shapes[int(torch.multinomial(self.chances, 1, generator=generator))]
+        seeds = torch.randint(2**62, (batch,), generator=generator)[rows]
+        drawn = [captioned(self.sprites, np.random.default_rng(seed), height, width) for seed in seeds.tolist()]
+        images = from_uint8(torch.from_numpy(np.stack([picture.scene.image for picture in drawn])).movedim(-1, 1))
+        return self.encode(images), self.tokens([picture.caption for picture in drawn])

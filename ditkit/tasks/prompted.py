@@ -1,0 +1,56 @@
+"""Training a model that is asked in words: its pictures, its captions and its text encoder."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ditkit.codecs.registry import load_codec
+from ditkit.data.captioned import SceneDraws
+from ditkit.data.captions import words
+from ditkit.data.scenes import Sprites
+from ditkit.errors import CheckpointError, ConfigError
+from ditkit.models.aspect_bins import bins
+from ditkit.models.spec import ModelSpec
+from ditkit.text.encoder import ENCODERS, VOCABULARY, Vocabulary, load_encoder
+from ditkit.text.small import SIZES, fresh_encoder, word_vocabulary
+
+FOLDER = "text_encoder"
+
+
+def trained_encoder(spec: ModelSpec) -> str:
+    """The name of the text encoder that is trained with the model; raises `ConfigError` if it is not one that ditkit trains."""
+    if spec.text not in SIZES:
+        raise ConfigError(f"{spec.name} reads prompts through {spec.text}, which ditkit does not train; train pixart-emoji")
+    return spec.text
+
+
+def vocabulary_of(sprites: Sprites) -> bytes:
+    """A token for every word of the captions that these sprites can get."""
+    return word_vocabulary(words(sprites.class_names))
+
+
+def scene_draws(spec: ModelSpec, sprites: Sprites, vocabulary: bytes, where: torch.device) -> SceneDraws:
+    """Captioned scenes in the model's shapes."""
+    codec = load_codec(spec.codec).to(where, torch.float32)
+    reader, tokens = Vocabulary(vocabulary), ENCODERS[trained_encoder(spec)].tokens
+
+    @torch.inference_mode()
+    def encode(images: torch.Tensor) -> torch.Tensor:
+        return codec.encode(images.to(where)).cpu()
+
+    shapes = [(known.height, known.width) for known in bins(spec.image_size)]
+    return SceneDraws(sprites, encode, lambda captions: reader.encode(captions, tokens)[0], shapes)
+
+
+def starting_encoder(spec: ModelSpec, vocabulary: bytes, init: str | None) -> Any:
+    """A fresh encoder, or the one that lies beside the PixArt to start from; raises `CheckpointError` if that one has other words."""
+    name = trained_encoder(spec)
+    encoder = fresh_encoder(name, len(Vocabulary(vocabulary)))
+    beside = [Path(init).parent / folder for folder in (FOLDER, name)] if init else []
+    folder = next((place for place in beside if place.is_dir()), None)
+    if folder:
+        if (folder / VOCABULARY).read_bytes() != vocabulary:
+            raise CheckpointError(f"{folder} was trained on captions of other words than these sprites'; move it away to start it afresh")
+        encoder.load_state_dict(load_encoder(folder).state_dict())
+    return encoder

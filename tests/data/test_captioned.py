@@ -1,0 +1,106 @@
+"""Captioned pictures: in every shape, with captions in known words, and without the pairs that are held out."""
+
+import json
+from collections import Counter
+from importlib.resources import files
+from itertools import combinations
+
+import numpy as np
+import pytest
+import torch
+
+from ditkit.data.captioned import COLOURS, SceneDraws, captioned, in_pixels
+from ditkit.data.captions import counted, held_out, words
+from ditkit.data.scenes import Sprites
+from ditkit.models.aspect_bins import bins
+
+NOUNS: tuple[str, ...] = tuple(json.loads((files("ditkit") / "assets" / "classes" / "emoji.json").read_text(encoding="utf-8")))
+SHAPES = [(shape.height, shape.width) for shape in bins(96)]
+
+
+@pytest.fixture(scope="module")
+def sprites() -> Sprites:
+    """Opaque squares of one colour, two of each class."""
+    rng = np.random.default_rng(0)
+    rgba = np.full((2 * len(NOUNS), 64, 64, 4), 255, np.uint8)
+    rgba[..., :3] = rng.integers(0, 256, (2 * len(NOUNS), 1, 1, 3))
+    return Sprites(rgba, np.arange(2 * len(NOUNS)) // 2, NOUNS, ("flat",) * 2 * len(NOUNS))
+
+
+def test_every_scene_can_be_read_and_holds_no_pair_that_is_held_out(sprites: Sprites) -> None:
+    known = set(words(NOUNS))
+    sizes: Counter[int] = Counter()
+    for seed in range(700):
+        height, width = SHAPES[seed % len(SHAPES)]
+        scene, said = captioned(sprites, np.random.default_rng(seed), height, width)
+        nouns = [NOUNS[sprites.labels[index]] for index in scene.sprites]
+        assert scene.image.shape == (height, width, 3)
+        assert not any(held_out(*pair) for pair in combinations(nouns, 2))
+        assert set(said.replace(",", "").split()) <= known
+        for noun, count in Counter(nouns).items():
+            assert counted(noun, count).removeprefix("a ").removeprefix("an ") in said
+        sizes[len(nouns)] += 1
+    assert set(sizes) == {1, 2, 3, 4}
+
+
+def test_of_ten_pictures_three_are_of_one_object_filling_the_frame_under_its_bare_noun(sprites: Sprites) -> None:
+    bare = []
+    for index, (height, width) in enumerate(SHAPES):
+        for seed in range(100):
+            scene, said = captioned(sprites, np.random.default_rng((index, seed)), height, width)
+            x0, y0, x1, y1 = in_pixels(scene.boxes[0], height, width)
+            if said in NOUNS and max(x1 - x0, y1 - y0) >= 0.78 * min(height, width):
+                bare.append((x1 - x0) / (y1 - y0))
+                assert abs((x0 + x1) / 2 - width / 2) < width / 5 and abs((y0 + y1) / 2 - height / 2) < height / 5
+    assert len(bare) > 0.3 * 100 * len(SHAPES)
+    assert 1 / 1.6 < min(bare) < max(bare) < 1.6  # proportions are kept, nearly
+
+
+def test_an_object_lies_where_its_box_says(sprites: Sprites) -> None:
+    for seed in range(20):
+        scene, _ = captioned(sprites, np.random.default_rng(seed), 72, 128)
+        x0, y0, x1, y1 = in_pixels(scene.boxes[-1], 72, 128)
+        pixel = scene.image[int((y0 + y1) / 2), int((x0 + x1) / 2)]
+        assert np.abs(pixel.astype(int) - sprites.rgba[scene.sprites[-1]][0, 0, :3]).max() <= 1
+
+
+def test_a_colour_in_a_caption_is_that_of_the_background(sprites: Sprites) -> None:
+    found = 0
+    for seed in range(300):
+        scene, said = captioned(sprites, np.random.default_rng(seed), 96, 96)
+        if "background" not in said:
+            continue
+        found += 1
+        colour = np.array(COLOURS[said.split()[-2]])
+        inside = np.zeros((96, 96), bool)
+        for box in scene.boxes:
+            x0, y0, x1, y1 = (round(edge) for edge in in_pixels(box, 96, 96))
+            inside[y0:y1, x0:x1] = True
+        assert np.abs(scene.image[~inside] / 255 - colour).max() < 0.07
+    assert found > 30
+
+
+def test_a_picture_depends_on_its_generator_only(sprites: Sprites) -> None:
+    first, second, other = (captioned(sprites, np.random.default_rng(seed), 96, 96) for seed in (3, 3, 4))
+    assert np.array_equal(first.scene.image, second.scene.image) and first.caption == second.caption
+    assert not np.array_equal(first.scene.image, other.scene.image)
+
+
+def test_few_classes_make_fewer_objects_rather_than_none(sprites: Sprites) -> None:
+    corn = Sprites(sprites.rgba[:1], np.array([0]), ("corn",), ("flat",))
+    assert {len(captioned(corn, np.random.default_rng(seed), 96, 96).scene.sprites) for seed in range(30)} == {1}
+
+
+def test_a_batch_has_one_shape_and_its_rows_do_not_depend_on_each_other(sprites: Sprites) -> None:
+    def draw(seed: int, rows: slice) -> tuple[torch.Tensor, torch.Tensor]:
+        draws = SceneDraws(sprites, lambda images: images, lambda captions: torch.tensor([[len(said)] for said in captions]), SHAPES)
+        return draws.draw(torch.Generator().manual_seed(seed), 4, rows)
+
+    shapes: Counter[tuple[int, ...]] = Counter()
+    for seed in range(40):
+        images, tokens = draw(seed, slice(0, 2))
+        assert len(images) == len(tokens) == 2 and images.min() >= -1 and images.max() <= 1
+        shapes[tuple(images.shape[2:])] += 1
+    assert shapes[96, 96] == max(shapes.values()) and len(shapes) >= 6
+    whole, part = draw(5, slice(0, 4)), draw(5, slice(1, 3))
+    assert all(torch.equal(all_of_it[1:3], some) for all_of_it, some in zip(whole, part, strict=True))
