@@ -18,10 +18,10 @@ from ditkit.grounding.attention_maps import phrase_columns
 from ditkit.grounding.layout import Layout
 from ditkit.grounding.objects import ObjectGroup, ObjectState, advance
 from ditkit.grounding.pull import Goal, OnPull, pulled
-from ditkit.grounding.regions import Region, aspect, in_latent, mask, on_grid
+from ditkit.grounding.regions import Place, Region, mask, on_grid, place
 from ditkit.grounding.rules import Rules
 from ditkit.grounding.transplant import transplanted
-from ditkit.models.aspect_bins import Bin, nearest
+from ditkit.models.aspect_bins import Bin
 from ditkit.models.pixart import PixArt, Prompts
 
 
@@ -86,32 +86,26 @@ def prepare(
         phrase_columns(texts.tokens, prompt.features.shape[1]).to(device),
         torch.stack(masks).to(device) if masks else torch.zeros(0, *grid, device=device),
     )
-    regions = tuple(in_latent(box, height, width, patch, rules) for box in layout.boxes)
-    shapes = [
-        nearest(sizes, *aspect(box, height * pixels, width * pixels, region, rules))
-        for box, region in zip(layout.boxes, regions, strict=True)
-    ]
-    phrases = [index for index, phrase in enumerate(layout.phrases) for _ in phrase.boxes]
+    places = [place(box, height, width, patch, pixels, sizes, rules) for box in layout.boxes]
     alike: dict[tuple[int, ...], list[int]] = {}
-    for box, (region, size) in enumerate(zip(regions, shapes, strict=True)):
-        alike.setdefault((size.height, size.width, region.rows, region.columns), []).append(box)
-    groups = tuple(
-        _group(network, texts, boxes, [phrases[box] for box in boxes], [regions[box] for box in boxes], shapes[boxes[0]], pixels)
-        for boxes in alike.values()
-    )
+    for box, (region, *own) in enumerate(places):
+        alike.setdefault((*own, region.rows, region.columns), []).append(box)
+    groups = tuple(_group(network, texts, layout, boxes, [places[box] for box in boxes], pixels) for boxes in alike.values())
+    regions = tuple(region for region, *_ in places)
     return Grounding(network, rules, goal, groups, regions, tuple(scales), guided_channels, recompute)
 
 
-def _group(
-    network: PixArt, texts: Texts, boxes: list[int], phrases: list[int], regions: list[Region], size: Bin, pixels: int
-) -> ObjectGroup:
-    """`phrases` are those of `boxes`, in their order."""
-    rows = torch.tensor(phrases, device=texts.phrases.features.device)
+def _group(network: PixArt, texts: Texts, layout: Layout, boxes: list[int], places: list[Place], pixels: int) -> ObjectGroup:
+    """These boxes, all of one size."""
+    phrases = [index for index, phrase in enumerate(layout.phrases) for _ in phrase.boxes]
+    rows = torch.tensor([phrases[box] for box in boxes], device=texts.phrases.features.device)
     said = (texts.phrases.features[rows], texts.phrases.mask[rows])
     features, kept = (torch.cat([mine, null]) for mine, null in zip(said, texts.null[:2], strict=True))
-    told = torch.tensor([[size.height, size.width, size.height / size.width]], device=features.device).expand(len(features), 3)
+    shape = places[0].height, places[0].width
+    height, width = (pixels * side for side in shape)
+    told = torch.tensor([[height, width, height / width]], device=features.device).expand(len(features), 3)
     keys = network.prepare(trimmed(Prompts(features, kept, told)))
-    return ObjectGroup(tuple(boxes), tuple(regions), (size.height // pixels, size.width // pixels), keys)
+    return ObjectGroup(tuple(boxes), tuple(region for region, *_ in places), shape, keys)
 
 
 def trimmed(prompts: Prompts) -> Prompts:

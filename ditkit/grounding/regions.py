@@ -1,6 +1,6 @@
 """From boxes to the cells of a latent and of a token grid, and to the size of an object's own picture."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ditkit.grounding.layout import Box
 from ditkit.grounding.rules import Rules
+from ditkit.models.aspect_bins import Bin, nearest
 
 
 class Region(NamedTuple):
@@ -49,6 +50,21 @@ def aspect(box: Box, height: int, width: int, region: Region, rules: Rules) -> t
         return region.rows, region.columns
     inside = _clipped(box)
     return _pixels(inside.top, inside.bottom, height), _pixels(inside.left, inside.right, width)
+
+
+class Place(NamedTuple):
+    """Where in a latent a box is, and how large (h, w) the latent of its object's own picture is; both that and the crop in cells."""
+
+    region: Region
+    height: int
+    width: int
+
+
+def place(box: Box, height: int, width: int, patch: int, pixels: int, sizes: Sequence[Bin], rules: Rules) -> Place:
+    """The box in a latent of that height and width, whose cells are `pixels` wide; objects are pictured in one of `sizes`."""
+    region = in_latent(box, height, width, patch, rules)
+    size = nearest(sizes, *aspect(box, height * pixels, width * pixels, region, rules))
+    return Place(region, size.height // pixels, size.width // pixels)
 
 
 def mask(regions: Iterable[Region], rows: int, columns: int) -> Tensor:

@@ -18,10 +18,11 @@ from ditkit.engine.model import Model
 from ditkit.engine.request import SampleBatch, SamplingRequest
 from ditkit.engine.sampler import OnStep, denoiser
 from ditkit.engine.sampler import sample as sample_batches
+from ditkit.errors import RequestError
 from ditkit.grounding.generate import Grounding, Texts, grounded, object_states, prepare
 from ditkit.grounding.layout import Layout
 from ditkit.grounding.pull import OnPull
-from ditkit.grounding.rules import Rules
+from ditkit.grounding.rules import DEFAULT, Rules
 from ditkit.models.pixart import Prompts
 from ditkit.models.sizes import pixels_per_cell, sizes
 
@@ -45,6 +46,20 @@ class Scene:
 
 
 @dataclass(frozen=True)
+class GroundedRequest(SamplingRequest):
+    """A request whose labels are scenes. `recompute`: see `attention_maps`."""
+
+    scenes: tuple[Scene, ...] = ()
+    rules: Rules = DEFAULT
+    recompute: bool = False
+
+    def check_fits(self, model: Model) -> None:
+        super().check_fits(model)
+        if model.compiled:
+            raise RequestError("grounded sampling does not run as compiled graphs; leave out runtime.compile=true")
+
+
+@dataclass(frozen=True)
 class Watch:
     """What to tell of a run while it goes on."""
 
@@ -53,44 +68,26 @@ class Watch:
     belief: OnBelief | None = None
 
 
-def sample(
-    model: Model,
-    request: SamplingRequest,
-    scenes: Sequence[Scene],
-    rules: Rules,
-    batches: Sequence[range] | None = None,
-    watch: Watch = Watch(),
-    *,
-    recompute: bool = False,
-) -> Iterator[SampleBatch]:
+def sample(model: Model, request: GroundedRequest, batches: Sequence[range] | None = None, watch: Watch = Watch()) -> Iterator[SampleBatch]:
     """Sample `batches` of the request (all of them by default), a scene at a time, yielding each as it is finished.
 
     The plan, if the request has one, is followed by the main branch alone. A scene without boxes is sampled as without grounding.
     """
     for batch in request.batches() if batches is None else batches:
         for label, indices in groupby(batch, key=lambda index: request.labels[index]):
-            scene = scenes[label]
+            scene = request.scenes[label]
             sized = replace(model, spec=replace(model.spec, shape=scene.shape))
-            draw = partial(sample_latents, sized, request, scene=scene, rules=rules, watch=watch, recompute=recompute)
+            draw = partial(sample_latents, sized, request, watch=watch)
             yield from sample_batches(sized, replace(request, picture=scene.picture), [tuple(indices)], draw=draw)
 
 
 @torch.no_grad()
-def sample_latents(
-    model: Model,
-    request: SamplingRequest,
-    indices: Sequence[int],
-    scene: Scene,
-    rules: Rules,
-    watch: Watch = Watch(),
-    *,
-    recompute: bool = False,
-) -> Tensor:
+def sample_latents(model: Model, request: GroundedRequest, indices: Sequence[int], watch: Watch = Watch()) -> Tensor:
     """The latents (B, C, h, w) of these samples, all of one scene."""
     solver = request.solver
     labels, seeds = [request.labels[index] for index in indices], [request.seeds[index] for index in indices]
     noise = SampleNoise(tuple(seeds)).draw(1 + solver.draws, model.spec.sample_shape, model.device)
-    grounding = prepared(model, request, labels[0], scene, rules, recompute=recompute)
+    grounding = prepared(model, request, labels[0])
     objects = object_states(grounding, solver, seeds, model.spec.params.channels, model.device)
     main = denoiser(model, request, labels, watch.step)
 
@@ -107,8 +104,8 @@ def sample_latents(
     return x
 
 
-def prepared(model: Model, request: SamplingRequest, label: int, scene: Scene, rules: Rules, *, recompute: bool = False) -> Grounding:
-    """The grounding of a scene under a request."""
+def prepared(model: Model, request: GroundedRequest, label: int) -> Grounding:
+    """The grounding of a scene."""
     assert request.prompts is not None
     network: Any = model.backbone
     rows = request.prompts.rows
@@ -117,7 +114,17 @@ def prepared(model: Model, request: SamplingRequest, label: int, scene: Scene, r
         chosen: Any = [None if value is None else value[list(places)].to(model.device) for value in rows]
         return Prompts(*chosen)
 
+    scene = request.scenes[label]
     texts = Texts(taken([label]), taken([request.prompts.null[label]]), taken(scene.phrases), scene.tokens)
-    scales = [request.guidance if inside else 1.0 for inside in request.interval.covers(request.solver.times)]
-    cell, known = pixels_per_cell(model.spec), sizes(model.spec)
-    return prepare(network, scene.layout, texts, scene.shape, cell, known, rules, scales, model.spec.guided_channels, recompute=recompute)
+    return prepare(
+        network,
+        scene.layout,
+        texts,
+        scene.shape,
+        pixels_per_cell(model.spec),
+        sizes(model.spec),
+        request.rules,
+        [request.guidance if inside else 1.0 for inside in request.interval.covers(request.solver.times)],
+        model.spec.guided_channels,
+        recompute=request.recompute,
+    )

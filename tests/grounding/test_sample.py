@@ -9,19 +9,17 @@ from torch import Tensor
 from ditkit.cache.policies import every
 from ditkit.engine import sampler
 from ditkit.engine.model import Model
-from ditkit.engine.request import SampleBatch, SamplingRequest
+from ditkit.engine.request import SampleBatch
 from ditkit.grounding.layout import Layout
 from ditkit.grounding.rules import DEFAULT, FAST, PUBLISHED, Rules
-from ditkit.grounding.sample import Scene, Watch, sample
+from ditkit.grounding.sample import GroundedRequest, Watch, sample
 from tests.closeness import assert_close
 from tests.grounding.tiny import SCENES, model, request, table
 from tests.models.tiny import PIXART
 
 
-def latents(
-    of: Model, asked: SamplingRequest, rules: Rules = DEFAULT, scenes: tuple[Scene, ...] = SCENES, *, recompute: bool = False
-) -> dict[int, Tensor]:
-    made: list[SampleBatch] = list(sample(of, asked, scenes, rules, recompute=recompute))
+def latents(of: Model, asked: GroundedRequest, rules: Rules = DEFAULT) -> dict[int, Tensor]:
+    made: list[SampleBatch] = list(sample(of, replace(asked, rules=rules)))
     return {index: one for batch in made for index, one in zip(batch.indices, batch.latents, strict=True)}
 
 
@@ -38,7 +36,7 @@ def test_without_boxes_it_is_plain_sampling_to_the_bit_without_one_more_evaluati
     rows = evaluations(of)
     [plain] = sampler.sample(of, asked)
     count = len(rows)
-    [grounded] = sample(of, asked, SCENES, DEFAULT)
+    [grounded] = sample(of, asked)
     assert torch.equal(plain.latents, grounded.latents)
     assert torch.equal(plain.pictures, grounded.pictures)
     assert rows[count:] == rows[:count] == [4] * 4
@@ -66,7 +64,7 @@ def test_a_box_more_leaves_the_noise_of_the_others_alone() -> None:
     of, [whole, *_] = model(), SCENES
     fewer = replace(whole, layout=Layout("a cat and dogs", whole.layout.phrases[:1]), phrases=(6,), tokens=((1,),))
     rules = Rules(pulls=0, share=1)
-    both = (latents(of, request((0,), (5,), steps=1), rules, scenes)[0] for scenes in ((whole,), (fewer,)))
+    both = (latents(of, request((0,), (5,), steps=1, scenes=(scene,)), rules)[0] for scene in (whole, fewer))
     many, few = (value[:, 10:30, 2:14] for value in both)
     assert_close(many, few, 1e-5)
 
@@ -99,11 +97,11 @@ def test_only_the_main_branch_follows_a_plan() -> None:
 
 def test_recomputing_changes_no_bit() -> None:
     of, asked = model(), request((0,), (5,))
-    assert torch.equal(latents(of, asked)[0], latents(of, asked, recompute=True)[0])
+    assert torch.equal(latents(of, asked)[0], latents(of, replace(asked, recompute=True))[0])
 
 
 def test_pictures_have_the_size_asked_for() -> None:
-    [batch] = sample(model(), request((2,), (0,)), SCENES, FAST)
+    [batch] = sample(model(), request((2,), (0,), rules=FAST))
     assert batch.pictures.shape[2:] == (190, 310)
 
 
@@ -121,8 +119,7 @@ def test_who_watches_is_told_of_pulls_and_of_what_the_picture_is_thought_to_be()
         pull=lambda step, losses: pulls.append((step, len(losses))),
         belief=lambda indices, evaluation, x0: beliefs.append((tuple(indices), evaluation, tuple(x0.shape))),
     )
-    asked = request((0, 0), (5, 6))
-    [batch] = sample(model(), asked, SCENES, FAST, watch=watch)
+    [batch] = sample(model(), request((0, 0), (5, 6), rules=FAST), watch=watch)
     assert pulls == [(0, 2), (1, 2)]
     assert [belief[1] for belief in beliefs] == [0, 1, 2, 3]
     assert {belief[0] for belief in beliefs} == {(0, 1)} and {belief[2] for belief in beliefs} == {(2, 4, 32, 32)}

@@ -5,15 +5,13 @@ from typing import Any
 
 import torch
 
-from ditkit.cache.plan import CachePlan
 from ditkit.codecs.registry import load_codec
 from ditkit.diffusion.schedule import linear
 from ditkit.diffusion.solvers import SOLVERS
 from ditkit.engine.conditions import PromptTable
 from ditkit.engine.model import Model
-from ditkit.engine.request import SamplingRequest
 from ditkit.grounding.layout import Box, Layout, Phrase
-from ditkit.grounding.sample import Scene
+from ditkit.grounding.sample import GroundedRequest, Scene
 from ditkit.models.pixart import PixArt, PixArtParams, Prompts
 from ditkit.models.spec import Defaults, ModelSpec
 from tests.models.tiny import PIXART, drawn
@@ -44,11 +42,6 @@ def table(params: PixArtParams = PIXART) -> PromptTable:
     return PromptTable(("a", "b", "c"), Prompts(torch.randn(8, TOKENS, params.caption_width, generator=generator), mask, told), (3, 4, 5))
 
 
-def request(
-    labels: tuple[int, ...], seeds: tuple[int, ...], solver: str = "dpm-solver++", guidance: float = 4.5, **more: Any
-) -> SamplingRequest:
-    steps = more.pop("steps", 4)
-    plan: CachePlan | None = more.pop("plan", None)
-    return SamplingRequest(
-        labels, seeds, SOLVERS[solver](linear(), steps), guidance, prompts=more.pop("prompts", table()), plan=plan, **more
-    )
+def request(labels: tuple[int, ...], seeds: tuple[int, ...], solver: str = "dpm-solver++", **more: Any) -> GroundedRequest:
+    made = SOLVERS[solver](linear(), more.pop("steps", 4))
+    return GroundedRequest(labels, seeds, made, **{"guidance": 4.5, "prompts": table(), "scenes": SCENES, **more})
