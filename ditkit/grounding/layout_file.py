@@ -6,7 +6,6 @@ Whatever is wrong with one is said in one line, with the place where it is.
 import json
 import math
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +15,7 @@ from ditkit.grounding.layout import Box, Layout, Phrase, check_side
 UNITS = ("fraction", "pixel")
 KEYS = {"prompt", "phrases", "units", "width", "height"}
 PUBLISHED_KEYS = {"prompt", "phrases", "bboxes", "width", "height", "aspect_ratio"}
-EXAMPLE, SCHEMA = "example.json", "schema.json"
 PUBLISHED_AREA = 512**2  # of a layout that gives only its aspect ratio; what counts is the shape
-
-
-def shipped(name: str) -> str:
-    """The text of `EXAMPLE`, the layout that is used when none is given, or of `SCHEMA`, which says what a file may hold."""
-    return (files("ditkit") / "assets" / "layouts" / name).read_text(encoding="utf-8")
 
 
 def read_layouts(path: Path) -> tuple[Layout, ...]:

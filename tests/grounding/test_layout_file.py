@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from ditkit.config.layouts import EXAMPLE, SCHEMA, shipped
 from ditkit.errors import RequestError
 from ditkit.grounding.layout import MOST_BOXES, Box, Layout, Phrase
-from ditkit.grounding.layout_file import EXAMPLE, SCHEMA, as_data, layout_of, parse_layouts, read_layouts, shipped
+from ditkit.grounding.layout_file import as_data, layout_of, parse_layouts, read_layouts
 
 DOG = Phrase("dog", (Box(0.1, 0.2, 0.5, 0.9),))
 LAYOUT = Layout("a dog and two cats", (DOG, Phrase("cats", (Box(0.5, 0.5, 0.75, 1), Box(0.75, 0.5, 1, 1)))), 96, 48)

@@ -15,7 +15,7 @@ from ditkit.hub import Snapshot
 from ditkit.models.registry import SPECS
 from ditkit.tensorfile import write_tensors
 from ditkit.text import encoder
-from ditkit.text.encoder import ENCODERS, Vocabulary, encode, find_encoder, load_encoder
+from ditkit.text.encoder import ENCODERS, EncoderSpec, Vocabulary, encode, find_encoder, load_encoder
 from ditkit.text.spans import phrase_tokens
 from tests.closeness import assert_close
 from tests.golden_files import golden, golden_json
