@@ -10,8 +10,12 @@ from PIL import Image
 from ditkit.models import checkpoints, registry
 from ditkit.models.dit import DiTParams
 from ditkit.models.dit3d import DiT3DParams
+from ditkit.models.pixart import PixArtParams
 from ditkit.models.spec import Defaults, ModelSpec, Params
 from ditkit.models.uvit import UViTParams
+from ditkit.text.encoder import ENCODERS
+from tests.models.tiny import drawn
+from tests.text.tiny import SPEC, write_encoder
 
 TINY: dict[str, tuple[Params, str, str]] = {
     "tiny-dit": (DiTParams(width=16, depth=2, heads=2, patch=2, input_size=8, classes=3), "linear", "ddim"),
@@ -46,6 +50,32 @@ def weights(tiny: str, tmp_path: Path) -> str:
     path = tmp_path / f"{tiny}.safetensors"
     checkpoints.save(state, path, model=tiny, params=spec.params)
     return str(path)
+
+
+@pytest.fixture
+def tiny_pixart(monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a tiny registered model that reads prompts of at most 13 tokens, for shapes around 256 pixels, a pixel being a latent."""
+    params = PixArtParams(width=24, depth=2, heads=2, patch=16, input_size=256, channels=3, caption_width=16, micro_conditions=True)
+    defaults = Defaults("dpm-solver++", 4, 4.5)
+    spec = ModelSpec("tiny-pixart", "pixart", params, "linear", "pixels", 256, 6, defaults, text="t5-tiny")
+    monkeypatch.setitem(registry.SPECS, spec.name, spec)
+    monkeypatch.setitem(ENCODERS, "t5-tiny", SPEC)
+    return spec.name
+
+
+@pytest.fixture
+def pixart_weights(tiny_pixart: str, tmp_path: Path) -> str:
+    """A file of random weights for it, no parameter zero."""
+    spec = registry.SPECS[tiny_pixart]
+    state = drawn(registry.build(spec)).state_dict()
+    checkpoints.save(state, tmp_path / "pixart.safetensors", model=tiny_pixart, params=spec.params)
+    return str(tmp_path / "pixart.safetensors")
+
+
+@pytest.fixture
+def t5(tmp_path: Path) -> str:
+    """The folder of its text encoder."""
+    return str(write_encoder(tmp_path / "t5"))
 
 
 @pytest.fixture

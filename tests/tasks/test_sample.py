@@ -134,10 +134,3 @@ def test_python_draws_the_pictures_that_the_command_draws(config: SampleConfig, 
     for index, image in enumerate(images):
         with Image.open(RunFolder(Path(str(config.out))).image_file(index)) as file:
             assert np.array_equal(np.asarray(file), np.asarray(image))
-
-
-def test_a_model_that_reads_prompts_is_refused_in_one_line(tmp_path: Path) -> None:
-    config = SampleConfig(model="pixart-xl-2-256", weights="random", out=str(tmp_path / "run"))
-    with pytest.raises(RequestError, match="pixart-xl-2-256 reads prompts, and no command gives it one yet"):
-        sample.run(config, NoProgress())
-    assert not (tmp_path / "run").exists()

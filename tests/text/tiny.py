@@ -49,6 +49,6 @@ def write_encoder(folder: Path) -> Path:
     """A pipeline's folder: text_encoder/ and tokenizer/."""
     write_tensors(folder / "text_encoder" / "model.safetensors", weights())
     (folder / "text_encoder" / "config.json").write_text(json.dumps(CONFIG))
-    (folder / "tokenizer").mkdir()
+    (folder / "tokenizer").mkdir(parents=True)
     (folder / "tokenizer" / "spiece.model").write_bytes(vocabulary())
     return folder
