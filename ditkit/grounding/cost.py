@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 
 import torch
-from torch._subclasses.fake_tensor import FakeTensorMode
 
 from ditkit.execution import Site
 from ditkit.grounding.attention_maps import attention_maps
@@ -32,6 +31,8 @@ def extra_multiply_adds(network: PixArt, shape: tuple[int, int], places: Sequenc
 
 def gradient_bytes(params: PixArtParams, shape: tuple[int, int], samples: int, rules: Rules, itemsize: int, *, recompute: bool) -> int:
     """What the forward pass of a pull keeps for its gradient: counted in float32, on tensors without memory, then scaled."""
+    from torch._subclasses.fake_tensor import FakeTensorMode  # takes two seconds, and only an estimate needs it
+
     kept: dict[int, tuple[object, int]] = {}
 
     def keep(value: torch.Tensor) -> torch.Tensor:

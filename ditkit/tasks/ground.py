@@ -196,11 +196,13 @@ def _cost(model: Model, request: SamplingRequest, plain: int) -> tuple[Mapping[s
         if places and request.rules.pulls and request.rules.steps(request.solver.steps):
             batch = min(request.batch, request.labels.count(request.scenes.index(scene)))
             kept = max(kept, gradient_bytes(network.params, scene.shape, batch, request.rules, itemsize, recompute=request.recompute))
+    peak = kept + build.cache_bytes(model, request) + sum(value.numel() for value in network.parameters()) * itemsize
     facts = {
         "multiply-adds of grounding": f"at most {most / 1e9:.2f} G, {1 + most / plain:.2f}x the plain run in all",
         "memory for gradients": f"{kept / 2**20:.0f} MiB" + ("" if request.recompute or not kept else " (recompute=true needs less)"),
+        "peak memory": f"{peak / 2**20:.0f} MiB: weights, cached outputs and gradients, beside prompts and one evaluation's own",
     }
-    return facts, {"grounding_multiply_adds": most, "gradient_bytes": kept}
+    return facts, {"grounding_multiply_adds": most, "gradient_bytes": kept, "peak_bytes": peak}
 
 
 def _image(picture: Tensor) -> Image.Image:
