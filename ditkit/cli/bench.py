@@ -16,6 +16,7 @@ def bench(
     steps: Annotated[str | None, typer.Option(metavar="N", help="Network evaluations; the model's own number if not given.")] = None,
     solver: Annotated[str | None, typer.Option(metavar="NAME", help="With which solver.", autocompletion=completion.solvers)] = None,
     guidance: Annotated[str | None, typer.Option(metavar="W", help="How strongly to follow the class.")] = None,
+    prompts: Annotated[str | None, typer.Option(metavar="FILE", help="A text file of prompts, for a model that reads them.")] = None,
     plans: Annotated[
         list[str] | None, typer.Option("--plan", metavar="FILE", help="A plan to measure; may be repeated. Without, the shipped ones.")
     ] = None,
@@ -45,6 +46,7 @@ def bench(
         "--steps": steps,
         "--solver": solver,
         "--guidance": guidance,
+        "--prompts": prompts,
         "--plan": plans,
         "--policy": policies,
         "--budget": budget,

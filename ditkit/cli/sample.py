@@ -30,7 +30,9 @@ def sample(
     prompts: Annotated[str | None, typer.Option(metavar="FILE", help="A text file with a prompt on each line.")] = None,
     negative: Annotated[str | None, typer.Option(metavar="TEXT", help="What to lead away from; the empty prompt if not given.")] = None,
     size: Annotated[str | None, typer.Option(metavar="HxW", help="Height and width of images drawn from a prompt.")] = None,
-    count: Annotated[str | None, typer.Option(metavar="N", help="How many images; 16, or one for each prompt, if not given.")] = None,
+    count: Annotated[
+        str | None, typer.Option(metavar="N", help="How many images, with prompts of each; 16, with prompts 1, if not given.")
+    ] = None,
     seed: Annotated[str | None, typer.Option(metavar="N", help="Seed of the first image; each next one has the next seed.")] = None,
     steps: Annotated[str | None, typer.Option(metavar="N", help="Network evaluations; the model's own number if not given.")] = None,
     solver: Annotated[

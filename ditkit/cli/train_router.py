@@ -16,6 +16,7 @@ def train_router(
     evaluations: Annotated[str | None, typer.Option(metavar="N", help="For runs of that many network evaluations.")] = None,
     solver: Annotated[str | None, typer.Option(metavar="NAME", help="For runs of that solver.", autocompletion=completion.solvers)] = None,
     budget: Annotated[str | None, typer.Option(metavar="SHARE", help="The share of a run's multiply-adds to keep, as 0.7.")] = None,
+    prompts: Annotated[str | None, typer.Option(metavar="FILE", help="A text file of prompts, for a model that reads them.")] = None,
     data: Annotated[
         str | None, typer.Option(metavar="PATH", help="Images per class, or an .npz; without, the model's own trajectories.")
     ] = None,
@@ -34,6 +35,7 @@ def train_router(
         "--evaluations": evaluations,
         "--solver": solver,
         "--budget": budget,
+        "--prompts": prompts,
         "--data": data,
         "--steps": steps,
         "--batch": batch,

@@ -21,7 +21,7 @@ from ditkit.config.checks import (
 from ditkit.errors import ConfigError
 
 PRECISIONS = ("float32", "bfloat16", "float16")
-TEXT_PRECISIONS = ("float32", "bfloat16")  # T5 overflows in float16
+TEXT_PRECISIONS = ("float32", "bfloat16")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 COMPATS = ("official", "diffusers")
 OPTIMIZERS = ("adamw", "muon")
@@ -198,6 +198,8 @@ class TextConfig:
     precision: str = "float32"  # bfloat16 takes half of the memory
 
     def __post_init__(self) -> None:
+        if self.precision == "float16":
+            raise ConfigError("T5 overflows in float16; use text.precision=bfloat16 or float32")
         check_known("text precision", self.precision, TEXT_PRECISIONS)
 
 
@@ -405,6 +407,9 @@ class TrainRouterConfig(ModelConfig):
     sampler: SamplerConfig = field(default_factory=AutoSampler)
     evaluations: int | None = None  # of the runs that the plan is for; None is the model's default
     guidance: float | None = None  # of teacher and student; None is the model's default
+    prompts: list[str] = field(default_factory=list)  # of a model that is asked in words, in turn
+    prompt_file: str | None = None  # one prompt on each line, after those above
+    text: TextConfig = field(default_factory=TextConfig)
     period: int = 2  # one evaluation in this many computes everything
     data: DataConfig = field(default_factory=DataConfig)  # no path: the model's own trajectories
     samples: int = 64  # how many trajectories
@@ -453,6 +458,9 @@ class BenchConfig(ModelConfig):
     steps: int | None = None  # network evaluations of the uncached run and of every plan
     sampler: SamplerConfig = field(default_factory=AutoSampler)
     guidance: float | None = None
+    prompts: list[str] = field(default_factory=list)  # of a model that is asked in words, in turn
+    prompt_file: str | None = None  # one prompt on each line, after those above
+    text: TextConfig = field(default_factory=TextConfig)
     plans: list[str] = field(default_factory=list)  # files; none: those that ditkit ships for this run
     policies: list[str] = field(default_factory=lambda: ["similarity", "every", "random", "top", "bottom"])  # or NAME:BUDGET
     budget: float | None = None  # of the policies; None is that of the first plan, or 0.7 if there is none

@@ -35,7 +35,14 @@ class Conditions(NamedTuple):
     null: Mapping[int, int]
 
 
-def class_conditions(backbone: Backbone, labels: Sequence[int], device: torch.device, *, guided: bool) -> Conditions:
+def conditions(backbone: Backbone, prompts: PromptTable | None, labels: Sequence[int], device: torch.device, *, guided: bool) -> Conditions:
+    """All that a batch with these labels needs: its prompts if it has any, else its classes."""
+    if prompts:
+        return _of_prompts(backbone, prompts, labels, device, guided=guided)
+    return _of_classes(backbone, labels, device, guided=guided)
+
+
+def _of_classes(backbone: Backbone, labels: Sequence[int], device: torch.device, *, guided: bool) -> Conditions:
     """Every class once, and if `guided` the null class."""
     known = sorted(set(labels))
     y_U = torch.tensor(known, dtype=torch.long, device=device)
@@ -45,7 +52,7 @@ def class_conditions(backbone: Backbone, labels: Sequence[int], device: torch.de
     return Conditions(torch.cat([y_U, backbone.null(y_U[:1])])[None], own, dict.fromkeys(known, len(known)))
 
 
-def prompt_conditions(backbone: Any, prompts: PromptTable, labels: Sequence[int], device: torch.device, *, guided: bool) -> Conditions:
+def _of_prompts(backbone: Any, prompts: PromptTable, labels: Sequence[int], device: torch.device, *, guided: bool) -> Conditions:
     """Every prompt once, and if `guided` what they are guided away from, as the network's keys and values of cross-attention."""
     known = sorted(set(labels))
     wanted = dict.fromkeys([*known, *(prompts.null[label] for label in known if guided)])

@@ -21,7 +21,7 @@ from ditkit.diffusion.prediction import Prediction, split_learned_sigma
 from ditkit.diffusion.solvers import Denoise, Solver, State
 from ditkit.engine.completion import anchored, restored
 from ditkit.engine.conditioning import ConditioningTable
-from ditkit.engine.conditions import Conditions, class_conditions, prompt_conditions
+from ditkit.engine.conditions import conditions
 from ditkit.engine.graphs import GraphedNetwork
 from ditkit.engine.model import Model
 from ditkit.engine.request import SampleBatch, SamplingRequest
@@ -67,7 +67,8 @@ def denoiser(
     scales = [request.guidance if inside else 1.0 for inside in covered]
     guided = request.guidance != 1
     doubled = [guided and (inside or executions is not None or graphs is not None) for inside in covered]
-    table = ConditioningTable(model.backbone, solver.times, conditions(model, request, labels), model.device)
+    asked = conditions(model.backbone, request.prompts, labels, model.device, guided=guided)
+    table = ConditioningTable(model.backbone, solver.times, asked, model.device)
     alone, both = table.rows(labels, guided=False), table.rows(labels, guided=guided)
     learned = model.backbone.predicts_variance
 
@@ -83,14 +84,6 @@ def denoiser(
         return split_learned_sigma(out) if learned else Prediction(out)
 
     return denoise
-
-
-def conditions(model: Model, request: SamplingRequest, labels: Sequence[int]) -> Conditions:
-    """The columns that a batch with these labels needs."""
-    guided = request.guidance != 1
-    if request.prompts:
-        return prompt_conditions(model.backbone, request.prompts, labels, model.device, guided=guided)
-    return class_conditions(model.backbone, labels, model.device, guided=guided)
 
 
 def _eager(model: Model, executions: Callable[[int], Execution] | None) -> Network:

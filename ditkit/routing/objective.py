@@ -10,13 +10,16 @@ router, C h w latent.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_map
 
 from ditkit.diffusion.guidance import combine
 from ditkit.diffusion.prediction import Prediction, split_learned_sigma
 from ditkit.diffusion.solvers import Solver, State
+from ditkit.engine.conditions import PromptTable, conditions
 from ditkit.engine.model import Model
 from ditkit.execution import PLAIN, Execution, Site
 from ditkit.routing.gates import Gate
@@ -90,8 +93,10 @@ class Outputs:
 class GatedRun:
     """Teacher and student of one model and solver at any of its gates."""
 
-    def __init__(self, model: Model, solver: Solver, gates: Sequence[Gate], guidance: float = 1.0) -> None:
-        self.model, self.solver, self.gates, self.guidance = model, solver, gates, guidance
+    def __init__(
+        self, model: Model, solver: Solver, gates: Sequence[Gate], guidance: float = 1.0, prompts: PromptTable | None = None
+    ) -> None:
+        self.model, self.solver, self.gates, self.guidance, self.prompts = model, solver, gates, guidance, prompts
         self._row = {gate.evaluation: row for row, gate in enumerate(gates)}
         self._times = torch.tensor(solver.times, device=model.device)
 
@@ -101,7 +106,7 @@ class GatedRun:
         order = sorted(range(len(at_B)), key=lambda index: -len(self.gates[at_B[index]].path))  # those with the longest way first
         place = torch.tensor(order, device=x_B.device)
         chosen = [self.gates[at_B[index]] for index in order]
-        x_B, y_B = x_B[place], y_B[place]
+        x_B, y_R = x_B[place], self._asked(y_B[place])
         if state is not None:
             state = state[:, place] if self.solver.draws else state[place]
         memory = Memory()
@@ -112,13 +117,15 @@ class GatedRun:
                 inputs = self._inputs(chosen[:going], x_B, state, known)
                 weights = self._weights([gate.path[round_] for gate in chosen[:going]], scores_GS) if round_ else None
                 execution = memory.record(going * self._rows_each, weights)
-                said = self._evaluate(inputs, y_B[:going], [gate.path[round_] for gate in chosen[:going]], execution)
+                said = self._evaluate(
+                    inputs, _first(y_R, going * self._rows_each), [gate.path[round_] for gate in chosen[:going]], execution
+                )
                 for index in range(going):
                     known[index].append(self._prediction(said[index : index + 1]))
             inputs = self._inputs(chosen, x_B, state, known)
             evaluations = [gate.evaluation for gate in chosen]
-            teacher = self._evaluate(inputs, y_B, evaluations, PLAIN)
-        student = self._evaluate(inputs, y_B, evaluations, memory.mix(self._weights(evaluations, scores_GS)))
+            teacher = self._evaluate(inputs, y_R, evaluations, PLAIN)
+        student = self._evaluate(inputs, y_R, evaluations, memory.mix(self._weights(evaluations, scores_GS)))
         back = torch.argsort(place)
         return Outputs(teacher[back], student[back], inputs[back])
 
@@ -145,18 +152,28 @@ class GatedRun:
         picked = table[[len(scores_GS) if row is None else row for row in rows]].repeat_interleave(self._rows_each, 0)
         return {site: picked[:, column, None, None] for column, site in enumerate(self.model.backbone.sites)}
 
-    def _evaluate(self, x_B: Tensor, y_B: Tensor, evaluations: Sequence[int], execution: Execution) -> Tensor:
+    def _asked(self, y_B: Tensor) -> Any:
+        """What `condition` reads for every row: a sample's label or prompt, and with guidance what it is guided away from beside it."""
+        guided, labels = self.guidance != 1, y_B.tolist()
+        asked = conditions(self.model.backbone, self.prompts, labels, y_B.device, guided=guided)
+        columns = [[asked.own[label], asked.null[label]] if guided else [asked.own[label]] for label in labels]
+        columns_R = torch.tensor(columns, device=y_B.device).flatten()
+        return tree_map(lambda value: None if value is None else value[0].index_select(0, columns_R), asked.columns)
+
+    def _evaluate(self, x_B: Tensor, y_R: Any, evaluations: Sequence[int], execution: Execution) -> Tensor:
         backbone = self.model.backbone
-        t_B = self._times[torch.tensor(evaluations, device=x_B.device)]
+        t_R = self._times[torch.tensor(evaluations, device=x_B.device)].repeat_interleave(self._rows_each)
+        out_R = backbone(x_B.repeat_interleave(self._rows_each, 0), backbone.condition(t_R, y_R), execution)
         if self.guidance == 1:
-            return backbone(x_B, backbone.condition(t_B, y_B), execution)
-        y_R = torch.stack([y_B, backbone.null(y_B)], 1).flatten()
-        conditioning = backbone.condition(t_B.repeat_interleave(2), y_R)
-        out_R = backbone(x_B.repeat_interleave(2, 0), conditioning, execution)
+            return out_R
         return combine(torch.cat([out_R[::2], out_R[1::2]]), self.guidance, self.model.spec.guided_channels)
 
     def _prediction(self, out: Tensor) -> Prediction:
         return split_learned_sigma(out) if self.model.backbone.predicts_variance else Prediction(out)
+
+
+def _first(y_R: Any, rows: int) -> Any:
+    return tree_map(lambda value: None if value is None else value[:rows], y_R)
 
 
 def straight_through(scores_GS: Tensor, threshold: float) -> Tensor:

@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -19,7 +20,6 @@ from ditkit.engine.race import race
 from ditkit.errors import RequestError
 from ditkit.files import write_atomically
 from ditkit.metrics.bootstrap import Interval
-from ditkit.models import registry
 from ditkit.models.judge import JUDGED, load_judge
 from ditkit.outputs import library_versions
 from ditkit.page import Code, Figure, Measured, Page, Pictures, Protocol, Table, write_page
@@ -32,6 +32,7 @@ from ditkit.tasks.scores import Judges, Score, decoded, scored
 
 PICTURED = 8
 PLAIN = re.compile(r"[\w./-]+")
+LISTED = re.compile(r"[\w./:-]+")
 UNPLOTTED = (UNCACHED, "diffusers")  # no error by definition
 NOTE = (
     "error: |z - z'| / |z'| of the latents, z' from the uncached run with the same seed; kept: share of the uncached run's multiply-adds "
@@ -43,7 +44,6 @@ def run(config: BenchConfig, progress: Progress) -> Report:
     """Sample every way in turns, compare with the uncached run, write the numbers, the plot and the page."""
     if config.count < 2:
         raise RequestError("a comparison needs at least 2 images: --count 2 or more")
-    build.check_takes_labels(registry.find(config.model))
     model = build.model(config)
     judges = Judges(load_judge(), config.reference, model.spec.image_size) if model.spec.classes == JUDGED else None
     if config.reference and not judges:
@@ -159,5 +159,5 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _value(value: Any) -> str:
     if isinstance(value, list):
-        return f"'[{','.join(map(str, value))}]'"
+        return shlex.quote(f"[{','.join(item if LISTED.fullmatch(item) else quoted(item) for item in map(str, value))}]")
     return value if isinstance(value, str) and PLAIN.fullmatch(value) else quoted(value) if isinstance(value, str) else str(value)

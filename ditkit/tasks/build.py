@@ -94,7 +94,7 @@ def request(
     guidance = of.spec.defaults.guidance if config.guidance is None else config.guidance
     with_solver = solver(config.sampler, of.spec, steps)
     wanted = SamplingRequest(
-        labels=in_turn(prompts, len(seeds)) if prompts else labels(config.classes, len(seeds), of.spec, of.class_names),
+        labels=labels(config.classes, len(seeds), of, prompts),
         seeds=tuple(seeds),
         solver=with_solver,
         guidance=guidance,
@@ -133,11 +133,6 @@ def class_names(spec: ModelSpec) -> tuple[str, ...]:
     return tuple(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else ()
 
 
-def in_turn(prompts: PromptTable, count: int) -> tuple[int, ...]:
-    """One label per sample: the prompts in turn."""
-    return tuple(index % len(prompts.texts) for index in range(count))
-
-
 def names(model: Model, request: SamplingRequest) -> list[str]:
     """What every sample is asked to show: its class, or its prompt."""
     if request.prompts:
@@ -145,8 +140,11 @@ def names(model: Model, request: SamplingRequest) -> list[str]:
     return [model.class_names[label] if model.class_names else str(label) for label in request.labels]
 
 
-def labels(wanted: Sequence[str], count: int, spec: ModelSpec, names: Sequence[str]) -> tuple[int, ...]:
-    """One label per sample: the wanted classes in turn, or a spread over all of them when none is asked for."""
+def labels(wanted: Sequence[str], count: int, of: Model, prompts: PromptTable | None = None) -> tuple[int, ...]:
+    """One label per sample: the prompts, or the wanted classes, in turn, or a spread over all classes when none is asked for."""
+    if prompts:
+        return tuple(index % len(prompts.texts) for index in range(count))
+    spec, names = of.spec, of.class_names
     classes = min(spec.label_count, len(names) or spec.label_count)  # own data may have fewer than the network has rows for
     if not classes:
         if wanted:

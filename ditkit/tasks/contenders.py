@@ -7,6 +7,7 @@ from pathlib import Path
 from ditkit.cache.cost import trajectory_cost
 from ditkit.cache.plan import CachePlan, read_plan
 from ditkit.config.schema import BenchConfig, option
+from ditkit.engine.conditions import PromptTable
 from ditkit.engine.model import Model
 from ditkit.engine.race import Contender
 from ditkit.engine.request import SamplingRequest
@@ -15,6 +16,7 @@ from ditkit.peers import DBCache, as_backbone
 from ditkit.progress import Progress
 from ditkit.tasks import build
 from ditkit.tasks.plans import shipped_plans, with_plan
+from ditkit.tasks.prompts import table_for
 
 UNCACHED, FEWER = "uncached", "fewer steps"
 DEFAULT_BUDGET = 0.7
@@ -24,13 +26,13 @@ CACHE_DIT = (DBCache(), DBCache(taylor=1), DBCache(threshold=0.12, taylor=1))  #
 def contenders(config: BenchConfig, model: Model, progress: Progress) -> list[Contender]:
     """All of them, the uncached run first. Whatever cannot be run is refused here, before anything is sampled."""
     build.check_makes_pictures(model.spec)
-    plain = _request(config, model)
+    plain = _request(config, model, table_for(config, model, progress))
     plans = _plans(config, model, plain)
     budget = config.budget or (share(model, plans[0][1]) if plans else DEFAULT_BUDGET)
     entries = [Contender(UNCACHED, UNCACHED, model, plain)]
     entries += [Contender(name, _group(plan), model, plan) for name, plan in plans]
     entries += [_policy(words, budget, model, plain, progress) for words in config.policies]
-    entries += [_fewer(config, model, evaluations) for evaluations in config.fewer or _equal_cost(plain, budget)]
+    entries += [_fewer(config, model, plain.prompts, evaluations) for evaluations in config.fewer or _equal_cost(plain, budget)]
     entries += [entry for name in config.against for entry in _peers(name, model, plain)]
     return _renamed(entries)
 
@@ -40,14 +42,15 @@ def share(model: Model, request: SamplingRequest) -> float:
     return 1 - trajectory_cost(model.backbone.multiply_adds(), len(request.solver.times), 1, request.plan).saved
 
 
-def _request(config: BenchConfig, model: Model, evaluations: int | None = None) -> SamplingRequest:
+def _request(config: BenchConfig, model: Model, prompts: PromptTable | None, evaluations: int | None = None) -> SamplingRequest:
     spec = model.spec
     request = SamplingRequest(
-        labels=build.labels((), config.count, spec, model.class_names),
+        labels=build.labels((), config.count, model, prompts),
         seeds=tuple(range(config.seed, config.seed + config.count)),
         solver=build.solver(config.sampler, spec, evaluations or config.steps or spec.defaults.steps),
         guidance=spec.defaults.guidance if config.guidance is None else config.guidance,
         batch=config.batch,
+        prompts=prompts,
     )
     request.check_fits(model)
     return request
@@ -76,8 +79,8 @@ def _policy(words: str, budget: float, model: Model, plain: SamplingRequest, pro
     return Contender(name, name, model, with_plan(plain, cache, model, progress))
 
 
-def _fewer(config: BenchConfig, model: Model, evaluations: int) -> Contender:
-    return Contender(f"{evaluations} evaluations", FEWER, model, _request(config, model, evaluations))
+def _fewer(config: BenchConfig, model: Model, prompts: PromptTable | None, evaluations: int) -> Contender:
+    return Contender(f"{evaluations} evaluations", FEWER, model, _request(config, model, prompts, evaluations))
 
 
 def _equal_cost(plain: SamplingRequest, budget: float) -> list[int]:

@@ -108,7 +108,7 @@ def estimate(config: Gen3DConfig) -> Report:
 def _check_categories(wanted: Sequence[str], model: Model) -> None:
     for word in wanted:
         try:
-            build.labels([word], 1, model.spec, model.class_names)
+            build.labels([word], 1, model)
         except UnknownName as error:
             raise RequestError(f"no category named '{word}'; {model.spec.name} knows {', '.join(model.class_names)}") from error
 

@@ -109,14 +109,13 @@ def _ruled(cache: CacheConfig, model: Model, request: SamplingRequest) -> CacheP
 
 def _calibrated(cache: SimilarityCache, model: Model, request: SamplingRequest, progress: Progress, title: str) -> CachePlan:
     sites, times = model.backbone.sites, request.solver.times
-    prompts = request.prompts
     trial = SamplingRequest(
-        labels=build.in_turn(prompts, cache.samples) if prompts else build.labels((), cache.samples, model.spec, model.class_names),
+        labels=build.labels((), cache.samples, model, request.prompts),
         seeds=tuple(range(CALIBRATION_SEED, CALIBRATION_SEED + cache.samples)),
         solver=request.solver,
         guidance=request.guidance,
         batch=min(cache.samples, request.batch),
-        prompts=prompts,
+        prompts=request.prompts,
     )
     progress.start(cache.samples * len(times), title)
     changes = output_changes(model, trial, cache.longest, progress.advance)

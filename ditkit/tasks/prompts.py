@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from ditkit.config.schema import SampleConfig, TextConfig
+from ditkit.config.schema import BenchConfig, SampleConfig, TextConfig, TrainRouterConfig
 from ditkit.distributed import World, gather
 from ditkit.engine.conditions import PromptTable
 from ditkit.engine.model import Model
@@ -35,6 +35,18 @@ def read_prompts(file: str) -> list[str]:
     if not prompts:
         raise DataError(f"{file} holds no prompts; write one on each line")
     return prompts
+
+
+def table_for(config: BenchConfig | TrainRouterConfig, model: Model, progress: Progress, world: World | None = None) -> PromptTable | None:
+    """The prompts of a command that samples them in turn; None for a model of classes. Raises `RequestError` for what cannot be asked."""
+    said = [*config.prompts, *(read_prompts(config.prompt_file) if config.prompt_file else [])]
+    if model.spec.text is None:
+        if said:
+            raise RequestError(f"{model.spec.name} reads no prompts; leave them out")
+        return None
+    if not said:
+        raise RequestError(f"{model.spec.name} reads prompts; give some with --prompts FILE")
+    return prompt_table(said, None, config.text, model, progress, world)
 
 
 def with_file_read(config: SampleConfig) -> SampleConfig:

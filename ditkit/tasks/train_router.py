@@ -19,11 +19,11 @@ from ditkit.data.clouds import CloudDraws
 from ditkit.data.images import load_pictures
 from ditkit.diffusion.solvers import Solver
 from ditkit.distributed import World, barrier, join_world, leave_world
+from ditkit.engine.conditions import PromptTable
 from ditkit.engine.model import Model
 from ditkit.engine.request import SamplingRequest
 from ditkit.errors import DataError, RequestError
 from ditkit.execution import Site
-from ditkit.models import registry
 from ditkit.plots import draw_curves, draw_plan
 from ditkit.progress import Progress
 from ditkit.report import Report
@@ -36,6 +36,7 @@ from ditkit.tasks import build
 from ditkit.tasks.clouds import labelled
 from ditkit.tasks.latents import encoded
 from ditkit.tasks.loop import read_log, run_steps
+from ditkit.tasks.prompts import table_for
 from ditkit.tensorfile import read_metadata, read_tensors, write_tensors
 from ditkit.training.trainer import TrainSettings
 
@@ -48,7 +49,6 @@ def run(config: TrainRouterConfig, progress: Progress) -> Report:
     started = time.perf_counter()
     world = join_world(build.device(config.runtime))
     try:
-        build.check_takes_labels(registry.find(config.model))
         model = build.model(config)
         evaluations = model.spec.defaults.steps if config.evaluations is None else config.evaluations
         solver = build.solver(config.sampler, model.spec, evaluations)
@@ -81,10 +81,11 @@ def _task(
     router = Router(len(gated), len(model.backbone.sites), start=config.start, price=config.price, seed=config.seed).to(model.device)
     if config.budget is not None:  # refused before any work, not after hours
         within_budget(router.logits.detach().cpu(), len(solver.times), model.backbone.sites, costs, config.budget)
-    starts = _starts(config, model, solver, guidance, folder, world, progress)
+    prompts = table_for(config, model, progress, world)
+    starts = _starts(config, model, prompts, solver, guidance, folder, world, progress)
     return RouterTask(
         router,
-        GatedRun(model, solver, gated, guidance),
+        GatedRun(model, solver, gated, guidance, prompts),
         starts,
         costs,
         batch=config.batch,
@@ -97,10 +98,19 @@ def _task(
 
 
 def _starts(
-    config: TrainRouterConfig, model: Model, solver: Solver, guidance: float, folder: Path, world: World, progress: Progress
+    config: TrainRouterConfig,
+    model: Model,
+    prompts: PromptTable | None,
+    solver: Solver,
+    guidance: float,
+    folder: Path,
+    world: World,
+    progress: Progress,
 ) -> Starts:
     """Noised pictures or clouds if there are data, else the model's own trajectories; made by the first process and kept on disk."""
     if config.data.path is not None:
+        if prompts:
+            raise RequestError(f"{config.model} reads prompts and learns from its own trajectories only; leave out --data")
         if model.spec.points:
             return NoisedData(_clouds(config, model), solver, model)
         pictures = load_pictures(config.data.path, model.spec.image_size)
@@ -109,15 +119,17 @@ def _starts(
             raise DataError(f"{config.data.path} has {int(latents.labels.max()) + 1} classes, {config.model} has {model.spec.label_count}")
         return NoisedData(latents, solver, model)
     request = SamplingRequest(
-        labels=build.labels((), config.samples, model.spec, model.class_names),
+        labels=build.labels((), config.samples, model, prompts),
         seeds=tuple(range(config.seed, config.seed + config.samples)),
         solver=solver,
         guidance=guidance,
         batch=TRAJECTORY_BATCH,
+        prompts=prompts,
     )
     if guidance != 1 and not model.spec.can_be_guided:
         raise RequestError(f"{model.spec.name} was trained without a null class and cannot be guided; use guidance=1")
     known = [dict(model.origin), solver.name, solver.times, guidance, request.labels, request.seeds, repr(config.sampler)]
+    known += [prompts.texts, dict(prompts.origin)] if prompts else []
     digest = hashlib.sha256(json.dumps(known).encode()).hexdigest()[:12]
     file = Path(config.data.cache or folder) / f"trajectories-{digest}.safetensors"
     if world.rank:

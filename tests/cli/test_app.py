@@ -33,6 +33,11 @@ from ditkit.errors import CheckpointError
             "ditkit: no solver named 'dimm'; did you mean 'ddim'? (auto, ddim, ddpm, dpm-solver++, dpm-solver-2)",
         ),
         (["sample", "--steps", "20", "steps=30"], "ditkit: steps is said twice: --steps 20 and steps=30"),
+        (["sample", "--size", "512"], "ditkit: cannot read --size 512; write height and width in pixels, as in --size 512x768"),
+        (["sample", "--size", "96x96", "width=80"], "ditkit: width is said twice: --size 96x96 and width=80"),
+        (["sample", "height=4"], "ditkit: height must be at least 8, not 4"),
+        (["sample", "text.precision=float16"], "ditkit: T5 overflows in float16; use text.precision=bfloat16 or float32"),
+        (["sample", "text.paht=t5"], "ditkit: no option named 'text.paht' in sample; did you mean 'text.path'?"),
         (["models", "convert", "a"], "ditkit: Missing argument 'OUT'."),
     ],
 )

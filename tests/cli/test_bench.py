@@ -10,6 +10,7 @@ import pytest
         (["uvit-emoji", "--steps", "50"], {"model": "uvit-emoji", "out": "runs/bench-uvit-emoji", "steps": 50}),
         (["--plan", "a.json", "--plan", "b c.json"], {"plans": ["a.json", "b c.json"]}),
         (["--policy", "every", "--policy", "random:0.6", "--fewer", "14"], {"policies": ["every", "random:0.6"], "fewer": [14]}),
+        (["--prompts", "a.txt", "text.path=t5"], {"prompt_file": "a.txt"}),
         (["--against", "cache-dit", "--reference", "emoji.npz"], {"against": ["cache-dit"], "reference": "emoji.npz"}),
     ],
 )

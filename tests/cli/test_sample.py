@@ -4,8 +4,10 @@ import json
 
 import pytest
 
-from ditkit.config.schema import AutoCache, DDIMConfig, EveryCache, FileCache, SampleConfig
+from ditkit.config.schema import AutoCache, DDIMConfig, EveryCache, FileCache, SampleConfig, TextConfig
 from ditkit.progress import Progress
+
+BFLOAT16 = TextConfig(path="t5", precision="bfloat16")
 
 
 def test_without_words_it_asks_for_the_defaults(ditkit_command, asked):
@@ -19,6 +21,9 @@ def test_without_words_it_asks_for_the_defaults(ditkit_command, asked):
     [
         (["--model", "uvit-emoji", "--count", "4", "--seed", "7"], SampleConfig(model="uvit-emoji", count=4, seed=7)),
         (["--class", "cat", "--class", "5"], SampleConfig(classes=["cat", "5"])),
+        (["--prompt", "a cat, 'b'", "--prompt", "[dog]"], SampleConfig(prompts=["a cat, 'b'", "[dog]"])),
+        (["--prompts", "my prompts.txt", "--negative", ""], SampleConfig(prompt_file="my prompts.txt", negative="")),
+        (["--size", "384x640", "text.path=t5", "text.precision=bfloat16"], SampleConfig(height=384, width=640, text=BFLOAT16)),
         (["--steps", "20", "--guidance", "1.5", "--batch", "8"], SampleConfig(steps=20, guidance=1.5, batch=8)),
         (["--out", "my runs/a=b, c's"], SampleConfig(out="my runs/a=b, c's")),
         (["--weights", "random"], SampleConfig(weights="random")),

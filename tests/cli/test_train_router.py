@@ -8,6 +8,7 @@ import pytest
     [
         ([], {"model": "dit-emoji", "out": "runs/router-dit-emoji", "budget": 0.7, "learning_rate": 0.05}),
         (["uvit-emoji", "--evaluations", "50"], {"model": "uvit-emoji", "out": "runs/router-uvit-emoji", "evaluations": 50}),
+        (["--prompts", "a.txt", "text.path=t5"], {"prompt_file": "a.txt"}),
         (["--budget", "0.6", "--steps", "9", "period=3"], {"budget": 0.6, "steps": 9, "period": 3}),
         (["recipe=paper"], {"learning_rate": 1e-3, "start": None, "budget": None, "threshold": 0.1, "penalty": "branches"}),
     ],

@@ -1,6 +1,7 @@
 """Sampling what is asked in words: each prompt read once, every size, the same through every door."""
 
 import json
+import shlex
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -12,12 +13,23 @@ import torch
 from PIL import Image
 
 import ditkit
-from ditkit.config.schema import EveryCache, FileCache, SampleConfig, SimilarityCache, TextConfig, option
+from ditkit.config.compose import compose
+from ditkit.config.schema import (
+    BenchConfig,
+    DataConfig,
+    EveryCache,
+    FileCache,
+    SampleConfig,
+    SimilarityCache,
+    TextConfig,
+    TrainRouterConfig,
+    option,
+)
 from ditkit.errors import CheckpointError, DataError, DitkitError, RequestError
 from ditkit.models import aspect_bins, registry
 from ditkit.models.pixart import PixArt
 from ditkit.progress import NoProgress
-from ditkit.tasks import build, prompts, sample
+from ditkit.tasks import bench, build, prompts, sample, train_router
 from ditkit.tasks import plan as plan_task
 from ditkit.text import encoder
 
@@ -131,6 +143,40 @@ def test_a_plan_is_calibrated_on_the_prompts_and_a_file_of_it_serves_again(confi
     assert plan_task.show(str(tmp_path / "plan.json")).facts
     sample.run(replace(asked, cache=FileCache(path=str(tmp_path / "plan.json")), out=str(tmp_path / "again")), NoProgress())
     assert pictures(tmp_path / "again") == pictures(config.out)
+
+
+def test_plans_are_learned_from_the_prompts_and_compared_on_them(config: SampleConfig, t5: str, tmp_path: Path) -> None:
+    shared: dict[str, Any] = {
+        "model": config.model,
+        "weights": config.weights,
+        "text": config.text,
+        "prompts": ["a hot dog, two cats", "the sun"],
+    }
+    learning = TrainRouterConfig(**shared, steps=2, batch=3, samples=2, evaluations=4, budget=0.8, out=str(tmp_path / "router"))
+    report = train_router.run(learning, NoProgress())
+    assert 0.6 < report.data["kept"] <= 0.8
+    plan = str(tmp_path / "router" / "plan.json")
+    measuring = BenchConfig(**shared, steps=4, count=4, batch=4, plans=[plan], policies=["every"], fewer=[2], out=str(tmp_path / "bench"))
+    scores = bench.run(measuring, NoProgress()).data["scores"]
+    assert [score["error"] > 0 for score in scores] == [False, True, True, True]
+    command = shlex.split(json.loads((tmp_path / "bench" / "bench.json").read_text())["command"])
+    assert compose(BenchConfig, [f"model={command[2]}", *command[3:]]) == measuring
+
+
+def test_commands_that_need_prompts_say_so_and_others_refuse_them(config: SampleConfig, tmp_path: Path) -> None:
+    model: dict[str, Any] = {"model": config.model, "weights": config.weights}
+    with pytest.raises(RequestError, match="^tiny-pixart reads prompts; give some with --prompts FILE$"):
+        bench.run(BenchConfig(**model), NoProgress())
+    with pytest.raises(RequestError, match="^tiny-pixart reads prompts; give some with --prompts FILE$"):
+        train_router.run(TrainRouterConfig(**model, evaluations=4, budget=None, out=str(tmp_path / "router")), NoProgress())
+    with pytest.raises(RequestError, match="^dit-emoji reads no prompts; leave them out$"):
+        bench.run(BenchConfig(weights="random", prompts=["a cat"]), NoProgress())
+    data = DataConfig(path=str(tmp_path))
+    said = TrainRouterConfig(
+        **model, prompts=["a cat"], text=config.text, data=data, evaluations=4, budget=None, out=str(tmp_path / "router")
+    )
+    with pytest.raises(RequestError, match="^tiny-pixart reads prompts and learns from its own trajectories only; leave out --data$"):
+        train_router.run(said, NoProgress())
 
 
 def test_a_size_is_made_at_the_nearest_trained_shape_and_cropped(config: SampleConfig, monkeypatch: pytest.MonkeyPatch) -> None:

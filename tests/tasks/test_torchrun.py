@@ -9,7 +9,10 @@ from pathlib import Path
 import torch
 
 from ditkit.models import checkpoints, registry
+from ditkit.models.pixart import PixArt, PixArtParams
 from ditkit.tensorfile import read_tensors
+from tests.models.tiny import drawn
+from tests.text.tiny import write_encoder
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -49,3 +52,32 @@ def test_two_processes_learn_the_router_that_one_learns(tmp_path: Path) -> None:
     one, two = (read_tensors(tmp_path / name / "router.safetensors")["logits"] for name in ("one", "two"))
     assert one.abs().max() > 0.05  # three updates of 0.05
     torch.testing.assert_close(two, one, rtol=1e-3, atol=1e-4)
+
+
+PROMPTED = """
+import sys
+from ditkit.cli.app import main
+from ditkit.models import registry
+from ditkit.models.pixart import PixArtParams
+from ditkit.models.spec import Defaults, ModelSpec
+from ditkit.text.encoder import ENCODERS
+from tests.text.tiny import SPEC
+
+params = PixArtParams(width=24, depth=2, heads=2, patch=16, input_size=256, channels=3, caption_width=16)
+registry.SPECS["tiny"] = ModelSpec("tiny", "pixart", params, "linear", "pixels", 256, 6, Defaults("ddim", 2, 4.5), text="t5-tiny")
+ENCODERS["t5-tiny"] = SPEC
+main()
+"""
+
+
+def test_two_processes_draw_prompts_that_one_of_them_has_read(tmp_path: Path) -> None:
+    write_encoder(tmp_path / "t5")
+    (tmp_path / "prompted.py").write_text(PROMPTED)
+    params = PixArtParams(width=24, depth=2, heads=2, patch=16, input_size=256, channels=3, caption_width=16)
+    checkpoints.save(drawn(PixArt(params)).state_dict(), tmp_path / "w.safetensors", model="tiny", params=params)
+    said = ("--prompt", "a dog", "--prompt", "the sun", "--count", "2", "--batch", "2")
+    sample = ("prompted.py", "sample", "--model", "tiny", "--weights", "w.safetensors", *said, "text.path=t5", "--out")
+    run(*sample, "one", cwd=tmp_path)
+    run("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *sample, "two", cwd=tmp_path)
+    one, two = ({file.name: file.read_bytes() for file in (tmp_path / name).rglob("*.png")} for name in ("one", "two"))
+    assert len(one) == 5 and one == two

@@ -1,0 +1,165 @@
+"""Prompts with boxes from published benchmarks, read from the files that people have: HRS, DrawBench, NSR-1K, LMD.
+
+Nothing of them is shipped with ditkit.
+"""
+
+import ast
+import csv
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ditkit.errors import DataError
+from ditkit.files import read_json
+
+Box = tuple[float, float, float, float]
+"""Left, top, right and bottom edge as fractions of the picture's width and height."""
+
+CANVAS = 512  # pixels, that GPT-4 was asked to draw boxes on
+POSITIONAL = "Positional"
+RELATIONS = {"on top of": "above", "underneath": "below", "on the left of": "left", "on the right of": "right", "to the right of": "right"}
+POSITION = re.compile(rf"an? (.+) ({'|'.join(RELATIONS)}) an? (.+)\.", re.IGNORECASE)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class BoxPrompt:
+    """A prompt, what it asks for, and boxes, each with the words that belong into it.
+
+    `objects` are the classes it names; `relations` lie between them, in the benchmark's words, and `colours` are theirs.
+    """
+
+    name: str
+    prompt: str
+    skill: str
+    objects: tuple[str, ...] = ()
+    relations: tuple[str, ...] = ()
+    colours: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    boxes: tuple[Box, ...] = ()
+
+    @property
+    def level(self) -> int:
+        """How hard it is: HRS goes by the number of objects, 2, 3 or 4."""
+        return len(self.objects)
+
+
+def read_box_prompts(path: str | Path) -> list[BoxPrompt]:
+    """The prompts of a benchmark's file, whichever it is; raises `DataError` that says what it is not.
+
+    JSON lines with `labels` and `boxes` in pixels of a 512 canvas (HRS, DrawBench), DrawBench's table of prompts, of which the positional
+    ones are taken, NSR-1K's lists and LMD's layouts. Boxes are clipped to the canvas, and those of which nothing is left are left out.
+    """
+    file = Path(path)
+    match file.suffix:
+        case ".jsonl":
+            return [_read(_of_canvas, line, f"{file}, line {number}") for number, line in _lines(file)]
+        case ".csv":
+            return _drawbench(file)
+        case ".json":
+            data = read_json(file, "file of prompts", DataError)
+            if isinstance(data, list):
+                return [_read(_of_nsr, entry, f"{file}, entry {number}") for number, entry in enumerate(data)]
+            if isinstance(data, dict):
+                return [
+                    _read(_of_lmd, (prompt, answer, number), f"{file}, '{prompt}'")
+                    for prompt, answers in data.items()
+                    for number, answer in enumerate(answers)
+                ]
+    raise DataError(
+        f"{file} is no file of prompts with boxes; known are the .jsonl of HRS and DrawBench, .csv, and .json of NSR-1K and LMD"
+    )
+
+
+def _read(parse: Callable[[T], BoxPrompt], entry: T, where: str) -> BoxPrompt:
+    try:
+        return parse(entry)
+    except (AttributeError, KeyError, IndexError, TypeError, ValueError, SyntaxError) as error:
+        raise DataError(f"{where} is no prompt with boxes: {type(error).__name__}: {str(error).partition(chr(10))[0]}") from error
+
+
+def _lines(file: Path) -> Iterable[tuple[int, Any]]:
+    for number, line in enumerate(_text(file).splitlines(), 1):
+        if line.strip():
+            try:
+                yield number, json.loads(line)
+            except ValueError as error:
+                raise DataError(f"{file}, line {number} is not JSON: {error}") from error
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"cannot read the prompts of {file}: {error}") from error
+
+
+def _of_canvas(entry: Mapping[str, Any]) -> BoxPrompt:
+    labels, boxes = _kept(entry.get("labels", []), [_fractions(box, CANVAS) for box in entry.get("boxes", [])])
+    said = entry.get("meta")
+    if said is None:
+        return _positional(str(entry["prompt"]), str(entry["category"]), labels, boxes)
+    objects, relations, colours = (_numbered(said, word) for word in ("obj", "rel", "color"))
+    return BoxPrompt(str(entry["id"]), str(entry["prompt"]), str(entry["category"]), objects, relations, colours, labels, boxes)
+
+
+def _numbered(said: Mapping[str, Any], word: str) -> tuple[str, ...]:
+    """The values of word1, word2, ..."""
+    return tuple(str(said[key]) for key in sorted(said) if re.fullmatch(rf"{word}\d", key) and said[key])
+
+
+def _positional(prompt: str, skill: str, labels: tuple[str, ...] = (), boxes: tuple[Box, ...] = ()) -> BoxPrompt:
+    """DrawBench says in the prompt alone which two things lie how."""
+    found = POSITION.fullmatch(prompt.strip()) if skill == "spatial" else None
+    objects, relations = ((found[1], found[3]), (RELATIONS[found[2].lower()],)) if found else ((), ())
+    return BoxPrompt(prompt, prompt, skill, objects, relations, labels=labels, boxes=boxes)
+
+
+def _drawbench(file: Path) -> list[BoxPrompt]:
+    rows = list(csv.DictReader(_text(file).splitlines()))
+    if not rows or not {"Prompts", "Category"} <= rows[0].keys():
+        raise DataError(f"{file} is not DrawBench's table: it has no columns Prompts and Category")
+    return [_positional(row["Prompts"], "spatial") for row in rows if row["Category"] == POSITIONAL]
+
+
+def _of_nsr(entry: Mapping[str, Any]) -> BoxPrompt:
+    """NSR-1K gives left, top, width and height as fractions."""
+    placed = entry["object_list"] if "object_list" in entry else [entry["obj1"], entry["obj2"]]
+    labels, boxes = _kept([name for name, _ in placed], [_from_sides(sides) for _, sides in placed])
+    relations = (str(entry["relation"]),) if "relation" in entry else ()
+    skill = "spatial" if relations else "counting"
+    objects = tuple(name for name, _ in placed) if relations else tuple(name for name, _ in entry["num_object"])
+    return BoxPrompt(f"nsr1k/{entry['id']}", str(entry["prompt"]), skill, objects, relations, labels=labels, boxes=boxes)
+
+
+def _of_lmd(entry: tuple[str, str, int]) -> BoxPrompt:
+    """LMD keeps GPT-4's answers as they came: a Python list of (words, [left, top, width, height]), then a background prompt."""
+    prompt, answer, number = entry
+    placed = ast.literal_eval(answer.partition("\n")[0])
+    labels, boxes = _kept([words for words, _ in placed], [_from_sides([side / CANVAS for side in sides]) for _, sides in placed])
+    return BoxPrompt(f"{prompt} #{number}", prompt, "layout", labels=labels, boxes=boxes)
+
+
+def _fractions(box: Sequence[float], canvas: int) -> Box:
+    left, top, right, bottom = (edge / canvas for edge in box)
+    return _clipped((left, top, right, bottom))
+
+
+def _from_sides(sides: Sequence[float]) -> Box:
+    left, top, width, height = sides
+    return _clipped((left, top, left + width, top + height))
+
+
+def _clipped(box: Box) -> Box:
+    left, top, right, bottom = (min(max(float(edge), 0.0), 1.0) for edge in box)
+    return left, top, right, bottom
+
+
+def _kept(labels: Sequence[str], boxes: Sequence[Box]) -> tuple[tuple[str, ...], tuple[Box, ...]]:
+    """Those whose box has an area."""
+    kept = [(str(label), box) for label, box in zip(labels, boxes, strict=True) if box[0] < box[2] and box[1] < box[3]]
+    return tuple(label for label, _ in kept), tuple(box for _, box in kept)
