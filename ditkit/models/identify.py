@@ -30,8 +30,8 @@ def identify(state: Mapping[str, Tensor]) -> Params | None:
 
     The file does not tell everything: heads are those of a registered model of this width and depth, else of head width 64
     (72, 32 or the whole width where that does not divide); a U-ViT's last label is the null class unless a registered model says
-    otherwise; a DiT-3D has no windows unless its tables of relative positions tell; a PixArt's prompts have 120 tokens; `input_size`
-    is 0 if there is no position table.
+    otherwise, and a PixArt's prompts have 120 tokens; a DiT-3D has no windows unless its tables of relative positions tell;
+    `input_size` is 0 if there is no position table.
     """
     try:
         params = _of_dit_names(state) if "x_embedder.proj.weight" in state else _uvit(state)
@@ -166,6 +166,8 @@ def _same_shapes(known: Params, found: Params) -> bool:
     if isinstance(known, UViTParams) and isinstance(found, UViTParams):
         same_labels = known.label_rows == found.label_rows
         return same_labels and replace(found, classes=known.classes, null_class=known.null_class) == known
-    if isinstance(known, PixArtParams) and isinstance(found, PixArtParams) and known.micro_conditions:  # its file's table is never read
-        return replace(found, input_size=known.input_size, interpolation=known.interpolation) == known
+    if isinstance(known, PixArtParams) and isinstance(found, PixArtParams):
+        found = replace(found, caption_tokens=known.caption_tokens)
+        if known.micro_conditions:  # its file's table is never read
+            found = replace(found, input_size=known.input_size, interpolation=known.interpolation)
     return known == found

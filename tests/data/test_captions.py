@@ -54,9 +54,10 @@ def test_what_one_object_is_to_another() -> None:
 
 def test_a_caption_of_two_is_true_of_their_boxes() -> None:
     rng = np.random.default_rng(0)
-    seen = set()
+    seen: set[str] = set()
+    truths: dict[str, bool] = {}
     for _ in range(600):
-        boxes = [square(*rng.uniform(20, 76, 2), rng.uniform(20, 60)) for _ in range(2)]
+        boxes = [square(rng.uniform(20, 76), rng.uniform(20, 76), rng.uniform(20, 60)) for _ in range(2)]
         said = caption(["fox", "owl"], boxes, rng, 96)
         match = re.fullmatch(r"(a fox|an owl) (.+?)(?: (a fox|an owl)(?: (?:on|at) the \w+)?)?", said)
         assert match, said

@@ -1,6 +1,7 @@
 """PixArt's adaLN out of DiT's: equal on average, and equal everywhere where the blocks agree."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -28,7 +29,8 @@ def started(dit: DiT) -> PixArt:
 def vectors_of(dit: DiT) -> torch.Tensor:
     """A DiT's adaLN vectors (times, 6 per block + 2, D) for a label whose embedding is the mean of all."""
     c = F.silu(dit.t_embedder(TIMES) + dit.y_embedder.embedding_table.weight[:-1].mean(0))
-    layers = [owner.adaLN_modulation[1] for owner in (*dit.blocks, dit.final_layer)]  # pyright: ignore
+    owners: list[Any] = [*dit.blocks, dit.final_layer]
+    layers = [owner.adaLN_modulation[1] for owner in owners]
     return torch.cat([layer(c) for layer in layers], dim=-1).unflatten(-1, (-1, DIT.width))
 
 
