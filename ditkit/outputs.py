@@ -53,6 +53,9 @@ class RunFolder:
     def save_image(self, index: int, pixels: np.ndarray) -> None:
         write_atomically(self.image_file(index), lambda path: Image.fromarray(pixels).save(path, format="png"))
 
+    def save_picture(self, file: Path, image: Image.Image) -> None:
+        write_atomically(file, lambda path: image.save(path, format="png"))
+
     def save_grid(self, images: Sequence[Image.Image], captions: Sequence[str]) -> Path:
         """Draw pictures, captioned, into grid.png."""
         target = self.path / "grid.png"

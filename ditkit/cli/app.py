@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from ditkit import __version__
-from ditkit.cli import bench, doctor, eval, gen3d, models, plan, sample, train, train_router
+from ditkit.cli import bench, doctor, eval, gen3d, ground, models, plan, sample, train, train_router
 from ditkit.errors import DitkitError
 
 INTERRUPTED = 130
@@ -65,6 +65,7 @@ def _root(
 
 
 app.command("sample", short_help="Draw images with a model.")(sample.sample)
+app.command("ground", short_help="Draw images with things in boxes.")(ground.ground)
 app.command("gen3d", short_help="Make point clouds, meshes and pictures of them.")(gen3d.gen3d)
 app.command("train", short_help="Train a model, or go on training it.")(train.train)
 app.command("train-router", short_help="Learn which branches of a model may be reused.")(train_router.train_router)

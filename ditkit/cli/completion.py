@@ -18,6 +18,13 @@ def models(incomplete: str) -> list[str]:
     return _starting(incomplete, SPECS)
 
 
+def prompted(incomplete: str) -> list[str]:
+    """The models that read prompts."""
+    from ditkit.models.registry import SPECS
+
+    return _starting(incomplete, [name for name, spec in SPECS.items() if spec.text])
+
+
 def recipes(incomplete: str) -> list[str]:
     """What `ditkit train` takes: a preset or any model."""
     return list(dict.fromkeys([*_starting(incomplete, options("preset")), *models(incomplete)]))

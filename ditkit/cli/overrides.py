@@ -27,6 +27,8 @@ KEYS = {
     "--weights": "weights",
     "--category": "classes",
     "--points": "points",
+    "--boxes": "boxes",
+    "--box": "box",
     "--from": "source",
     "--data": "data.path",
     "--evaluations": "evaluations",
@@ -75,6 +77,10 @@ def _meaning(flag: str, value: Value) -> list[str]:
             return [f"preset={value}"] if value in options("preset") else ["preset=none", f"model={_text(value)}"]
         case "--cache":
             return ["cache=auto"]
+        case "--fast":
+            return ["rules.name=fast"]
+        case "--prompt" if isinstance(value, str):  # of a command that takes one
+            return [f"prompt={_text(value)}"]
         case "--mesh":
             return ["mesh=true"]
         case "--plan" if isinstance(value, str):

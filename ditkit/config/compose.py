@@ -24,6 +24,7 @@ from ditkit.config.schema import (
     BenchConfig,
     CacheConfig,
     Gen3DConfig,
+    GroundConfig,
     RunConfig,
     SampleConfig,
     SamplerConfig,
@@ -32,7 +33,7 @@ from ditkit.config.schema import (
 )
 from ditkit.errors import ConfigError
 
-Config = TypeVar("Config", BenchConfig, Gen3DConfig, SampleConfig, TrainConfig, TrainRouterConfig)
+Config = TypeVar("Config", BenchConfig, Gen3DConfig, GroundConfig, SampleConfig, TrainConfig, TrainRouterConfig)
 
 KEY = re.compile(r"[a-z_]\w*(\.\w+)*")
 KINDS = {"Integer": "a whole number", "Float": "a number"}
@@ -64,6 +65,7 @@ def register_schemas() -> None:
     # A group starts as its base class, because Hydra lets an option replace only a class that it inherits from.
     store.store(name="schema_sample", node=SampleConfig(sampler=SamplerConfig(), cache=CacheConfig()))
     store.store(name="schema_gen3d", node=Gen3DConfig(sampler=SamplerConfig(), cache=CacheConfig()))
+    store.store(name="schema_ground", node=GroundConfig(sampler=SamplerConfig(), cache=CacheConfig()))
     store.store(name="schema_bench", node=BenchConfig(sampler=SamplerConfig()))
     store.store(name="schema_train", node=TrainConfig)
     store.store(name="schema_train-router", node=TrainRouterConfig(sampler=SamplerConfig()))

@@ -3,12 +3,12 @@
 from dataclasses import asdict
 from typing import Any, TypeVar
 
-from ditkit.config.schema import GROUPS, CodecConfig, DataConfig, RunConfig, RuntimeConfig, TextConfig, TrainConfig
+from ditkit.config.schema import GROUPS, CodecConfig, DataConfig, RulesConfig, RunConfig, RuntimeConfig, TextConfig, TrainConfig
 from ditkit.errors import ConfigError
 
 Sampled = TypeVar("Sampled", bound=RunConfig)
 
-NESTED: dict[str, type] = {"codec": CodecConfig, "runtime": RuntimeConfig, "data": DataConfig, "text": TextConfig}
+NESTED: dict[str, type] = {"codec": CodecConfig, "runtime": RuntimeConfig, "data": DataConfig, "text": TextConfig, "rules": RulesConfig}
 
 
 def config_to_data(config: RunConfig | TrainConfig) -> dict[str, Any]:

@@ -30,6 +30,7 @@ TRIALS = ("evaluations", "runs")
 PENALTIES = ("multiply-adds", "branches")
 POLICIES = ("every", "random", "top", "bottom", "similarity")
 PEERS = ("diffusers", "cache-dit")
+RULE_SETS = ("default", "fast", "published")
 
 
 @dataclass
@@ -295,6 +296,46 @@ class Gen3DConfig(RunConfig):
 
 
 @dataclass
+class RulesConfig:
+    """How boxes are enforced: a set of rules by `name`, and what is to be otherwise; None is as in that set."""
+
+    name: str = "default"  # default, fast or published
+    share: float | None = None  # of the steps that are grounded, from the first
+    pulls: int | None = None  # in a step, at most; 0: none
+    weight: float | None = None  # of a pull
+    scale: float | None = None  # of the loss that pulls
+    stop: float | None = None  # pull no more once the scaled loss is this small
+    enough: float | None = None  # overlap of attention and box from which a phrase is not pulled
+    transplant: float | None = None  # how much of an object's patch is put into its box; 0: none
+    blocks: float | None = None  # share of the network's blocks, from the first, whose attention is looked at
+
+    def __post_init__(self) -> None:
+        check_known("set of rules", self.name, RULE_SETS)
+
+
+@dataclass
+class GroundConfig(RunConfig):
+    """`ditkit ground`. What to draw is a file of `boxes`, or a `prompt` with a `box` for each thing, or nothing: the shipped example."""
+
+    model: str = "pixart-emoji"
+    count: int | None = 1  # for each layout
+    batch: int = 4
+    boxes: str | None = None  # layouts as .json or .jsonl
+    prompt: str | None = None
+    box: list[str] = field(default_factory=list)  # "dog: 0.1,0.2,0.5,0.9"
+    layouts: str | None = None  # as JSON, in place of a file
+    negative: str | None = None  # what to guide away from; None is the empty prompt
+    text: TextConfig = field(default_factory=TextConfig)
+    rules: RulesConfig = field(default_factory=RulesConfig)
+    recompute: bool = False  # gradient checkpointing: less memory, more time
+    frames: int = 0  # of a strip that shows how each picture came about
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_least("frames", self.frames, 0)
+
+
+@dataclass
 class DataConfig:
     """What a model is trained on: a folder with one folder of images, or of clouds and meshes, per class; or an .npz.
 
@@ -457,6 +498,7 @@ class BenchConfig(ModelConfig):
 COMMANDS: dict[str, type] = {
     "bench": BenchConfig,
     "gen3d": Gen3DConfig,
+    "ground": GroundConfig,
     "sample": SampleConfig,
     "train": TrainConfig,
     "train-router": TrainRouterConfig,

@@ -8,6 +8,7 @@ Shapes: B samples, R rows of the network's batch, C channels, h w latent.
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -29,6 +30,9 @@ from ditkit.models.aspect_bins import resize_and_crop
 
 OnStep = Callable[[int], None]
 """Called after every network evaluation with the number of samples it advanced."""
+
+Draw = Callable[[Sequence[int]], Tensor]
+"""Makes the latents of some samples of a request."""
 
 Network = Callable[[Tensor, Any, int], Tensor]
 """What a network says of x (R, C, h, w) under its conditioning at an evaluation, however it is run."""
@@ -111,24 +115,28 @@ def sample_latents(
 
 
 def sample(
-    model: Model, request: SamplingRequest, batches: Sequence[range] | None = None, on_step: OnStep | None = None
+    model: Model,
+    request: SamplingRequest,
+    batches: Sequence[Sequence[int]] | None = None,
+    on_step: OnStep | None = None,
+    draw: Draw | None = None,
 ) -> Iterator[SampleBatch]:
     """Sample `batches` of the request (all of them by default), yielding each as it is finished.
 
-    A batch that does not fit in memory is halved until it does.
+    A batch that does not fit in memory is halved until it does. `draw` is a loop to make the latents with other than `sample_latents`.
     """
     request.check_fits(model)
-    graphs = GraphedNetwork(model.backbone, request.plan, model.device) if model.compiled else None
+    if draw is None:
+        graphs = GraphedNetwork(model.backbone, request.plan, model.device) if model.compiled else None
+        draw = partial(sample_latents, model, request, on_step=on_step, graphs=graphs)
     for batch in request.batches() if batches is None else batches:
-        yield _sample_batch(model, request, tuple(batch), on_step, graphs)
+        yield _sample_batch(model, request, tuple(batch), draw)
 
 
-def _sample_batch(
-    model: Model, request: SamplingRequest, indices: tuple[int, ...], on_step: OnStep | None, graphs: GraphedNetwork | None
-) -> SampleBatch:
+def _sample_batch(model: Model, request: SamplingRequest, indices: tuple[int, ...], draw: Draw) -> SampleBatch:
     started = time.perf_counter()
     try:
-        latents = sample_latents(model, request, indices, on_step, graphs)
+        latents = draw(indices)
         pictures = model.codec.decode(latents)
         if request.picture:
             pictures = resize_and_crop(pictures, *request.picture)
@@ -138,7 +146,7 @@ def _sample_batch(
     else:
         return SampleBatch(indices, latents.cpu(), pictures.float().cpu(), time.perf_counter() - started)
     half = len(indices) // 2  # outside `except`, so that the failed attempt's tensors are gone
-    parts = [_sample_batch(model, request, part, on_step, graphs) for part in (indices[:half], indices[half:])]
+    parts = [_sample_batch(model, request, part, draw) for part in (indices[:half], indices[half:])]
     return SampleBatch(
         indices,
         torch.cat([part.latents for part in parts]),

@@ -3,6 +3,7 @@
 Shapes: B batch, C channels, H W picture.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch.nn.functional as F
@@ -43,7 +44,12 @@ def bins(image_size: int) -> tuple[Bin, ...]:
 
 def nearest_bin(height: float, width: float, image_size: int) -> Bin:
     """The trained shape whose name is nearest to height / width, the wider one of two that are equally near."""
-    return min(bins(image_size), key=lambda known: abs(known.aspect - height / width))
+    return nearest(bins(image_size), height, width)
+
+
+def nearest(shapes: Iterable[Bin], height: float, width: float) -> Bin:
+    """Of these shapes, the first whose name is nearest to height / width."""
+    return min(shapes, key=lambda known: abs(known.aspect - height / width))
 
 
 def resize_and_crop(pictures_BCHW: Tensor, height: int, width: int) -> Tensor:

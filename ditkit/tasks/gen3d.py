@@ -1,7 +1,7 @@
 """`ditkit gen3d`: point clouds from a model, as files, surfaces and pictures."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,10 @@ from torch import Tensor
 from ditkit.cache.plan import CachePlan
 from ditkit.config.schema import Gen3DConfig
 from ditkit.distributed import World
+from ditkit.engine import sampler
 from ditkit.engine.model import Model
-from ditkit.engine.request import SamplingRequest
+from ditkit.engine.request import SampleBatch, SamplingRequest
+from ditkit.engine.sampler import OnStep
 from ditkit.errors import DataError, MissingDependency, RequestError, UnknownName
 from ditkit.files import write_atomically
 from ditkit.models.spec import ModelSpec
@@ -57,6 +59,11 @@ class Clouds:
     def record(self, config: Gen3DConfig, request: SamplingRequest) -> Record:
         known = None if request.known is None else hashlib.sha256(request.known.cpu().numpy().tobytes()).hexdigest()
         return {"points": config.points, "known": known}
+
+    def sample(
+        self, config: Gen3DConfig, model: Model, request: SamplingRequest, folder: RunFolder, batches: Sequence[range], on_step: OnStep
+    ) -> Iterator[SampleBatch]:
+        return sampler.sample(model, request, batches, on_step)
 
     def file(self, folder: RunFolder, index: int) -> Path:
         return folder.cloud_file(index)

@@ -14,8 +14,9 @@ from ditkit.distributed import World, gather
 from ditkit.engine.conditions import PromptTable
 from ditkit.engine.model import Model
 from ditkit.errors import DataError, RequestError
-from ditkit.models.aspect_bins import Bin, bins, nearest_bin
+from ditkit.models.aspect_bins import Bin, nearest
 from ditkit.models.pixart import PixArtParams, Prompts
+from ditkit.models.sizes import pixels_per_cell, sizes
 from ditkit.models.spec import ModelSpec
 from ditkit.progress import Progress
 from ditkit.tasks import build
@@ -79,11 +80,11 @@ def trained_shape(spec: ModelSpec, height: int | None, width: int | None) -> Bin
     if height is None and width is None:
         return None
     height, width = height or spec.image_size, width or spec.image_size
-    widest, *_, tallest = bins(spec.image_size)
+    widest, *_, tallest = sizes(spec)
     if not widest.aspect <= height / width <= tallest.aspect:
         least, most = (f"{shape.height}x{shape.width}" for shape in (widest, tallest))
         raise RequestError(f"{spec.name} makes shapes from {least} to {most} (height x width), and {height}x{width} is beyond them")
-    return nearest_bin(height, width, spec.image_size)
+    return nearest(sizes(spec), height, width)
 
 
 def for_pictures(model: Model, height: int | None, width: int | None) -> Model:
@@ -91,13 +92,13 @@ def for_pictures(model: Model, height: int | None, width: int | None) -> Model:
     shape = trained_shape(model.spec, height, width)
     if shape is None:
         return model
-    factor = model.spec.image_size // model.spec.params.input_size
+    factor = pixels_per_cell(model.spec)
     return replace(model, spec=replace(model.spec, shape=(shape.height // factor, shape.width // factor)))
 
 
 def picture_size(spec: ModelSpec) -> tuple[int, int]:
     """Height and width of the pictures that latents of the model's shape become."""
-    factor = spec.image_size // spec.params.input_size
+    factor = pixels_per_cell(spec)
     rows, columns = spec.sample_shape[1:]
     return rows * factor, columns * factor
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,11 +12,11 @@ from torch import Tensor
 from ditkit.cache.cost import trajectory_cost
 from ditkit.cache.plan import CachePlan, from_data, to_data
 from ditkit.config.record import config_from_data, config_to_data
-from ditkit.config.schema import RunConfig, SampleConfig
+from ditkit.config.schema import GroundConfig, RunConfig, SampleConfig
 from ditkit.distributed import World, barrier, gather, join_world, leave_world
 from ditkit.engine.model import Model
-from ditkit.engine.request import SamplingRequest
-from ditkit.engine.sampler import sample
+from ditkit.engine.request import SampleBatch, SamplingRequest
+from ditkit.engine.sampler import OnStep
 from ditkit.errors import OutputError, RequestError
 from ditkit.models import registry
 from ditkit.models.spec import ModelSpec
@@ -28,6 +28,8 @@ from ditkit.tasks.plans import with_estimated_plan, with_plan
 from ditkit.tasks.prompts import prompt_bytes
 
 Record = dict[str, Any]
+Costs = Callable[[Model, SamplingRequest, int], tuple[Mapping[str, Any], Mapping[str, Any]]]
+"""What a run costs beside sampling, as facts and as data; told the multiply-adds of one sample without a plan."""
 
 
 class Kind(Protocol):
@@ -53,6 +55,12 @@ class Kind(Protocol):
 
     def record(self, config: Any, request: SamplingRequest) -> Record:
         """What decides the bits beside all that every command has."""
+        ...
+
+    def sample(
+        self, config: Any, model: Model, request: SamplingRequest, folder: RunFolder, batches: Sequence[range], on_step: OnStep
+    ) -> Iterator[SampleBatch]:
+        """Make the samples of these batches."""
         ...
 
     def file(self, folder: RunFolder, index: int) -> Path: ...
@@ -97,8 +105,8 @@ def run(kind: Kind, config: RunConfig, progress: Progress) -> Report:
         leave_world()
 
 
-def estimate(kind: Kind, config: RunConfig) -> Report:
-    """What the run would cost: multiply-adds with and without the plan, and memory. Nothing is loaded, sampled or written."""
+def estimate(kind: Kind, config: RunConfig, more: Costs | None = None) -> Report:
+    """What the run would cost: multiply-adds with and without the plan, memory, and `more`. Nothing is loaded, sampled or written."""
     config, plan = _resolved(kind, config)
     kind.check(config, registry.find(config.model))
     model, asked = kind.request(config, build.blank_model(config), plan, NoProgress(), World())
@@ -128,7 +136,9 @@ def estimate(kind: Kind, config: RunConfig) -> Report:
         "cache_bytes": cached,
         "prompt_bytes": prompted,
     }
-    return Report(title="dry run", facts=facts, data={**data, "model": config.model, kind.samples: len(request.seeds)})
+    more_facts, more_data = more(model, request, cost.full) if more else ({}, {})
+    named = {"model": config.model, kind.samples: len(request.seeds)}
+    return Report(title="dry run", facts={**facts, **more_facts}, data={**data, **more_data, **named})
 
 
 def _manifest(config: RunConfig) -> Path | None:
@@ -162,7 +172,7 @@ def _resolved(kind: Kind, config: RunConfig) -> tuple[RunConfig, CachePlan | Non
         codec=replace(earlier.codec, revision=earlier.codec.revision or _commit(request, "codec")),
         out=config.out or f"{again}-again",
     )
-    if isinstance(pinned, SampleConfig):
+    if isinstance(pinned, SampleConfig | GroundConfig):
         pinned = replace(pinned, text=replace(pinned.text, revision=pinned.text.revision or _commit(request, "text_encoder")))
     plan = request.get("plan")
     return pinned, None if plan is None else from_data(plan, str(path))
@@ -210,7 +220,7 @@ def _make(
     mine = [batch for batch in share if any(not kind.file(folder, index).exists() for index in batch)]
     seconds, halved = 0.0, 0
     progress.start(sum(map(len, mine)) * len(request.solver.times), "sampling")
-    for batch in sample(model, request, mine, on_step=progress.advance):
+    for batch in kind.sample(config, model, request, folder, mine, progress.advance):
         for index, made in zip(batch.indices, batch.pictures, strict=True):
             kind.save(config, folder, index, made)
         seconds, halved = seconds + batch.seconds, max(halved, batch.halved)

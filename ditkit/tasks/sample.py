@@ -1,6 +1,6 @@
 """`ditkit sample`: pictures from a model."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,8 +11,10 @@ from ditkit.cache.plan import CachePlan
 from ditkit.codecs.codec import to_uint8
 from ditkit.config.schema import SampleConfig
 from ditkit.distributed import World
+from ditkit.engine import sampler
 from ditkit.engine.model import Model
-from ditkit.engine.request import SamplingRequest
+from ditkit.engine.request import SampleBatch, SamplingRequest
+from ditkit.engine.sampler import OnStep
 from ditkit.models import registry
 from ditkit.models.spec import ModelSpec
 from ditkit.outputs import GRID_LIMIT, RunFolder
@@ -41,6 +43,11 @@ class Pictures:
             return {}
         said = {"prompts": list(request.prompts.texts), "negative": config.negative, "text_encoder": dict(request.prompts.origin)}
         return {**said, "size": request.picture}
+
+    def sample(
+        self, config: SampleConfig, model: Model, request: SamplingRequest, folder: RunFolder, batches: Sequence[range], on_step: OnStep
+    ) -> Iterator[SampleBatch]:
+        return sampler.sample(model, request, batches, on_step)
 
     def file(self, folder: RunFolder, index: int) -> Path:
         return folder.image_file(index)

@@ -36,6 +36,7 @@ def asked(monkeypatch) -> Asked:
     tasks = {
         "sample": ["run", "estimate"],
         "gen3d": ["run", "estimate"],
+        "ground": ["run", "estimate"],
         "bench": ["run"],
         "train": ["run"],
         "train_router": ["run"],
