@@ -6,7 +6,7 @@ import pytest
 
 from ditkit.config.compose import compose
 from ditkit.config.folder import commands, conf_dir, groups, options
-from ditkit.config.schema import COMMANDS, GROUPS, BenchConfig, Gen3DConfig, SampleConfig, TrainConfig, TrainRouterConfig
+from ditkit.config.schema import COMMANDS, GROUPS, BenchConfig, EvalConfig, Gen3DConfig, SampleConfig, TrainConfig, TrainRouterConfig
 
 FILES = sorted(conf_dir().rglob("*.yaml"))
 CHOICES = [(group, name) for group in groups() for name in options(group)]
@@ -21,6 +21,7 @@ def test_there_is_one_root_file_for_each_configured_command():
 def test_without_overrides_or_a_preset_a_configuration_is_its_schema():
     assert compose(SampleConfig) == SampleConfig()
     assert compose(Gen3DConfig) == Gen3DConfig()
+    assert compose(EvalConfig) == EvalConfig()
     assert compose(BenchConfig, ["out=runs/bench"]) == BenchConfig()
     assert compose(TrainConfig, ["preset=none", "out=runs/train"]) == TrainConfig()
     assert compose(TrainRouterConfig, ["out=runs/router"]) == TrainRouterConfig()

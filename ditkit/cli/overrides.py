@@ -32,6 +32,8 @@ KEYS = {
     "--against": "against",
     "--plan": "plans",  # where several can be given
     "--reference": "reference",
+    "RUN": "targets",
+    "--distance": "distances",
 }
 KEPT_FROM = ("source", "out")  # all that can be said beside --from
 
@@ -71,8 +73,8 @@ def _meaning(flag: str, value: Value) -> list[str]:
             return [f"preset={value}"] if value in options("preset") else ["preset=none", f"model={_text(value)}"]
         case "--cache":
             return ["cache=auto"]
-        case "--mesh":
-            return ["mesh=true"]
+        case "--mesh" | "--floor":
+            return [f"{flag.removeprefix('--')}=true"]
         case "--plan" if isinstance(value, str):
             return ["cache=file", f"cache.path={_text(value)}"]
         case "--solver":  # an option of a group is never quoted

@@ -23,6 +23,7 @@ from ditkit.config.schema import (
     GROUPS,
     BenchConfig,
     CacheConfig,
+    EvalConfig,
     Gen3DConfig,
     SampleConfig,
     SamplerConfig,
@@ -31,7 +32,7 @@ from ditkit.config.schema import (
 )
 from ditkit.errors import ConfigError
 
-Config = TypeVar("Config", BenchConfig, Gen3DConfig, SampleConfig, TrainConfig, TrainRouterConfig)
+Config = TypeVar("Config", BenchConfig, EvalConfig, Gen3DConfig, SampleConfig, TrainConfig, TrainRouterConfig)
 
 KEY = re.compile(r"[a-z_]\w*(\.\w+)*")
 KINDS = {"Integer": "a whole number", "Float": "a number"}
@@ -52,7 +53,7 @@ def compose(schema: type[Config], overrides: Sequence[str] = ()) -> Config:
     return config
 
 
-def as_yaml(config: BenchConfig | SampleConfig | TrainConfig | TrainRouterConfig) -> str:
+def as_yaml(config: BenchConfig | EvalConfig | SampleConfig | TrainConfig | TrainRouterConfig) -> str:
     """What `--cfg` prints."""
     return OmegaConf.to_yaml(asdict(config))
 
@@ -64,6 +65,7 @@ def register_schemas() -> None:
     store.store(name="schema_sample", node=SampleConfig(sampler=SamplerConfig(), cache=CacheConfig()))
     store.store(name="schema_gen3d", node=Gen3DConfig(sampler=SamplerConfig(), cache=CacheConfig()))
     store.store(name="schema_bench", node=BenchConfig(sampler=SamplerConfig()))
+    store.store(name="schema_eval", node=EvalConfig)
     store.store(name="schema_train", node=TrainConfig)
     store.store(name="schema_train-router", node=TrainRouterConfig(sampler=SamplerConfig()))
     for group, classes in GROUPS.items():

@@ -9,27 +9,48 @@ from torch import Tensor
 
 from ditkit.codecs.codec import from_uint8
 from ditkit.codecs.registry import CODECS, load_codec
+from ditkit.config.schema import EvalConfig
 from ditkit.data.images import Pictures, load_pictures
-from ditkit.errors import DataError
+from ditkit.errors import DataError, RequestError
 from ditkit.metrics.judged import judged_accuracy, nearest_distances
 from ditkit.metrics.reconstruction import psnr
 from ditkit.models import registry
 from ditkit.models.judge import JUDGED, load_judge
 from ditkit.outputs import RunFolder, read_manifest
+from ditkit.progress import Progress
 from ditkit.report import Report
+from ditkit.tasks import eval_clouds
 
 SIDE = 64
 VARIANTS = 2  # a training picture and its mirror image
 
 
-def run(target: str, data: str | None) -> Report:
-    """Measure a run folder, or on `data` (pictures not trained on) a codec by name or the "judge"."""
+def run(config: EvalConfig, progress: Progress) -> Report:
+    """Measure runs, folders or files of samples; or on `data` (pictures not trained on) a codec by name or the "judge"."""
+    if not config.targets and not config.floor:
+        raise RequestError("nothing to measure: name a run folder, a folder or a file of samples; or add --floor")
+    if _are_clouds(config):
+        return eval_clouds.run(config, progress)
+    (target, *more), data = config.targets, config.data.path
+    if more:
+        raise RequestError(f"pictures are measured one run at a time; leave out {', '.join(more)}")
     if target == "judge" or target in CODECS:
         if data is None:
             raise DataError(f"to measure {target}, give pictures it was not trained on: --data FOLDER or --data SPRITES.npz")
         pictures = load_pictures(data, SIDE)
         return _judge(pictures) if target == "judge" else _codec(target, pictures)
     return _run_folder(RunFolder(Path(target)), data)
+
+
+def _are_clouds(config: EvalConfig) -> bool:
+    """Whether the first target is of clouds, or in place of targets there are training shapes."""
+    if not config.targets:
+        return True
+    first = Path(config.targets[0])
+    manifest = first / "manifest.json"
+    if manifest.exists():
+        return "clouds" in read_manifest(manifest)
+    return first.exists() and config.data.path is not None
 
 
 def _run_folder(folder: RunFolder, data: str | None) -> Report:

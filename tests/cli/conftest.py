@@ -37,6 +37,7 @@ def asked(monkeypatch) -> Asked:
         "sample": ["run", "estimate"],
         "gen3d": ["run", "estimate"],
         "bench": ["run"],
+        "eval": ["run"],
         "train": ["run"],
         "train_router": ["run"],
         "models": ["listing", "describe", "convert"],
