@@ -30,6 +30,7 @@ POLICIES = ("every", "random", "top", "bottom", "similarity")
 PEERS = ("diffusers", "cache-dit")
 PROTOCOLS = ("whole", "batches")
 FRAMES = ("data", "box")
+FEATURES = ("judge", "inception", "dinov2", "clip")
 
 
 @dataclass
@@ -433,6 +434,8 @@ class EvalConfig:
     frame: str = "data"  # coordinates as they are; "box": each cloud's bounding box centred, its largest half-extent 1
     protocol: str = "whole"  # sets of clouds at once; "batches": in batches of `batch`, averaged, as DiT-3D's test script does
     batch: int = 64
+    features: str = "judge"  # that pictures are compared in; inception needs ditkit[metrics], dinov2 and clip a folder
+    feature_weights: str | None = None
     across: bool = False  # compare runs of different models
     resamples: int = 1000
     seed: int = 0
@@ -440,6 +443,7 @@ class EvalConfig:
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
 
     def __post_init__(self) -> None:
+        check_known("feature network", self.features, FEATURES)
         check_known("frame", self.frame, FRAMES)
         check_known("protocol", self.protocol, PROTOCOLS)
         check_least("points", self.points, 16)

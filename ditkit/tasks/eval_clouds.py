@@ -23,6 +23,7 @@ from ditkit.outputs import RunFolder, read_manifest
 from ditkit.progress import Progress
 from ditkit.report import Cell, Report
 from ditkit.shapes.clouds import SUFFIXES, read_points
+from ditkit.tasks.eval_images import check_same_model
 
 FLOOR = "training shapes"
 BLOCKED = ("seeds", "labels", "batch")  # in what the runs of one row may differ: each is a block of it
@@ -112,7 +113,7 @@ def _run_block(path: Path) -> Block:
 def _rows(config: EvalConfig) -> Iterator[Row]:
     """Every line of the table: rows of blocks by category, each followed by training shapes of that category if they are asked for."""
     blocks = [read_block(target, config.data.categories) for target in config.targets]
-    _check_same_model(blocks, config)
+    check_same_model([(block.name, block.request) for block in blocks], across=config.across)
     wanted = config.data.categories or list(dict.fromkeys(name for block in blocks for name in block.clouds))
     references = _by_category(load_clouds(str(config.data.path), "test", wanted), "test")
     training = _by_category(load_clouds(str(config.data.path), "train", wanted), "train") if config.floor else {}
@@ -153,13 +154,6 @@ def _check_seeds(group: Sequence[Block]) -> None:
                     f"{seen[made]} and {block.name} both have seed {made[1]}; blocks must not share samples: give other seeds"
                 )
             seen[made] = block.name
-
-
-def _check_same_model(blocks: Sequence[Block], config: EvalConfig) -> None:
-    models = {block.request["model"]: block.name for block in blocks if block.request}
-    if len(models) > 1 and not config.across:
-        (one, its), (other, theirs), *_ = models.items()
-        raise RequestError(f"{its} is of {one}, {theirs} of {other}; add across=true to compare different models")
 
 
 def _shares(clouds: Sequence[np.ndarray], like: Sequence[Sequence[np.ndarray]], seed: int) -> list[list[np.ndarray]]:
