@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from ditkit.cli import completion
+from ditkit.cli.generate import divided, generated
 from ditkit.cli.launch import launch
 from ditkit.cli.options import Cfg, Json
 from ditkit.config.quoting import quoted
@@ -31,6 +32,9 @@ def evaluate(
     floor: Annotated[
         bool, typer.Option("--floor", help="Measure training shapes as well: what cannot be told from the data by a perfect model.")
     ] = False,
+    generate: Annotated[
+        bool, typer.Option("--generate", help="Sample first, as KEY=VALUE says (model=dit-emoji count=1110), or go on with it.")
+    ] = False,
     seed: Annotated[str | None, typer.Option(metavar="N", help="Of everything drawn while measuring.")] = None,
     out: Annotated[str | None, typer.Option(metavar="FOLDER", help="Where the numbers are written.")] = None,
     cfg: Cfg = False,
@@ -39,6 +43,9 @@ def evaluate(
     """Measure runs against data: pictures by a judge, clouds by 1-NNA, coverage, MMD and JSD."""
     targets = [word for word in words or [] if "=" not in word or Path(word).exists()]
     overrides = [word for word in words or [] if word not in targets]
+    if generate:
+        overrides, to_sample = divided(overrides)
+        targets += [] if cfg else [generated(to_sample)]
     if categories:
         overrides.insert(0, f"data.categories=[{','.join(map(quoted, categories))}]")
     flags = {

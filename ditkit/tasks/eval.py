@@ -20,6 +20,7 @@ from ditkit.progress import Progress
 from ditkit.report import Report
 from ditkit.shapes.clouds import SUFFIXES as OF_CLOUDS
 from ditkit.tasks import eval_clouds, eval_images
+from ditkit.tasks.eval_report import written
 
 SIDE = 64
 
@@ -32,9 +33,9 @@ def run(config: EvalConfig, progress: Progress) -> Report:
         raise RequestError("nothing to measure: name a run folder, a folder or a file of samples; or add --floor")
     if helper := next((target for target in config.targets if target == "judge" or target in CODECS), None):
         return _helper(helper, config)
-    if not config.targets or are_clouds(Path(config.targets[0])):
-        return eval_clouds.run(config, progress)
-    return eval_images.run(config, progress)
+    clouds = not config.targets or are_clouds(Path(config.targets[0]))
+    measured = (eval_clouds if clouds else eval_images).run(config, progress)
+    return written(measured, config) if measured.report.rows else measured.report  # other processes than the first have none
 
 
 def are_clouds(target: Path) -> bool:

@@ -24,6 +24,7 @@ from ditkit.progress import Progress
 from ditkit.report import Cell, Report
 from ditkit.shapes.clouds import SUFFIXES, read_points
 from ditkit.tasks.eval_images import check_same_model
+from ditkit.tasks.eval_report import Entry, Measured
 
 FLOOR = "training shapes"
 BLOCKED = ("seeds", "labels", "batch")  # in what the runs of one row may differ: each is a block of it
@@ -50,6 +51,7 @@ class Row:
     category: str
     blocks: Sequence[Tensor]
     references_RP3: Tensor
+    first: Block | None = None
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class Result:
     intervals: Mapping[str, Interval] = field(default_factory=dict)
 
 
-def run(config: EvalConfig, progress: Progress) -> Report:
+def run(config: EvalConfig, progress: Progress) -> Measured:
     """Measure every target, those that differ in nothing but their seeds as blocks of one row; then training shapes, if asked."""
     if config.data.path is None:
         raise DataError("clouds are measured against others: --data shapes/ (.npz files, or clouds or meshes by category)")
@@ -73,7 +75,7 @@ def run(config: EvalConfig, progress: Progress) -> Report:
     progress.start(total, "pairs of clouds")
     results = [_measured(row, name, distance, config, progress) for row in rows for name, distance in distances.items()]
     facts = _protocol(config, results)
-    return Report(
+    report = Report(
         title=f"eval {', '.join(config.targets) or FLOOR}",
         facts=facts,
         columns=COLUMNS,
@@ -81,6 +83,14 @@ def run(config: EvalConfig, progress: Progress) -> Report:
         notes=[note for row in rows for note in _notes(row, config)],
         data={"protocol": facts, "rows": [_record(result) for result in results]},
     )
+    return Measured(report, [_entry(result) for result in results if result.distance == config.distances[0]], "1-NNA, %")
+
+
+def _entry(result: Result) -> Entry:
+    first = result.row.first
+    grid = Path(first.name) / "grid.png" if first and first.request else None
+    name = f"{result.row.name}, {result.row.category}"
+    return Entry(name, first.request if first else None, grid=grid if grid and grid.exists() else None, score=100 * result.values["1-NNA"])
 
 
 def read_block(target: str, categories: Sequence[str] = ()) -> Block:
@@ -118,8 +128,9 @@ def _rows(config: EvalConfig) -> Iterator[Row]:
     references = _by_category(load_clouds(str(config.data.path), "test", wanted), "test")
     training = _by_category(load_clouds(str(config.data.path), "train", wanted), "train") if config.floor else {}
     for category, known in references.items():
-        groups = [(name, [block.clouds[category] for block in group if category in block.clouds]) for name, group in _grouped(blocks)]
-        groups = [(name, group) for name, group in groups if group]
+        asked = _grouped([block for block in blocks if category in block.clouds])
+        firsts = {name: group[0] for name, group in asked}
+        groups = [(name, [block.clouds[category] for block in group]) for name, group in asked]
         if not groups and not config.floor:
             raise DataError(f"none of {', '.join(config.targets)} has clouds of category '{category}'")
         if config.floor:
@@ -127,7 +138,7 @@ def _rows(config: EvalConfig) -> Iterator[Row]:
         points = config.points or min(len(cloud) for _, group in [*groups, ("", [known])] for block in group for cloud in block)
         references_RP3 = _stacked(known, points, config)
         for name, group in groups:
-            yield Row(name, category, [_stacked(block, points, config) for block in group], references_RP3)
+            yield Row(name, category, [_stacked(block, points, config) for block in group], references_RP3, firsts.get(name))
 
 
 def _grouped(blocks: Sequence[Block]) -> list[tuple[str, list[Block]]]:

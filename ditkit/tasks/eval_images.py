@@ -31,6 +31,7 @@ from ditkit.outputs import RunFolder, read_manifest
 from ditkit.progress import Progress
 from ditkit.report import Cell, Report
 from ditkit.tasks import build
+from ditkit.tasks.eval_report import PICTURED, Entry, Measured
 
 ROUNDING = "8 bits: clamp(127.5 x + 128, 0, 255), truncated"  # codecs.codec.to_uint8
 RESAMPLED_DIMENSIONS = 512  # of more features the bootstrap would take hours
@@ -64,7 +65,7 @@ class Result:
     notes: list[str] = field(default_factory=list)
 
 
-def run(config: EvalConfig, progress: Progress) -> Report:
+def run(config: EvalConfig, progress: Progress) -> Measured:
     """Measure every target against the data; without data, what needs none."""
     sets = [read_samples(target) for target in config.targets]
     check_same_model([(each.pictures.name, each.request) for each in sets], across=config.across)
@@ -78,11 +79,17 @@ def run(config: EvalConfig, progress: Progress) -> Report:
         reference = None if real is None else _reference(real, network, config, world, progress)
         seen = [see(each.pictures, network, config.batch, world, progress) for each in sets]
         if world.rank:
-            return Report(title=f"process {world.rank}")
+            return Measured(Report(title=f"process {world.rank}"))
         results = [_measured(each, made, reference, config) for each, made in zip(sets, seen, strict=True)]
     finally:
         leave_world()
-    return _report(config, network, reference, results)
+    return Measured(_report(config, network, reference, results), [_entry(result) for result in results], "Frechet distance")
+
+
+def _entry(result: Result) -> Entry:
+    pictures = result.samples.pictures
+    files = [] if pictures.files[0].suffix == ".npz" else pictures.files[:PICTURED]
+    return Entry(pictures.name, result.samples.request, files, score=result.values.get("Frechet"))
 
 
 def read_samples(target: str) -> Samples:

@@ -17,6 +17,11 @@ from ditkit.tasks import eval as task
 from ditkit.tasks import gen3d
 
 
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # reports without --out are written to runs/
+
+
 class Counting(NoProgress):
     def __init__(self) -> None:
         self.total = self.done = 0
