@@ -35,6 +35,7 @@ from ditkit.tasks.eval_report import PICTURED, Entry, Measured
 
 ROUNDING = "8 bits: clamp(127.5 x + 128, 0, 255), truncated"  # codecs.codec.to_uint8
 RESAMPLED_DIMENSIONS = 512  # of more features the bootstrap would take hours
+FRECHET_RESAMPLES = 200  # at most: each takes the eigenvalues of a covariance
 MIRRORED = 2  # a training picture and its mirror image
 
 
@@ -208,7 +209,9 @@ def _against(result: Result, seen: Seen, reference: Reference, config: EvalConfi
     own = Moments.from_features(seen.pooled)
     result.values["Frechet"] = frechet_distance(own, reference.moments)
     if own.dimensions <= RESAMPLED_DIMENSIONS:
-        result.intervals["Frechet"] = frechet_interval(seen.pooled, reference.moments, config.resamples, config.seed)
+        result.intervals["Frechet"] = frechet_interval(
+            seen.pooled, reference.moments, min(config.resamples, FRECHET_RESAMPLES), config.seed
+        )
     name = result.samples.pictures.name
     result.notes += [f"{name}: {said}" for said in (few_samples(own),) if said]
     if reference.seen and (said := few_samples(reference.moments)):
@@ -252,7 +255,7 @@ def _report(config: EvalConfig, network: FeatureNetwork, reference: Reference | 
         "feature hash": network.digest,
         **(reference.facts if reference else {"reference": "none; give one with --data"}),
         "rounding of runs": ROUNDING,
-        "intervals": f"95 %, bootstrap of {config.resamples} over the samples",
+        "intervals": f"95 %, bootstrap of {config.resamples} over the samples, of {min(config.resamples, FRECHET_RESAMPLES)} for Frechet",
         **_estimators(results, reference),
         "seed": config.seed,
     }
