@@ -18,7 +18,7 @@ BF16_WORDS = ("avx512_bf16", "amx_bf16", " bf16")  # of /proc/cpuinfo
 
 
 def run() -> Report:
-    """Versions, devices, whether bfloat16 is fast, missing system libraries with the line that brings them, the hub's cache, and the documentation."""
+    """Versions, devices, whether bfloat16 is fast, missing system libraries with the line that brings them, cache and documentation."""
     missing = list(_missing())
     facts: dict[str, Cell] = dict(library_versions())
     facts |= {"devices": ", ".join(_devices()), "bfloat16": _bfloat16(), "downloaded weights": _cache(), "documentation": str(DOCS)}

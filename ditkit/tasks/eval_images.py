@@ -26,7 +26,7 @@ from ditkit.metrics.kernel import SUBSET_SIZE, SUBSETS, kernel_distance
 from ditkit.metrics.precision_recall import NEIGHBOURS, precision_recall
 from ditkit.models import registry
 from ditkit.models.judge import JUDGED
-from ditkit.models.vision import FeatureNetwork, Seen, find_network
+from ditkit.metrics.vision import FeatureNetwork, Seen, find_network
 from ditkit.outputs import RunFolder, read_manifest
 from ditkit.progress import Progress
 from ditkit.report import Cell, Report

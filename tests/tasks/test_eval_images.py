@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -115,7 +116,7 @@ def test_two_processes_find_the_number_of_one(made: Path, real: Path, tmp_path: 
 def test_features_come_from_a_folder_of_weights(name: str, made: Path, real: Path, tmp_path: Path) -> None:
     from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection, Dinov2Config, Dinov2Model
 
-    small = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "image_size": 28, "patch_size": 14}
+    small: dict[str, Any] = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "image_size": 28, "patch_size": 14}
     torch.manual_seed(0)
     if name == "clip":
         network = CLIPVisionModelWithProjection(CLIPVisionConfig(**small, intermediate_size=8, projection_dim=4))
