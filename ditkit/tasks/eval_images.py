@@ -24,9 +24,9 @@ from ditkit.metrics.inception_score import SPLITS, inception_score
 from ditkit.metrics.judged import nearest_distances
 from ditkit.metrics.kernel import SUBSET_SIZE, SUBSETS, kernel_distance
 from ditkit.metrics.precision_recall import NEIGHBOURS, precision_recall
+from ditkit.metrics.vision import FeatureNetwork, Seen, find_network
 from ditkit.models import registry
 from ditkit.models.judge import JUDGED
-from ditkit.metrics.vision import FeatureNetwork, Seen, find_network
 from ditkit.outputs import RunFolder, read_manifest
 from ditkit.progress import Progress
 from ditkit.report import Cell, Report
