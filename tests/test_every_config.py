@@ -6,7 +6,17 @@ import pytest
 
 from ditkit.config.compose import compose
 from ditkit.config.folder import commands, conf_dir, groups, options
-from ditkit.config.schema import COMMANDS, GROUPS, BenchConfig, Gen3DConfig, GroundConfig, SampleConfig, TrainConfig, TrainRouterConfig
+from ditkit.config.schema import (
+    COMMANDS,
+    GROUPS,
+    BenchConfig,
+    EvalConfig,
+    Gen3DConfig,
+    GroundConfig,
+    SampleConfig,
+    TrainConfig,
+    TrainRouterConfig,
+)
 
 FILES = sorted(conf_dir().rglob("*.yaml"))
 CHOICES = [(group, name) for group in groups() for name in options(group)]
@@ -22,6 +32,7 @@ def test_without_overrides_or_a_preset_a_configuration_is_its_schema():
     assert compose(SampleConfig) == SampleConfig()
     assert compose(Gen3DConfig) == Gen3DConfig()
     assert compose(GroundConfig) == GroundConfig()
+    assert compose(EvalConfig) == EvalConfig()
     assert compose(BenchConfig, ["out=runs/bench"]) == BenchConfig()
     assert compose(TrainConfig, ["preset=none", "out=runs/train"]) == TrainConfig()
     assert compose(TrainRouterConfig, ["out=runs/router"]) == TrainRouterConfig()

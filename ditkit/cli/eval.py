@@ -1,21 +1,59 @@
 """`ditkit eval`: measure what was made."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ditkit.cli.options import Json
+from ditkit.cli import completion
+from ditkit.cli.generate import divided, generated
+from ditkit.cli.launch import launch
+from ditkit.cli.options import Cfg, Json
+from ditkit.config.quoting import quoted
 
 
 def evaluate(
-    target: Annotated[str, typer.Argument(metavar="RUN", help="A run folder; or `judge`, or a codec by name, to measure it on --data.")],
-    data: Annotated[
-        str | None, typer.Option(metavar="PATH", help="Pictures to compare with: a folder of images per class, or an .npz.")
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="RUN|KEY=VALUE",
+            help="Run folders, folders or files of samples, and anything else that --cfg shows; or `judge`, or a codec by name.",
+            show_default=False,
+        ),
     ] = None,
+    data: Annotated[str | None, typer.Option(metavar="PATH", help="What to compare with: pictures, or clouds by category.")] = None,
+    categories: Annotated[
+        list[str] | None,
+        typer.Option("--category", metavar="NAME", help="Of clouds: only these; may be repeated.", autocompletion=completion.categories),
+    ] = None,
+    distances: Annotated[
+        list[str] | None, typer.Option("--distance", metavar="NAME", help="Between clouds: cd, emd-exact, ...; may be repeated.")
+    ] = None,
+    floor: Annotated[
+        bool, typer.Option("--floor", help="Measure training shapes as well: what cannot be told from the data by a perfect model.")
+    ] = False,
+    generate: Annotated[
+        bool, typer.Option("--generate", help="Sample first, as KEY=VALUE says (model=dit-emoji count=1110), or go on with it.")
+    ] = False,
+    seed: Annotated[str | None, typer.Option(metavar="N", help="Of everything drawn while measuring.")] = None,
+    out: Annotated[str | None, typer.Option(metavar="FOLDER", help="Where the numbers are written.")] = None,
+    cfg: Cfg = False,
     as_json: Json = False,
 ) -> None:
-    """Measure a run: does the judge see what was asked for, and how near is it to the training pictures?"""
-    from ditkit.cli.console import show
-    from ditkit.tasks import eval as task
-
-    show(task.run(target, data), as_json)
+    """Measure runs against data: pictures by a judge, clouds by 1-NNA, coverage, MMD and JSD."""
+    targets = [word for word in words or [] if "=" not in word or Path(word).exists()]
+    overrides = [word for word in words or [] if word not in targets]
+    if generate:
+        overrides, to_sample = divided(overrides)
+        targets += [] if cfg else [generated(to_sample)]
+    if categories:
+        overrides.insert(0, f"data.categories=[{','.join(map(quoted, categories))}]")
+    flags = {
+        "RUN": targets,
+        "--data": data,
+        "--distance": distances,
+        "--floor": floor,
+        "--seed": seed,
+        "--out": out,
+    }
+    launch("eval", flags, overrides, cfg=cfg, as_json=as_json)

@@ -38,6 +38,8 @@ KEYS = {
     "--against": "against",
     "--plan": "plans",  # where several can be given
     "--reference": "reference",
+    "RUN": "targets",
+    "--distance": "distances",
 }
 KEPT_FROM = ("source", "out")  # all that can be said beside --from
 
@@ -81,8 +83,8 @@ def _meaning(flag: str, value: Value) -> list[str]:
             return ["rules.name=fast"]
         case "--prompt" if isinstance(value, str):  # of a command that takes one
             return [f"prompt={_text(value)}"]
-        case "--mesh":
-            return ["mesh=true"]
+        case "--mesh" | "--floor":
+            return [f"{flag.removeprefix('--')}=true"]
         case "--plan" if isinstance(value, str):
             return ["cache=file", f"cache.path={_text(value)}"]
         case "--size":

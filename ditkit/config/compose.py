@@ -23,6 +23,7 @@ from ditkit.config.schema import (
     GROUPS,
     BenchConfig,
     CacheConfig,
+    EvalConfig,
     Gen3DConfig,
     GroundConfig,
     RunConfig,
@@ -33,7 +34,7 @@ from ditkit.config.schema import (
 )
 from ditkit.errors import ConfigError
 
-Config = TypeVar("Config", BenchConfig, Gen3DConfig, GroundConfig, SampleConfig, TrainConfig, TrainRouterConfig)
+Config = TypeVar("Config", BenchConfig, EvalConfig, Gen3DConfig, GroundConfig, SampleConfig, TrainConfig, TrainRouterConfig)
 
 KEY = re.compile(r"[a-z_]\w*(\.\w+)*")
 KINDS = {"Integer": "a whole number", "Float": "a number"}
@@ -54,7 +55,7 @@ def compose(schema: type[Config], overrides: Sequence[str] = ()) -> Config:
     return config
 
 
-def as_yaml(config: BenchConfig | RunConfig | TrainConfig | TrainRouterConfig) -> str:
+def as_yaml(config: BenchConfig | EvalConfig | RunConfig | TrainConfig | TrainRouterConfig) -> str:
     """What `--cfg` prints."""
     return OmegaConf.to_yaml(asdict(config))
 
@@ -67,6 +68,7 @@ def register_schemas() -> None:
     store.store(name="schema_gen3d", node=Gen3DConfig(sampler=SamplerConfig(), cache=CacheConfig()))
     store.store(name="schema_ground", node=GroundConfig(sampler=SamplerConfig(), cache=CacheConfig()))
     store.store(name="schema_bench", node=BenchConfig(sampler=SamplerConfig()))
+    store.store(name="schema_eval", node=EvalConfig)
     store.store(name="schema_train", node=TrainConfig)
     store.store(name="schema_train-router", node=TrainRouterConfig(sampler=SamplerConfig()))
     for group, classes in GROUPS.items():

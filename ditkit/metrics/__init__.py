@@ -1,1 +1,1 @@
-"""Measuring what was generated: functions of samples and references, no files, no models of their own."""
+"""Measuring what was generated: functions of samples and references, and the networks whose features they compare."""

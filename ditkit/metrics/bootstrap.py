@@ -6,7 +6,9 @@ Shapes: N samples, R resamples.
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from scipy.stats import t as student
 from torch import Tensor
 
 from ditkit.errors import ConfigError, DataError
@@ -74,3 +76,15 @@ def paired_interval(a_N: Tensor, b_N: Tensor, resamples: int = RESAMPLES, seed: 
     if a_N.shape != b_N.shape:
         raise DataError(f"{len(a_N)} values against {len(b_N)}; a paired interval compares two measurements of the same samples")
     return mean_interval(a_N.double() - b_N.double(), resamples, seed, level)
+
+
+def of_blocks(values: Sequence[float], level: float = LEVEL) -> Interval:
+    """Student's interval of the mean over independent blocks, such as runs with other seeds: too few to resample.
+
+    Raises `DataError` for fewer than 2.
+    """
+    if len(values) < 2:
+        raise DataError(f"an interval over blocks needs at least 2 of them, here is {len(values)}")
+    mean, deviation = float(np.mean(values)), float(np.std(values, ddof=1))
+    reach = float(student.ppf((1 + level) / 2, len(values) - 1)) * deviation / len(values) ** 0.5
+    return Interval(mean - reach, mean + reach)

@@ -15,6 +15,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from ditkit.errors import DataError, UnknownName
+from ditkit.metrics.nearest_points import mean_squared_to_nearest
 
 EXACT_POINTS = 512  # optimal assignment takes about 20 ms a pair at 512 points and grows with their cube
 ELEMENTS = 2**22  # point distances held at once: what stays in a processor's cache is twice as fast as what does not
@@ -29,13 +30,15 @@ OnPairs = Callable[[int], object]
 class CloudDistance:
     """One estimator: `between` takes pairs (B, P, 3), (B, Q, 3) to (B,); where it is `symmetric`, a pair is measured one way only.
 
-    Of larger clouds it looks at `points` points, drawn once for all clouds.
+    Of larger clouds it looks at `points` points, drawn once for all clouds. Where it is the sum of what `one_way` takes sets (R, P, 3),
+    (S, Q, 3) to (R, S) both ways, a CPU measures sets by that.
     """
 
     title: str
     between: Callable[[Tensor, Tensor], Tensor]
     symmetric: bool
     points: int | None = None
+    one_way: Callable[[Tensor, Tensor, Callable[[], object]], Tensor] | None = None
 
     def estimator(self, points: int) -> str:
         """How a report names it, for clouds of so many points."""
@@ -120,7 +123,7 @@ def entropic_transport(x_BP3: Tensor, y_BQ3: Tensor) -> Tensor:
 
 
 DISTANCES = {
-    "cd": CloudDistance("Chamfer distance, squared, both directions added", chamfer, symmetric=True),
+    "cd": CloudDistance("Chamfer distance, squared, both directions added", chamfer, True, None, mean_squared_to_nearest),
     "emd-exact": CloudDistance("earth mover's distance, optimal assignment", partial(optimal_assignment, power=1), True, EXACT_POINTS),
     "emd-exact-squared": CloudDistance(
         "earth mover's distance, optimal assignment, squared cost", partial(optimal_assignment, power=2), True, EXACT_POINTS
@@ -144,6 +147,10 @@ def find(name: str) -> CloudDistance:
 
 def between(rows_RP3: Tensor, columns_SQ3: Tensor, distance: CloudDistance, on_pairs: OnPairs | None = None) -> Tensor:
     """The distance of each row's cloud to each column's (R, S), many pairs at once; `on_pairs(count)` is told how many are done."""
+    if distance.one_way and not rows_RP3.is_cuda:
+        told = _Told(len(rows_RP3) * len(columns_SQ3), len(rows_RP3) + len(columns_SQ3), on_pairs)
+        there, back = distance.one_way(rows_RP3, columns_SQ3, told), distance.one_way(columns_SQ3, rows_RP3, told)
+        return (there + back.T).to(rows_RP3.dtype)
     rows, columns = torch.meshgrid(torch.arange(len(rows_RP3)), torch.arange(len(columns_SQ3)), indexing="ij")
     values = _of_pairs(rows_RP3, columns_SQ3, rows.flatten(), columns.flatten(), distance, on_pairs)
     return values.view(len(rows_RP3), len(columns_SQ3))
@@ -153,6 +160,9 @@ def within(clouds_NP3: Tensor, distance: CloudDistance, on_pairs: OnPairs | None
     """The distance of each cloud to each (N, N); a symmetric one is measured once a pair."""
     if not distance.symmetric:
         return between(clouds_NP3, clouds_NP3, distance, on_pairs)
+    if distance.one_way and not clouds_NP3.is_cuda:
+        there = distance.one_way(clouds_NP3, clouds_NP3, _Told(pairs_within(len(clouds_NP3), distance), len(clouds_NP3), on_pairs))
+        return (there + there.T).to(clouds_NP3.dtype)
     rows, columns = torch.triu_indices(len(clouds_NP3), len(clouds_NP3))
     values = _of_pairs(clouds_NP3, clouds_NP3, rows, columns, distance, on_pairs)
     matrix = values.new_empty(len(clouds_NP3), len(clouds_NP3))
@@ -164,6 +174,19 @@ def within(clouds_NP3: Tensor, distance: CloudDistance, on_pairs: OnPairs | None
 def pairs_within(count: int, distance: CloudDistance) -> int:
     """How many pairs `within` measures."""
     return count * (count + 1) // 2 if distance.symmetric else count**2
+
+
+class _Told:
+    """Tells `on_pairs` of a fair part of the `pairs` at each of `calls` calls, and so of all of them by the last."""
+
+    def __init__(self, pairs: int, calls: int, on_pairs: OnPairs | None) -> None:
+        self.pairs, self.calls, self.on_pairs, self.call = pairs, calls, on_pairs, 0
+
+    def __call__(self) -> None:
+        before = self.pairs * self.call // self.calls
+        self.call += 1
+        if self.on_pairs:
+            self.on_pairs(self.pairs * self.call // self.calls - before)
 
 
 def _of_pairs(x_RP3: Tensor, y_SQ3: Tensor, rows: Tensor, columns: Tensor, distance: CloudDistance, on_pairs: OnPairs | None) -> Tensor:

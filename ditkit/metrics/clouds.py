@@ -73,12 +73,21 @@ class Comparison:
         return {name: mean_interval(outcome, resamples, seed) for name, outcome in self.outcomes.items()}
 
 
-def compare(samples_SP3: Tensor, references_RP3: Tensor, distance: CloudDistance, on_pairs: OnPairs | None = None) -> Comparison:
-    """Measure all distances; raises `DataError` for what is no set of at least two finite clouds (N, P, 3)."""
+def compare(
+    samples_SP3: Tensor,
+    references_RP3: Tensor,
+    distance: CloudDistance,
+    on_pairs: OnPairs | None = None,
+    references_RR: Tensor | None = None,
+) -> Comparison:
+    """Measure all distances, but for those within the references if they are given.
+
+    Raises `DataError` for what is no set of at least two finite clouds (N, P, 3).
+    """
     for clouds in (samples_SP3, references_RP3):
         check_clouds(clouds)
     return Comparison(
-        references_RR=within(references_RP3, distance, on_pairs),
+        references_RR=within(references_RP3, distance, on_pairs) if references_RR is None else references_RR,
         between_RS=between(references_RP3, samples_SP3, distance, on_pairs),
         samples_SS=within(samples_SP3, distance, on_pairs),
     )
@@ -92,15 +101,17 @@ def set_scores(
     resamples: int = RESAMPLES,
     seed: int = 0,
     on_pairs: OnPairs | None = None,
+    references_RR: Tensor | None = None,
 ) -> Scores:
     """1-NNA, COV and MMD under one distance, over the whole sets or averaged over batches of `batch` clouds, in order.
 
     DiT-3D's test script takes batches of 64 on one GPU. Shares are in 0 ... 1, MMD in the unit of the distance. `on_pairs(count)` is told
-    of pairs as they are measured, `pairs_to_measure` of them in all. Raises `DataError` as `compare` and `batches` do.
+    of pairs as they are measured, `pairs_to_measure` of them in all; over whole sets, those within the references need not be measured
+    again where `references_RR` gives them. Raises `DataError` as `compare` and `batches` do.
     """
     estimator = distance.estimator(max(samples_SP3.shape[1], references_RP3.shape[1]))
     if batch is None:
-        comparison = compare(samples_SP3, references_RP3, distance, on_pairs)
+        comparison = compare(samples_SP3, references_RP3, distance, on_pairs, references_RR)
         return Scores(estimator, WHOLE_SET, comparison.values(), comparison.intervals(resamples, seed))
     parts = [
         compare(samples, references, distance, on_pairs).values() for samples, references in batches(samples_SP3, references_RP3, batch)
@@ -131,7 +142,7 @@ def occupancy_scores(
         return _averaged(parts, estimator, batch, resamples, seed)
     occupancy_SG, references_G = occupancy(samples_SP3), occupancy(references_RP3).sum(0)
     divergence = jensen_shannon(occupancy_SG.sum(0), references_G)
-    values = [jensen_shannon(occupancy_SG[drawn].sum(0), references_G) for drawn in draws(len(occupancy_SG), resamples, seed)]
+    values = [jensen_shannon(_times(drawn) @ occupancy_SG, references_G) for drawn in draws(len(occupancy_SG), resamples, seed)]
     return Scores(estimator, WHOLE_SET, {"JSD": divergence}, {"JSD": recentred(values, divergence)})
 
 
@@ -188,6 +199,11 @@ def _cells() -> KDTree:
     edge = np.linspace(-0.5, 0.5, GRID)
     centres = np.stack(np.meshgrid(edge, edge, edge, indexing="ij"), -1).reshape(-1, 3)
     return KDTree(centres[np.linalg.norm(centres, axis=1) <= 0.5])
+
+
+def _times(drawn_N: Tensor) -> Tensor:
+    """How often each of N was drawn, in float64."""
+    return torch.bincount(drawn_N, minlength=len(drawn_N)).double()
 
 
 def _entropy(p_G: Tensor) -> Tensor:

@@ -60,9 +60,13 @@ class Judge(nn.Module):
         self.norm = nn.GroupNorm(params.groups, widths[-1])
         self.head = nn.Linear(widths[-1], params.classes)
 
+    def spatial(self, images_B3HW: Tensor) -> Tensor:
+        """(B, F, H / 16, W / 16): features where they are."""
+        return F.silu(self.norm(self.units(self.stem(images_B3HW))))
+
     def features(self, images_B3HW: Tensor) -> Tensor:
         """(B, F): what a Frechet distance compares."""
-        return F.silu(self.norm(self.units(self.stem(images_B3HW)))).mean(dim=(2, 3))
+        return self.spatial(images_B3HW).mean(dim=(2, 3))
 
     def forward(self, images_B3HW: Tensor) -> Tensor:
         return self.head(self.features(images_B3HW))

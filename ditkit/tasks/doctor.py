@@ -13,14 +13,15 @@ from ditkit.outputs import library_versions
 from ditkit.report import Cell, Report
 from ditkit.shapes.backend import open3d
 
+DOCS = Path(__file__).parent.parent / "docs"
 BF16_WORDS = ("avx512_bf16", "amx_bf16", " bf16")  # of /proc/cpuinfo
 
 
 def run() -> Report:
-    """Versions, devices, whether bfloat16 is fast, missing system libraries with the line that brings them, and the hub's cache."""
+    """Versions, devices, whether bfloat16 is fast, missing system libraries with the line that brings them, cache and documentation."""
     missing = list(_missing())
     facts: dict[str, Cell] = dict(library_versions())
-    facts |= {"devices": ", ".join(_devices()), "bfloat16": _bfloat16(), "downloaded weights": _cache()}
+    facts |= {"devices": ", ".join(_devices()), "bfloat16": _bfloat16(), "downloaded weights": _cache(), "documentation": str(DOCS)}
     data = {"versions": library_versions(), "devices": list(_devices()), "missing": missing}
     return Report("ditkit doctor", facts, notes=missing or ["nothing is missing"], data=data)
 

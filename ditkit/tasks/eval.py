@@ -1,78 +1,75 @@
-"""`ditkit eval`: what the judge says of a run, how near its pictures are to the training data, and how good the shipped helpers are."""
+"""`ditkit eval`: how good samples are, of pictures and of clouds; and how good the shipped helpers are."""
 
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from ditkit.codecs.codec import from_uint8
 from ditkit.codecs.registry import CODECS, load_codec
+from ditkit.config.schema import EvalConfig
 from ditkit.data.images import Pictures, load_pictures
-from ditkit.errors import DataError
-from ditkit.metrics.judged import judged_accuracy, nearest_distances
+from ditkit.data.picture_sets import arrays_in
+from ditkit.errors import DataError, RequestError
+from ditkit.metrics.judged import judged_accuracy
 from ditkit.metrics.reconstruction import psnr
-from ditkit.models import registry
-from ditkit.models.judge import JUDGED, load_judge
-from ditkit.outputs import RunFolder, read_manifest
+from ditkit.models.judge import load_judge
+from ditkit.outputs import read_manifest
+from ditkit.progress import Progress
 from ditkit.report import Report
+from ditkit.shapes.clouds import SUFFIXES as OF_CLOUDS
+from ditkit.tasks import eval_clouds, eval_images
+from ditkit.tasks.eval_report import written
 
 SIDE = 64
-VARIANTS = 2  # a training picture and its mirror image
 
 
-def run(target: str, data: str | None) -> Report:
-    """Measure a run folder, or on `data` (pictures not trained on) a codec by name or the "judge"."""
-    if target == "judge" or target in CODECS:
-        if data is None:
-            raise DataError(f"to measure {target}, give pictures it was not trained on: --data FOLDER or --data SPRITES.npz")
-        pictures = load_pictures(data, SIDE)
-        return _judge(pictures) if target == "judge" else _codec(target, pictures)
-    return _run_folder(RunFolder(Path(target)), data)
+def run(config: EvalConfig, progress: Progress) -> Report:
+    """Measure runs, folders or files of samples; or on `data` (pictures not trained on) a codec by name or the "judge"."""
+    if config.runtime.threads:
+        torch.set_num_threads(config.runtime.threads)
+    if not config.targets and not config.floor:
+        raise RequestError("nothing to measure: name a run folder, a folder or a file of samples; or add --floor")
+    if helper := next((target for target in config.targets if target == "judge" or target in CODECS), None):
+        return _helper(helper, config)
+    clouds = not config.targets or are_clouds(Path(config.targets[0]))
+    measured = (eval_clouds if clouds else eval_images).run(config, progress)
+    return written(measured, config) if measured.report.rows else measured.report  # other processes than the first have none
 
 
-def _run_folder(folder: RunFolder, data: str | None) -> Report:
-    request = read_manifest(folder.manifest_file)["request"]
-    if registry.find(request["model"]).classes != JUDGED:
-        raise DataError(f"{folder.path} is a run of {request['model']}; the judge knows only models of the {JUDGED} classes")
-    labels = torch.tensor(request["labels"])
-    images = torch.cat([_tensor(_read(folder.image_file(index))) for index in range(len(labels))])
-    accuracy = judged_accuracy(load_judge(), images, labels)
-    values: dict[str, float] = {"judged accuracy": accuracy}
-    if data:
-        nearest = nearest_distances(images, _all(load_pictures(data, SIDE), VARIANTS))
-        values |= {"median distance to the nearest training picture": nearest.median().item(), "least distance": nearest.min().item()}
-    facts = {"images": len(labels), **{name: f"{value:.4f}" for name, value in values.items()}}
-    return Report(
-        title=f"eval {folder.path}", facts=facts, data={"images": len(labels), **{k.replace(" ", "_"): v for k, v in values.items()}}
-    )
+def are_clouds(target: Path) -> bool:
+    """Whether a run, a folder or a file holds clouds, and not pictures; raises `DataError` if there is nothing."""
+    if (target / "manifest.json").exists():
+        return "clouds" in read_manifest(target / "manifest.json")
+    if target.is_file() and target.suffix == ".npz":
+        return bool({"points", "train_points"} & set(arrays_in(target)))
+    if not target.is_dir():
+        raise DataError(f"nothing to measure at {target}: give a run folder, a folder of samples, or an .npz of samples")
+    return any(file.suffix.lower() in (*OF_CLOUDS, ".npz") for file in target.rglob("*"))
+
+
+def _helper(target: str, config: EvalConfig) -> Report:
+    if len(config.targets) > 1:
+        raise RequestError(f"{target} is measured on its own; leave out the other targets")
+    if config.data.path is None:
+        raise DataError(f"to measure {target}, give pictures it was not trained on: --data FOLDER or --data SPRITES.npz")
+    pictures = load_pictures(config.data.path, SIDE)
+    return _judge(pictures) if target == "judge" else _codec(target, pictures)
 
 
 def _judge(pictures: Pictures) -> Report:
-    accuracy = judged_accuracy(load_judge(), _all(pictures, 1), torch.from_numpy(pictures.labels))
+    accuracy = judged_accuracy(load_judge(), _all(pictures), torch.from_numpy(pictures.labels))
     return Report(title="eval judge", facts={"pictures": len(pictures), "accuracy": f"{accuracy:.4f}"}, data={"accuracy": accuracy})
 
 
 @torch.inference_mode()
 def _codec(name: str, pictures: Pictures) -> Report:
     codec = load_codec(name)
-    images = _all(pictures, 1)
+    images = _all(pictures)
     quality = psnr(codec.decode(codec.encode(images)), images).mean().item()
     return Report(title=f"eval {name}", facts={"pictures": len(pictures), "PSNR": f"{quality:.2f} dB"}, data={"psnr": quality})
 
 
-def _all(pictures: Pictures, variants: int) -> Tensor:
-    return torch.cat([_tensor(pictures.picture(index, variant)) for index in range(len(pictures)) for variant in range(variants)])
-
-
-def _read(path: Path) -> np.ndarray:
-    try:
-        with Image.open(path) as file:
-            return np.asarray(file.convert("RGB"))
-    except OSError as error:
-        raise DataError(f"cannot read the picture {path}: {error}") from error
-
-
-def _tensor(pixels: np.ndarray) -> Tensor:
-    return from_uint8(torch.from_numpy(pixels.copy()).movedim(-1, 0)[None])
+def _all(pictures: Pictures) -> Tensor:
+    return from_uint8(torch.from_numpy(np.stack([pictures.picture(index, 0) for index in range(len(pictures))])).movedim(-1, 1))

@@ -38,6 +38,7 @@ def asked(monkeypatch) -> Asked:
         "gen3d": ["run", "estimate"],
         "ground": ["run", "estimate"],
         "bench": ["run"],
+        "eval": ["run"],
         "train": ["run"],
         "train_router": ["run"],
         "models": ["listing", "describe", "convert"],

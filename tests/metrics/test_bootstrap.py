@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ditkit.errors import ConfigError, DataError
-from ditkit.metrics.bootstrap import draws, interval, mean_interval, paired_interval, percentiles, recentred
+from ditkit.metrics.bootstrap import draws, interval, mean_interval, of_blocks, paired_interval, percentiles, recentred
 
 
 def test_percentiles_are_those_of_numpy() -> None:
@@ -60,3 +60,10 @@ def test_what_cannot_be_drawn_from_is_refused() -> None:
         paired_interval(torch.ones(3), torch.ones(4))
     with pytest.raises(ConfigError, match="0 resamples make no interval; take at least 2, better 1000"):
         mean_interval(torch.ones(3), resamples=0)
+
+
+def test_the_interval_over_blocks_is_students() -> None:
+    low, high = of_blocks([1.0, 2.0, 3.0])
+    assert (low, high) == pytest.approx((2 - 4.302653 / 3**0.5, 2 + 4.302653 / 3**0.5), rel=1e-6)  # t of 2 degrees of freedom
+    with pytest.raises(DataError, match="an interval over blocks needs at least 2 of them, here is 1"):
+        of_blocks([1.0])

@@ -114,7 +114,7 @@ def test_a_matrix_is_made_of_its_pairs_whatever_the_block(name: str, monkeypatch
     monkeypatch.setattr(module, "ELEMENTS", 5 * 16 * 16)
     told: list[int] = []
     torch.testing.assert_close(between(rows, columns, distance, told.append), whole)
-    assert told == [5, 5, 2]
+    assert sum(told) == 12 and (distance.one_way or told == [5, 5, 2])
     torch.testing.assert_close(whole[3, 1], distance.between(rows[3:], columns[1:2])[0])
     told.clear()
     own = within(rows, distance, told.append)

@@ -1,5 +1,7 @@
 """The doctor names what is missing and how to get it."""
 
+from pathlib import Path
+
 import pytest
 
 from ditkit.errors import MissingDependency
@@ -27,4 +29,5 @@ def test_a_whole_installation_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     report = doctor.run()
     assert report.notes == ["nothing is missing"]
     assert str(report.facts["devices"]).startswith("cpu") and "torch" in report.facts
+    assert (Path(str(report.facts["documentation"])) / "eval.md").is_file()
     assert str(report.facts["bfloat16"]).split(":")[0] in ("fast", "slow")

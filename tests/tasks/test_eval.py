@@ -4,13 +4,23 @@ from pathlib import Path
 
 import pytest
 
-from ditkit.config.schema import DataConfig, SampleConfig, TrainConfig
-from ditkit.errors import DataError, OutputError
+from ditkit.config.schema import DataConfig, EvalConfig, ReferenceConfig, SampleConfig, TrainConfig
+from ditkit.errors import DataError
 from ditkit.models import judge
 from ditkit.progress import NoProgress
+from ditkit.report import Report
 from ditkit.tasks import eval as task
 from ditkit.tasks import sample, train
 from ditkit.weights import WeightSource
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # reports without --out are written to runs/
+
+
+def measured(target: str, data: str | None) -> Report:
+    return task.run(EvalConfig([target], ReferenceConfig(data)), NoProgress())
 
 
 @pytest.fixture
@@ -24,19 +34,21 @@ def two_class_judge(sprite_sheet: Path, tmp_path: Path, monkeypatch: pytest.Monk
 def test_a_run_is_judged_and_compared_with_the_training_pictures(sprite_sheet: Path, tmp_path: Path) -> None:
     run = SampleConfig(weights="random", classes=["0", "1"], count=2, steps=1, out=str(tmp_path / "run"))
     sample.run(run, NoProgress())
-    data = task.run(str(run.out), str(sprite_sheet)).data
-    assert 0 <= data["judged_accuracy"] <= 1
-    assert 0 < data["least_distance"] <= data["median_distance_to_the_nearest_training_picture"] <= 1
+    report = measured(str(run.out), str(sprite_sheet))
+    values = report.data["rows"][0]["values"]
+    assert 0 <= values["judged accuracy"] <= 1 and values["Frechet"] > 0
+    assert 0 < values["least distance"] <= values["median distance to the nearest training picture"] <= 1
+    assert [file.name for file in report.files] == ["metrics.json", "report.html"] and report.files[0].parent == Path(str(run.out))
 
 
 @pytest.mark.usefixtures("two_class_judge")
 def test_the_judge_and_a_codec_are_measured_on_given_pictures(sprite_sheet: Path) -> None:
-    assert task.run("judge", str(sprite_sheet)).data["accuracy"] in (0, 0.25, 0.5, 0.75, 1)
-    assert task.run("ae-emoji", str(sprite_sheet)).data["psnr"] > 5
+    assert measured("judge", str(sprite_sheet)).data["accuracy"] in (0, 0.25, 0.5, 0.75, 1)
+    assert measured("ae-emoji", str(sprite_sheet)).data["psnr"] > 5
 
 
 def test_what_cannot_be_measured_says_why(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="to measure judge, give pictures it was not trained on: --data"):
-        task.run("judge", None)
-    with pytest.raises(OutputError, match="cannot read the manifest .*absent"):
-        task.run(str(tmp_path / "absent"), None)
+        measured("judge", None)
+    with pytest.raises(DataError, match="nothing to measure at .*absent: give a run folder, a folder of samples, or an .npz"):
+        measured(str(tmp_path / "absent"), None)

@@ -1,0 +1,31 @@
+"""`ditkit eval --generate`: samples first, measured then."""
+
+from collections.abc import Sequence
+from dataclasses import fields
+
+from ditkit.config.schema import EvalConfig, Gen3DConfig, SampleConfig
+from ditkit.errors import RequestError
+
+
+def divided(overrides: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The overrides that are of `ditkit eval` alone, and those of the command that samples, which are all others."""
+    known = {field.name for field in fields(EvalConfig)} - {field.name for field in fields(SampleConfig)}
+    own = [word for word in overrides if word.partition("=")[0].partition(".")[0] in known]
+    return own, [word for word in overrides if word not in own]
+
+
+def generated(overrides: Sequence[str]) -> str:
+    """Sample what the overrides ask for, unless it is there already; the run's folder."""
+    from ditkit.cli.console import progress
+    from ditkit.config.compose import compose
+    from ditkit.models import registry
+    from ditkit.tasks import gen3d, sample
+
+    model = next((word.partition("=")[2] for word in overrides if word.startswith("model=")), SampleConfig.model)
+    clouds = bool(registry.find(model).points)
+    with progress() as shown:
+        report = gen3d.run(compose(Gen3DConfig, overrides), shown) if clouds else sample.run(compose(SampleConfig, overrides), shown)
+    said = next((word.partition("=")[2] for word in overrides if word.startswith("out=")), None)
+    if (folder := report.data.get("out") or said) is None:
+        raise RequestError("with several processes, say where the samples go: out=FOLDER")
+    return folder

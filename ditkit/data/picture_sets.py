@@ -1,0 +1,137 @@
+"""Sets of pictures to measure: a run, a folder, a sheet of sprites or an .npz in ADM's layout, read a few pictures at a time.
+
+Shapes: N pictures, H x W pixels. A picture is uint8 (H, W, 3).
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import IO
+from zipfile import BadZipFile, ZipFile
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ditkit.data.images import SUFFIXES, load_pictures
+from ditkit.errors import DataError
+
+ARRAY = "arr_0"  # of samples and reference batches as ADM's evaluation reads them; the labels are arr_1
+CHUNK = 2**24  # bytes hashed at once
+UNREADABLE = (OSError, EOFError, ValueError, BadZipFile, AttributeError, KeyError)
+
+
+@dataclass(frozen=True)
+class PictureSet:
+    """`read(start, end)` gives pictures as uint8 (end - start, 3, H, W); `files` are what a digest of the set is made of."""
+
+    name: str
+    kind: str
+    count: int
+    read: Callable[[int, int], Tensor]
+    files: Sequence[Path]
+
+    def digest(self) -> str:
+        """sha256 over the contents of the files, in order, shortened."""
+        return digest(self.files)
+
+
+def digest(files: Sequence[Path]) -> str:
+    """The first 16 digits of the sha256 of what the files hold, one after the other."""
+    total = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as file:
+            while part := file.read(CHUNK):
+                total.update(part)
+    return total.hexdigest()[:16]
+
+
+def open_set(path: Path, files: Sequence[Path] = ()) -> PictureSet:
+    """The pictures at `path`, or those of `files` in this order; raises `DataError` for none, and when read for what is no picture."""
+    if path.is_file() and path.suffix == ".npz":
+        return _of_sheet(path) if "images" in arrays_in(path) else _of_array(path)
+    if not path.is_dir():
+        raise DataError(f"no pictures at {path}: give a run folder, a folder of images, or an .npz with {ARRAY} (N, H, W, 3)")
+    found = list(files) or sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)
+    if not found:
+        raise DataError(f"{path} holds no images ({' '.join(sorted(SUFFIXES))})")
+    return PictureSet(str(path), "8-bit files", len(found), partial(_from_files, found), found)
+
+
+def arrays_in(path: Path) -> list[str]:
+    """The names of the arrays in an .npz, of which none is read."""
+    try:
+        with ZipFile(path) as file:
+            return [name.removesuffix(".npy") for name in file.namelist()]
+    except UNREADABLE as error:
+        raise DataError(f"cannot read {path} as an .npz: {error}") from error
+
+
+def _of_sheet(path: Path) -> PictureSet:
+    pictures = load_pictures(path, 64)
+
+    def read(start: int, end: int) -> Tensor:
+        return _as_tensor(np.stack([pictures.picture(index, 0) for index in range(start, end)]))
+
+    return PictureSet(str(path), "sprites drawn on white, 64 x 64", len(pictures), read, [path])
+
+
+def _of_array(path: Path) -> PictureSet:
+    with _stream(path) as (shape, _):
+        if len(shape) != 4 or shape[3] != 3:
+            raise DataError(f"{path} holds no pictures: {ARRAY} is {shape}, not (N, H, W, 3)")
+    return PictureSet(str(path), f"{ARRAY} of an .npz", shape[0], partial(_from_array, path), [path])
+
+
+def _from_array(path: Path, start: int, end: int) -> Tensor:
+    with _stream(path) as (shape, stream):
+        size = int(np.prod(shape[1:]))
+        try:
+            stream.seek(stream.tell() + start * size)
+            content = stream.read((end - start) * size)
+            return _as_tensor(np.frombuffer(content, np.uint8).reshape(end - start, *shape[1:]))
+        except UNREADABLE as error:
+            raise DataError(f"cannot read pictures {start} to {end - 1} of {path}: {error}") from error
+
+
+@contextmanager
+def _stream(path: Path) -> Iterator[tuple[tuple[int, ...], IO[bytes]]]:
+    """The shape of the array and a stream of its bytes: nothing is held in memory."""
+    try:
+        with ZipFile(path) as archive, archive.open(f"{ARRAY}.npy") as stream:
+            version = np.lib.format.read_magic(stream)
+            header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            shape, fortran, kind = header(stream)
+            if kind != np.uint8 or fortran:
+                raise DataError(f"{path} holds no pictures: {ARRAY} is {kind}, not uint8 in rows")
+            yield shape, stream
+    except UNREADABLE as error:
+        raise DataError(f"cannot read {path} as an .npz of pictures ({ARRAY}): {error}") from error
+
+
+def _from_files(files: Sequence[Path], start: int, end: int) -> Tensor:
+    pictures = [_picture(file) for file in files[start:end]]
+    for file, picture in zip(files[start:end], pictures, strict=True):
+        if picture.shape != pictures[0].shape:
+            raise DataError(f"{file} is {_size(picture)}, {files[start]} is {_size(pictures[0])}; pictures of one set must have one size")
+    return _as_tensor(np.stack(pictures))
+
+
+def _picture(file: Path) -> np.ndarray:
+    try:
+        with Image.open(file) as image:
+            return np.asarray(image.convert("RGB"))
+    except (OSError, ValueError, SyntaxError) as error:  # Pillow reports a broken PNG as a SyntaxError
+        raise DataError(f"cannot read the picture {file}: {error}") from error
+
+
+def _size(picture: np.ndarray) -> str:
+    return f"{picture.shape[1]} x {picture.shape[0]}"
+
+
+def _as_tensor(pixels_NHW3: np.ndarray) -> Tensor:
+    return torch.from_numpy(pixels_NHW3.copy()).movedim(-1, 1).contiguous()

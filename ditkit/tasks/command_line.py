@@ -1,0 +1,32 @@
+"""The command line that composes a configuration, so that a result says how to get the same again."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from ditkit.config.quoting import quoted
+
+PLAIN = re.compile(r"[\w./:-]+")
+
+
+def command_line(command: str, config: Any, words: Sequence[str], without: Sequence[str] = ()) -> str:
+    """`ditkit COMMAND WORDS` and, as KEY=VALUE, all that is not as its dataclass has it; keys in `without` are said by the words."""
+    default, mine = _flat(asdict(type(config)())), _flat(asdict(config))
+    said = [f"{key}={_value(value)}" for key, value in mine.items() if value != default.get(key) and key not in without]
+    return " ".join(["ditkit", command, *(_value(word) for word in words), *said])
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {prefix + name: value}
+    return flat
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, list):
+        return f"'[{','.join(map(str, value))}]'"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if not isinstance(value, str) or PLAIN.fullmatch(value) else quoted(value)

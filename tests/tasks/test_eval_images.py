@@ -1,0 +1,196 @@
+"""Pictures of runs, folders and files against real ones: one number whatever the layout, the protocol said, and what is refused."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ditkit.codecs.codec import from_uint8
+from ditkit.config.schema import EvalConfig, ReferenceConfig
+from ditkit.errors import CheckpointError, DataError, MissingDependency, RequestError
+from ditkit.models.judge import load_judge
+from ditkit.progress import NoProgress
+from ditkit.report import Report
+from ditkit.tasks import eval as task
+from tests.tasks.test_torchrun import run as run_process
+
+SIDE = 64
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # reports without --out are written to runs/
+
+
+def pixels(count: int, seed: int, side: int = SIDE) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return rng.integers(0, 256, (count, side, side, 3), dtype=np.uint8)
+
+
+def a_folder(path: Path, pictures: np.ndarray) -> Path:
+    path.mkdir()
+    for index, picture in enumerate(pictures):
+        Image.fromarray(picture).save(path / f"{index:03d}.png")
+    return path
+
+
+def an_array(path: Path, pictures: np.ndarray) -> Path:
+    np.savez_compressed(path, arr_0=pictures, arr_1=np.zeros(len(pictures), int))
+    return path
+
+
+def measured(target: Path, data: Path | None, **values: object) -> Report:
+    asked = EvalConfig([str(target)], ReferenceConfig(str(data) if data else None), resamples=5, batch=4)
+    return task.run(replace(asked, **values), NoProgress())
+
+
+def values(report: Report) -> dict[str, float]:
+    return report.data["rows"][0]["values"]
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Path:
+    return a_folder(tmp_path / "made", pixels(10, seed=0))
+
+
+@pytest.fixture
+def real(tmp_path: Path) -> Path:
+    return an_array(tmp_path / "real.npz", pixels(9, seed=1) // 2)
+
+
+def features(pictures: np.ndarray) -> np.ndarray:
+    return load_judge().features(from_uint8(torch.from_numpy(pictures).movedim(-1, 1))).double().numpy()
+
+
+def test_the_numbers_are_those_of_plain_numpy(made: Path, real: Path) -> None:
+    """No code of the metrics: square roots by general eigenvalues, kernels and balls by loops."""
+    x, y = features(pixels(10, seed=0)), features(pixels(9, seed=1) // 2)
+    found = values(measured(made, real))
+    a, b = np.cov(x, rowvar=False), np.cov(y, rowvar=False)
+    root = np.sqrt(np.clip(np.linalg.eigvals(a @ b).real, 0, None)).sum()
+    assert found["Frechet"] == pytest.approx(((x.mean(0) - y.mean(0)) ** 2).sum() + np.trace(a) + np.trace(b) - 2 * root, rel=1e-4)
+    radii = [sorted(np.linalg.norm(y - point, axis=1))[3] for point in y]
+    inside = [any(np.linalg.norm(point - centre) <= radius for centre, radius in zip(y, radii, strict=True)) for point in x]
+    assert found["precision"] == pytest.approx(np.mean(inside))
+    weights, offset = (value.double().numpy() for value in (load_judge().head.weight, load_judge().head.bias))
+    logits = x @ weights.T + offset
+    p = np.exp(logits - logits.max(1, keepdims=True))
+    p /= p.sum(1, keepdims=True)
+    assert found["IS"] == pytest.approx(np.exp((p * np.log(p / p.mean(0))).sum(1).mean()), rel=1e-4)
+
+
+def test_the_layout_of_a_set_changes_no_number(made: Path, real: Path, tmp_path: Path) -> None:
+    from_folder = values(measured(made, real))
+    assert values(measured(an_array(tmp_path / "made.npz", pixels(10, seed=0)), real)) == from_folder
+    assert values(measured(made, a_folder(tmp_path / "real", pixels(9, seed=1) // 2))) == from_folder
+    y = features(pixels(9, seed=1) // 2)
+    np.savez(tmp_path / "moments.npz", mu=y.mean(0), sigma=np.cov(y, rowvar=False))
+    against_moments = values(measured(made, tmp_path / "moments.npz"))
+    assert against_moments["Frechet"] == pytest.approx(from_folder["Frechet"], rel=1e-6) and "precision" not in against_moments
+
+
+def test_the_protocol_is_said_and_changes_with_the_reference(made: Path, real: Path, tmp_path: Path) -> None:
+    one = measured(made, real)
+    other = measured(made, an_array(tmp_path / "other.npz", pixels(9, seed=2)))
+    assert one.facts["reference"] == f"9 pictures of {real} (arr_0 of an .npz)"
+    assert one.facts["rounding of runs"] == "8 bits: clamp(127.5 x + 128, 0, 255), truncated"
+    assert one.facts["feature hash"] == other.facts["feature hash"] and one.facts["reference hash"] != other.facts["reference hash"]
+    assert any("10 samples for 128 feature dimensions: the covariance is singular" in note for note in one.notes)
+
+
+@pytest.mark.slow
+def test_two_processes_find_the_number_of_one(made: Path, real: Path, tmp_path: Path) -> None:
+    words = ("-m", "ditkit", "eval", str(made), "--data", str(real), "batch=4", "resamples=5", "--out")
+    run_process(*words, "one", cwd=tmp_path)
+    run_process("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *words, "two", cwd=tmp_path)
+    one, two = (json.loads((tmp_path / name / "metrics.json").read_text())["rows"] for name in ("one", "two"))
+    assert one == two
+
+
+@pytest.mark.parametrize("name", ["dinov2", "clip"])
+def test_features_come_from_a_folder_of_weights(name: str, made: Path, real: Path, tmp_path: Path) -> None:
+    from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection, Dinov2Config, Dinov2Model
+
+    small: dict[str, Any] = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "image_size": 28, "patch_size": 14}
+    torch.manual_seed(0)
+    if name == "clip":
+        network = CLIPVisionModelWithProjection(CLIPVisionConfig(**small, intermediate_size=8, projection_dim=4))
+    else:
+        network = Dinov2Model(Dinov2Config(**small))
+    network.save_pretrained(tmp_path / "weights")
+    report = measured(made, real, features=name, feature_weights=str(tmp_path / "weights"))
+    assert values(report)["Frechet"] > 0 and set(values(report)) == {"Frechet", "KID x 1000", "precision", "recall"}
+    assert report.facts["features"] == f"{name}, pictures resized to 28 x 28, bicubic with antialiasing"
+    (tmp_path / "weights" / "model.safetensors").write_bytes(b"torn")
+    with pytest.raises(CheckpointError, match=f"weights is not a {name}: "):
+        measured(made, real, features=name, feature_weights=str(tmp_path / "weights"))
+
+
+def test_features_that_are_not_there_say_how_to_get_them(made: Path, real: Path) -> None:
+    with pytest.raises(MissingDependency, match=r"pip install 'ditkit\[metrics\]', or take features=judge"):
+        measured(made, real, features="inception")
+    with pytest.raises(CheckpointError, match="features=clip needs a folder with config.json and weights: feature_weights=FOLDER"):
+        measured(made, real, features="clip")
+
+
+def test_what_cannot_be_measured_says_why(made: Path, real: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="empty holds no images"):
+        measured(tmp_path / "empty", real)
+    with pytest.raises(DataError, match="nothing to measure at .*absent: give a run folder"):
+        measured(tmp_path / "absent", real)
+    with pytest.raises(DataError, match="single holds 1 picture; a set to measure has at least 2"):
+        measured(a_folder(tmp_path / "single", pixels(1, seed=0)), real)
+    with pytest.raises(DataError, match="the judge sees pictures of 64 x 64, these are 32 x 32; take features="):
+        measured(a_folder(tmp_path / "small", pixels(3, seed=0, side=32)), real)
+    Image.fromarray(pixels(1, seed=0, side=32)[0]).save(made / "002.png")
+    with pytest.raises(DataError, match=r"002.png is 32 x 32, .*000.png is 64 x 64; pictures of one set must have one size"):
+        measured(made, real)
+    (made / "002.png").write_bytes((made / "001.png").read_bytes()[:100])
+    with pytest.raises(DataError, match=r"cannot read the picture .*002.png"):
+        measured(made, real)
+
+
+def test_files_that_are_damaged_or_of_something_else_say_so(made: Path, real: Path, tmp_path: Path) -> None:
+    torn = tmp_path / "torn.npz"
+    torn.write_bytes(real.read_bytes()[:500])
+    with pytest.raises(DataError, match="cannot read .*torn.npz as an .npz"):
+        measured(made, torn)
+    np.savez(tmp_path / "moments.npz", mu=np.zeros(7), sigma=np.eye(7))
+    with pytest.raises(
+        DataError, match="generated features have 128 dimensions, the reference has 7; take both from one network and layer"
+    ):
+        measured(made, tmp_path / "moments.npz")
+    np.savez(tmp_path / "nan.npz", mu=np.full(128, np.nan), sigma=np.eye(128))
+    with pytest.raises(DataError, match="nan.npz has moments that are NaN or infinite"):
+        measured(made, tmp_path / "nan.npz")
+    np.savez(tmp_path / "grey.npz", arr_0=np.zeros((4, 64, 64), np.uint8))
+    with pytest.raises(DataError, match=r"grey.npz holds no pictures: arr_0 is \(4, 64, 64\), not \(N, H, W, 3\)"):
+        measured(tmp_path / "grey.npz", real)
+
+
+def test_runs_of_different_models_are_compared_only_on_request(tmp_path: Path, real: Path) -> None:
+    from ditkit.outputs import RunFolder
+
+    for name, model in (("a", "dit-emoji"), ("b", "uvit-emoji")):
+        folder = RunFolder(tmp_path / name)
+        for index, picture in enumerate(pixels(2, seed=index_of(name))):
+            folder.save_image(index, picture)
+        images = [{"file": f"images/{index:06d}.png"} for index in range(2)]
+        request = {"model": model, "labels": [0, 1], "seeds": [0, 1]}
+        folder.write_manifest({"request": request, "complete": True, "command": "sample", "images": images})
+    asked = EvalConfig([str(tmp_path / "a"), str(tmp_path / "b")], resamples=5)
+    with pytest.raises(RequestError, match="a is of dit-emoji, .*b of uvit-emoji; add across=true to compare different models"):
+        task.run(asked, NoProgress())
+    report = task.run(replace(asked, across=True), NoProgress())
+    assert [row["model"] for row in report.data["rows"]] == ["dit-emoji", "uvit-emoji"]
+    assert {"judged accuracy", "IS"} == set(report.data["rows"][0]["values"])
+
+
+def index_of(name: str) -> int:
+    return ord(name)
