@@ -2,18 +2,14 @@
 
 import io
 import json
-import re
-import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
 from PIL import Image
 from torch import Tensor
 
-from ditkit.config.quoting import quoted
 from ditkit.config.schema import BenchConfig
 from ditkit.engine.model import Model
 from ditkit.engine.race import race
@@ -27,12 +23,11 @@ from ditkit.plots import ParetoPoint, draw_pareto
 from ditkit.progress import Progress
 from ditkit.report import Cell, Report
 from ditkit.tasks import build
+from ditkit.tasks.command_line import command_line
 from ditkit.tasks.contenders import FEWER, UNCACHED, contenders
 from ditkit.tasks.scores import Judges, Score, decoded, scored
 
 PICTURED = 8
-PLAIN = re.compile(r"[\w./-]+")
-LISTED = re.compile(r"[\w./:-]+")
 UNPLOTTED = (UNCACHED, "diffusers")  # no error by definition
 NOTE = (
     "error: |z - z'| / |z'| of the latents, z' from the uncached run with the same seed; kept: share of the uncached run's multiply-adds "
@@ -58,7 +53,8 @@ def run(config: BenchConfig, progress: Progress) -> Report:
 def _finish(config: BenchConfig, model: Model, scores: Sequence[Score], pictures: Sequence[Tensor], names: Sequence[str]) -> Report:
     folder = Path(config.out)
     numbers, plot, page = (folder / name for name in ("bench.json", "pareto.png", "report.html"))
-    record = {"command": _command(config), "config": asdict(config), "versions": library_versions(), "scores": list(map(asdict, scores))}
+    command = command_line("bench", config, [config.model], ("model",))
+    record = {"command": command, "config": asdict(config), "versions": library_versions(), "scores": list(map(asdict, scores))}
     write_atomically(numbers, lambda path: path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8"))
     points = [ParetoPoint(score.name, score.kept, score.error, score.group) for score in scores if score.group not in UNPLOTTED]
     draw_pareto(points, plot, "share of multiply-adds kept", "relative L2 error of the latents", joined={FEWER}, title=config.model)
@@ -67,7 +63,7 @@ def _finish(config: BenchConfig, model: Model, scores: Sequence[Score], pictures
         Figure("Error against cost", plot.read_bytes(), "Below and to the left is better."),
         _pictures(scores, pictures, names),
         Protocol("How it was measured", _protocol(config, model)),
-        Code("The same again", _command(config)),
+        Code("The same again", command),
     )
     intro = "Every row samples the same seeds; batches are sampled in turns, so that a busy machine slows all rows alike."
     write_page(Page(f"ditkit bench: {config.model}", intro, sections), page)
@@ -141,23 +137,3 @@ def _protocol(config: BenchConfig, model: Model) -> dict[str, Cell]:
         "compiled": str(config.runtime.compile),
         **library_versions(),
     }
-
-
-def _command(config: BenchConfig) -> str:
-    """The command line that composes this configuration."""
-    default, mine = _flat(asdict(BenchConfig())), _flat(asdict(config))
-    said = [f"{key.removesuffix('.name')}={_value(value)}" for key, value in mine.items() if value != default.get(key) and key != "model"]
-    return " ".join(["ditkit", "bench", config.model, *said])
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {prefix + name: value}
-    return flat
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, list):
-        return shlex.quote(f"[{','.join(item if LISTED.fullmatch(item) else quoted(item) for item in map(str, value))}]")
-    return value if isinstance(value, str) and PLAIN.fullmatch(value) else quoted(value) if isinstance(value, str) else str(value)
