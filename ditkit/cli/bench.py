@@ -30,8 +30,16 @@ def bench(
     against: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Another engine on the same weights: diffusers or cache-dit.")
     ] = None,
-    reference: Annotated[str | None, typer.Option(metavar="PATH", help="Real pictures, for the Frechet distance to them.")] = None,
-    count: Annotated[str | None, typer.Option(metavar="N", help="How many images each way; 64 if not given.")] = None,
+    boxes: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Compare ways to enforce the boxes of these layouts: a file, or `held-out`.")
+    ] = None,
+    rules: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="A set of rules for the boxes; may be repeated. Without, four of them.")
+    ] = None,
+    reference: Annotated[
+        str | None, typer.Option(metavar="PATH", help="Real pictures, for the Frechet distance to them; drawings to put into boxes.")
+    ] = None,
+    count: Annotated[str | None, typer.Option(metavar="N", help="How many images each way; 64, or one a layout, if not given.")] = None,
     batch: Batch = None,
     seed: Annotated[str | None, typer.Option(metavar="N", help="Seed of the first image.")] = None,
     out: Annotated[str | None, typer.Option(metavar="FOLDER", help="Where the page, the plot and the numbers are written.")] = None,
@@ -39,7 +47,7 @@ def bench(
     cfg: Cfg = False,
     as_json: Json = False,
 ) -> None:
-    """Run plans, policies and fewer steps of one model in turns, and say what each gains and loses."""
+    """Run plans, policies and fewer steps of one model in turns, or ways to enforce boxes, and say what each gains and loses."""
     model, words = named(model, overrides)
     flags = {
         "--model": model,
@@ -52,6 +60,8 @@ def bench(
         "--budget": budget,
         "--fewer": fewer,
         "--against": against,
+        "--boxes": boxes,
+        "--rules": rules,
         "--reference": reference,
         "--count": count,
         "--batch": batch,

@@ -29,8 +29,8 @@ def evaluate(
     distances: Annotated[
         list[str] | None, typer.Option("--distance", metavar="NAME", help="Between clouds: cd, emd-exact, ...; may be repeated.")
     ] = None,
-    floor: Annotated[
-        bool, typer.Option("--floor", help="Measure training shapes as well: what cannot be told from the data by a perfect model.")
+    real: Annotated[
+        bool, typer.Option("--real", help="Measure real ones in place of samples as well: training shapes, or sprites put into the boxes.")
     ] = False,
     generate: Annotated[
         bool, typer.Option("--generate", help="Sample first, as KEY=VALUE says (model=dit-emoji count=1110), or go on with it.")
@@ -52,7 +52,7 @@ def evaluate(
         "RUN": targets,
         "--data": data,
         "--distance": distances,
-        "--floor": floor,
+        "--real": real,
         "--seed": seed,
         "--out": out,
     }

@@ -15,7 +15,8 @@ from ditkit.cli.options import Batch, Cfg, Json, Overrides
 def ground(
     overrides: Overrides = None,
     boxes: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Layouts as .json or .jsonl; the one that --example prints if not given.")
+        str | None,
+        typer.Option(metavar="FILE", help="Layouts as .json or .jsonl, or `held-out`; the one that --example prints if not given."),
     ] = None,
     prompt: Annotated[str | None, typer.Option(metavar="TEXT", help="What to draw, in place of a file.")] = None,
     box: Annotated[

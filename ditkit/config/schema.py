@@ -30,7 +30,7 @@ TRIALS = ("evaluations", "runs")
 PENALTIES = ("multiply-adds", "branches")
 POLICIES = ("every", "random", "top", "bottom", "similarity")
 PEERS = ("diffusers", "cache-dit")
-RULE_SETS = ("default", "fast", "published")
+RULE_SETS = ("default", "fast", "published", "plain", "pull", "transplant")
 PROTOCOLS = ("whole", "batches")
 FRAMES = ("data", "box")
 FEATURES = ("judge", "inception", "dinov2", "clip")
@@ -302,7 +302,7 @@ class Gen3DConfig(RunConfig):
 class RulesConfig:
     """How boxes are enforced: a set of rules by `name`, and what is to be otherwise; None is as in that set."""
 
-    name: str = "default"  # default, fast or published
+    name: str = "default"  # or fast, published; plain, pull, transplant: nothing, or one half of it, for comparison
     share: float | None = None  # of the steps that are grounded, from the first
     pulls: int | None = None  # in a step, at most; 0: none
     weight: float | None = None  # of a pull
@@ -323,7 +323,7 @@ class GroundConfig(RunConfig):
     model: str = "pixart-emoji"
     count: int | None = 1  # for each layout
     batch: int = 4
-    boxes: str | None = None  # layouts as .json or .jsonl
+    boxes: str | None = None  # layouts as .json or .jsonl; or held-out, a hundred that ship
     prompt: str | None = None
     box: list[str] = field(default_factory=list)  # "dog: 0.1,0.2,0.5,0.9"
     layouts: str | None = None  # as JSON, in place of a file
@@ -473,9 +473,12 @@ class BenchConfig(ModelConfig):
     policies: list[str] = field(default_factory=lambda: ["similarity", "every", "random", "top", "bottom"])  # or NAME:BUDGET
     budget: float | None = None  # of the policies; None is that of the first plan, or 0.7 if there is none
     fewer: list[int] = field(default_factory=list)  # evaluations of the baselines; none: those that cost as much as the budget
+    boxes: str | None = None  # compare sets of rules for these layouts instead, as `ditkit ground` reads them
+    rules: list[str] = field(default_factory=lambda: ["pull", "transplant", "default", "fast"])  # of boxes, beside plain
+    detector: str | None = None  # of things in boxes; None is the judge if the model draws what it knows, and else nobody
     against: list[str] = field(default_factory=list)  # other engines on the same weights: diffusers, cache-dit
-    reference: str | None = None  # real pictures, for Frechet distances
-    count: int = 64
+    reference: str | None = None  # real pictures, for Frechet distances; of boxes, drawings to put into them
+    count: int | None = None  # images each way; None is 64, or one of each layout
     batch: int = 16
     seed: int = 0
     out: str = "runs/bench"  # conf/bench.yaml adds the name of the model
@@ -485,6 +488,8 @@ class BenchConfig(ModelConfig):
         check_least("steps", self.steps, 1)
         for name in ("count", "batch"):
             check_least(name, getattr(self, name), 1)
+        for rules in self.rules:
+            check_known("set of rules", rules, RULE_SETS)
         for evaluations in self.fewer:
             check_least("fewer", evaluations, 1)
         check_finite("guidance", self.guidance)
@@ -512,7 +517,7 @@ class EvalConfig:
 
     targets: list[str] = field(default_factory=list)  # run folders, folders or .npz of samples; or "judge", or a codec
     data: ReferenceConfig = field(default_factory=ReferenceConfig)
-    floor: bool = False  # also measure training shapes in place of samples: what no model can be expected to beat
+    real: bool = False  # also measure real ones in place of samples, which no model can be expected to beat
     distances: list[str] = field(default_factory=lambda: ["cd"])  # between clouds
     points: int | None = None  # of a cloud; None is as many as all have
     frame: str = "data"  # coordinates as they are; "box": each cloud's bounding box centred, its largest half-extent 1
@@ -520,6 +525,8 @@ class EvalConfig:
     batch: int = 64
     features: str = "judge"  # that pictures are compared in; inception needs ditkit[metrics], dinov2 and clip a folder
     feature_weights: str | None = None
+    detector: str = "judge"  # of things in boxes; or a folder with an OWL-ViT or OWLv2
+    prompts: str | None = None  # a benchmark's file: judge pictures that were asked for with its prompts by its rules
     across: bool = False  # compare runs of different models
     resamples: int = 1000
     seed: int = 0

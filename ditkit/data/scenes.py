@@ -149,6 +149,18 @@ def arrange(sprites: Sprites, rng: np.random.Generator, canvas: np.ndarray, indi
     return Scene(to_uint8(canvas), tuple(chosen), tuple(boxes))
 
 
+def put_into_boxes(
+    sprites: Sprites, rng: np.random.Generator, indices: Sequence[int], boxes: Sequence[Box], height: int, width: int
+) -> Scene:
+    """The sprites on a random background, each as large as its box allows, in the middle of it; later ones over earlier ones."""
+    canvas = background(rng, height, width)
+    for index, box in zip(indices, boxes, strict=True):
+        left, top, right, bottom = box[0] * width, box[1] * height, box[2] * width, box[3] * height
+        side = max(1, round(min(right - left, bottom - top)))
+        paste(canvas, resized(sprites.rgba[index], side, side), round((left + right - side) / 2), round((top + bottom - side) / 2))
+    return Scene(to_uint8(canvas), tuple(indices), tuple(boxes))
+
+
 def overlap(first: Box, second: Box) -> float:
     """The shared area over the smaller box's area."""
     width = min(first[2], second[2]) - max(first[0], second[0])

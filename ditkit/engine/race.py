@@ -1,6 +1,6 @@
 """Several ways to sample the same pictures, in turns, so that whatever else the machine does falls on all alike."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -8,8 +8,16 @@ from torch import Tensor
 
 from ditkit.codecs.registry import load_codec
 from ditkit.engine.model import Model
-from ditkit.engine.request import SamplingRequest
+from ditkit.engine.request import SampleBatch, SamplingRequest
 from ditkit.engine.sampler import OnStep, sample
+
+Sampler = Callable[[Model, SamplingRequest, OnStep | None], Iterator[SampleBatch]]
+"""Yields the batches of a request as they are finished."""
+
+
+def plainly(model: Model, request: SamplingRequest, on_step: OnStep | None = None) -> Iterator[SampleBatch]:
+    """As `ditkit sample` does."""
+    return sample(model, request, on_step=on_step)
 
 
 @dataclass(frozen=True)
@@ -20,14 +28,20 @@ class Contender:
     group: str
     model: Model
     request: SamplingRequest
+    sampler: Sampler = plainly
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The latents (N, ...) that a contender made, and its seconds per image in every timed round."""
+    """The latents of every batch that a contender made, and its seconds per image in every round that is timed, the last ones."""
 
-    latents: Tensor
+    batches: tuple[Tensor, ...]
     seconds: tuple[float, ...]
+
+    @property
+    def latents(self) -> Tensor:
+        """(N, ...) of all batches, if they are alike."""
+        return torch.cat(self.batches)
 
 
 def race(contenders: Sequence[Contender], on_step: OnStep | None = None) -> list[Outcome]:
@@ -36,12 +50,12 @@ def race(contenders: Sequence[Contender], on_step: OnStep | None = None) -> list
     Only the latents are timed, not their decoding; and not the first round, in which graphs are compiled and memory is
     allocated, unless there is no other.
     """
-    runs = [sample(replace(each.model, codec=load_codec("pixels")), each.request, on_step=on_step) for each in contenders]
+    runs = [each.sampler(replace(each.model, codec=load_codec("pixels")), each.request, on_step) for each in contenders]
     rounds = list(zip(*runs, strict=True))
     timed = rounds[1:] or rounds
     return [
         Outcome(
-            torch.cat([batches[place].latents for batches in rounds]),
+            tuple(batches[place].latents for batches in rounds),
             tuple(batches[place].seconds / len(batches[place].indices) for batches in timed),
         )
         for place in range(len(contenders))

@@ -41,6 +41,11 @@ def parse_layouts(text: str, source: str, *, lines: bool = False) -> tuple[Layou
     return tuple(found)
 
 
+def layout_from(data: Any, source: str) -> Layout:
+    """A layout that was written by `as_data`."""
+    return _layout(data, source)
+
+
 def parse_box(words: str) -> tuple[str, Box]:
     """A phrase and its box from "dog: 0.1,0.2,0.5,0.9"."""
     phrase, _, numbers = words.rpartition(":")  # without a colon, the phrase is empty

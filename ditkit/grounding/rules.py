@@ -53,7 +53,16 @@ class Rules:
 DEFAULT = Rules()
 PUBLISHED = Rules(inclusive=False, aligned=False, between_words=False)
 FAST = Rules(pulls=1, blocks=0.5)
-RULES: dict[str, Rules] = {"default": DEFAULT, "published": PUBLISHED, "fast": FAST}
+PLAIN = Rules(share=0.0)
+PULL, TRANSPLANT = Rules(transplant=0.0), Rules(pulls=0)
+RULES: dict[str, Rules] = {
+    "default": DEFAULT,
+    "published": PUBLISHED,
+    "fast": FAST,
+    "plain": PLAIN,  # the boxes are not enforced at all: what the others are to be compared with
+    "pull": PULL,
+    "transplant": TRANSPLANT,
+}
 
 
 def named(name: str, **changed: float | bool | None) -> Rules:

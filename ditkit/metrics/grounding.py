@@ -13,8 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ditkit.data.box_prompts import Box
+from ditkit.data.captions import plural
 from ditkit.errors import DataError
-from ditkit.metrics.bootstrap import Interval, interval
+from ditkit.metrics.bootstrap import RESAMPLES, Interval, interval
 from ditkit.metrics.detections import Detection, Detector, overlap
 from ditkit.models.judge import Judge
 
@@ -63,7 +64,7 @@ class CropJudge:
 
     @torch.inference_mode()
     def judge(self, picture_3HW: Tensor, labels: Sequence[str], boxes: Sequence[Box]) -> list[Verdict]:
-        wanted = torch.tensor([self.class_of(label) for label in labels], dtype=torch.long)
+        wanted = torch.tensor([class_of(label, self.class_names) for label in labels], dtype=torch.long)
         if not len(wanted):
             return []
         right = self._probabilities(picture_3HW, boxes).argmax(1) == wanted
@@ -76,24 +77,26 @@ class CropJudge:
         """The windows in which something of these names is recognised; of those that overlap by half the surest."""
         places = list(windows(*picture_3HW.shape[1:]))
         probabilities_WC = self._probabilities(picture_3HW, places)
-        return [found for name in names for found in _surest_apart(name, places, probabilities_WC[:, self.class_of(name)])]
-
-    def class_of(self, label: str) -> int:
-        """The longest class name, or synonym, that the label ends with at a word's beginning."""
-        words = " ".join(label.lower().split())
-        fitting = [
-            (len(name), place)
-            for place, synonyms in enumerate(self.class_names)
-            for name in (part.strip().lower() for part in synonyms.split(","))
-            if re.search(rf"(?<!\w){re.escape(name)}$", words)
-        ]
-        if not fitting:
-            raise DataError(f"the judge knows no class that '{label}' ends with; it knows {', '.join(self.class_names[:6])}, ...")
-        return max(fitting)[1]
+        return [found for name in names for found in _surest_apart(name, places, probabilities_WC[:, class_of(name, self.class_names)])]
 
     def _probabilities(self, picture_3HW: Tensor, boxes: Sequence[Box]) -> Tensor:
         crops = torch.stack([squared_crop(picture_3HW, box) for box in boxes])
         return torch.cat([self.classifier(part).softmax(1) for part in crops.split(128)])
+
+
+def class_of(label: str, class_names: Sequence[str]) -> int:
+    """The longest class name, synonym or plural of one that the label ends with at a word's beginning; raises `DataError`."""
+    words = " ".join(label.lower().split())
+    fitting = [
+        (len(form), place)
+        for place, synonyms in enumerate(class_names)
+        for name in (part.strip().lower() for part in synonyms.split(","))
+        for form in (name, plural(name))
+        if re.search(rf"(?<!\w){re.escape(form)}$", words)
+    ]
+    if not fitting:
+        raise DataError(f"no class is known that '{label}' ends with; there are {', '.join(class_names[:6])}, ...")
+    return max(fitting)[1]
 
 
 def best_overlap(found: Sequence[Detection], label: str, box: Box) -> float:
@@ -147,7 +150,7 @@ class BoxScore:
     overlap_interval: Interval
 
 
-def box_score(pictures: Sequence[Sequence[Verdict]]) -> BoxScore:
+def box_score(pictures: Sequence[Sequence[Verdict]], resamples: int = RESAMPLES, seed: int = 0) -> BoxScore:
     """The score of the verdicts of each picture; whole pictures are resampled, as their boxes depend on each other.
 
     Raises `DataError` for fewer than two pictures with boxes.
@@ -158,12 +161,14 @@ def box_score(pictures: Sequence[Sequence[Verdict]]) -> BoxScore:
     def share(of: Tensor, drawn: Tensor) -> float:
         return float(of[drawn].sum() / counts[drawn].sum())
 
-    intervals = [interval(lambda drawn, of=of: share(of, drawn), len(with_boxes)) for of in (successes, overlaps)]
+    intervals = [interval(lambda drawn, of=of: share(of, drawn), len(with_boxes), resamples, seed) for of in (successes, overlaps)]
     everything = torch.arange(len(with_boxes))
     return BoxScore(int(counts.sum()), share(successes, everything), intervals[0], share(overlaps, everything), intervals[1])
 
 
-def success_ratio(pictures: Sequence[Sequence[Verdict]], plain: Sequence[Sequence[Verdict]]) -> tuple[float, Interval]:
+def success_ratio(
+    pictures: Sequence[Sequence[Verdict]], plain: Sequence[Sequence[Verdict]], resamples: int = RESAMPLES, seed: int = 0
+) -> tuple[float, Interval]:
     """How many times more boxes succeed than in the `plain` pictures of the same layouts, and its paired 95 % interval.
 
     Half a success stands for none, so that the ratio is finite. Raises `DataError` if the layouts are not the same.
@@ -175,7 +180,7 @@ def success_ratio(pictures: Sequence[Sequence[Verdict]], plain: Sequence[Sequenc
     def ratio(drawn: Tensor) -> float:
         return float(ours[drawn].sum() / theirs[drawn].sum().clamp_min(0.5))
 
-    return ratio(torch.arange(len(pictures))), interval(ratio, len(pictures))
+    return ratio(torch.arange(len(pictures))), interval(ratio, len(pictures), resamples, seed)
 
 
 def _sums(pictures: Sequence[Sequence[Verdict]]) -> tuple[Tensor, Tensor, Tensor]:

@@ -1,6 +1,6 @@
 """The rules of HRS-Bench (Bakr et al. 2023) and DrawBench's positional prompts: whether what was detected is what was asked for.
 
-Detections come from any detector; those that HRS would not count, below its threshold of 0.5, are the caller's to leave out.
+Detections come from any detector; those that HRS would not count, below `LEAST`, are the caller's to leave out.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,10 +11,13 @@ from torch import Tensor
 
 from ditkit.data.box_prompts import Box, BoxPrompt
 from ditkit.errors import DataError
-from ditkit.metrics.bootstrap import Interval, interval
+from ditkit.metrics.bootstrap import RESAMPLES, Interval, interval
 from ditkit.metrics.detections import Detection, area, distinct
 
 Relation = Callable[[Box, Box], bool]
+
+SKILLS = ("spatial", "size", "color")
+LEAST = 0.5  # the score from which on a detection counts
 
 ABOVE, BELOW = ("on", "above", "over", "top"), ("below", "beneath", "under", "underneath", "bottom")
 LEFT, RIGHT = ("on the left of", "left"), ("on the right of", "right")
@@ -132,12 +135,13 @@ def colour_of(hue_HW: Tensor, found: Detection) -> str | None:
 class BenchmarkScore:
     """The share of what was asked that came out right, in per cent: of each level, and the mean of the levels with its interval."""
 
+    count: int
     levels: dict[int, float]
     mean: float
     interval: Interval | None
 
 
-def score(levels: Sequence[int], correct: Sequence[bool]) -> BenchmarkScore:
+def score(levels: Sequence[int], correct: Sequence[bool], resamples: int = RESAMPLES, seed: int = 0) -> BenchmarkScore:
     """The score of judged pictures, or objects, each of a level; an interval needs two of them."""
     if not levels or len(levels) != len(correct):
         raise DataError(f"{len(levels)} levels and {len(correct)} judgements make no score; give one of each")
@@ -151,7 +155,8 @@ def score(levels: Sequence[int], correct: Sequence[bool]) -> BenchmarkScore:
         return sum(shares) / len(shares)
 
     everything = torch.arange(len(levels))
-    return BenchmarkScore(by_level(everything), mean(everything), interval(mean, len(levels)) if len(levels) > 1 else None)
+    spread = interval(mean, len(levels), resamples, seed) if len(levels) > 1 else None
+    return BenchmarkScore(len(levels), by_level(everything), mean(everything), spread)
 
 
 def judged(asked: BoxPrompt, detections: Sequence[Detection], picture_3HW: Tensor) -> list[bool]:

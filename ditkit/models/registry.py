@@ -132,7 +132,7 @@ DIT3DS = [
 SHAPES = ModelSpec(
     name="dit3d-shapes",
     family="dit3d",
-    params=DiT3DParams(width=192, depth=12, heads=6, patch=4, input_size=16, classes=5),  # blocks of dit-emoji's size
+    params=DiT3DParams(width=192, depth=12, heads=6, patch=8, input_size=32, classes=5),  # blocks of dit-emoji's size, 64 tokens
     schedule="linear",
     codec="points",
     image_size=0,

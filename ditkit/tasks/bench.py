@@ -3,7 +3,7 @@
 import io
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -22,11 +22,12 @@ from ditkit.page import Code, Figure, Measured, Page, Pictures, Protocol, Table,
 from ditkit.plots import ParetoPoint, draw_pareto
 from ditkit.progress import Progress
 from ditkit.report import Cell, Report
-from ditkit.tasks import build
+from ditkit.tasks import bench_boxes, build
 from ditkit.tasks.command_line import command_line
 from ditkit.tasks.contenders import FEWER, UNCACHED, contenders
 from ditkit.tasks.scores import Judges, Score, decoded, scored
 
+COUNT = 64  # images each way, if nothing is said
 PICTURED = 8
 UNPLOTTED = (UNCACHED, "diffusers")  # no error by definition
 NOTE = (
@@ -37,7 +38,10 @@ NOTE = (
 
 def run(config: BenchConfig, progress: Progress) -> Report:
     """Sample every way in turns, compare with the uncached run, write the numbers, the plot and the page."""
-    if config.count < 2:
+    if config.boxes is not None:
+        return bench_boxes.run(config, progress)
+    config = replace(config, count=COUNT if config.count is None else config.count)
+    if config.count == 1:
         raise RequestError("a comparison needs at least 2 images: --count 2 or more")
     model = build.model(config)
     judges = Judges(load_judge(), config.reference, model.spec.image_size) if model.spec.classes == JUDGED else None

@@ -121,9 +121,12 @@ def check_makes_clouds(spec: ModelSpec) -> None:
 
 def class_names(spec: ModelSpec) -> tuple[str, ...]:
     """The names of a model's classes, by label; empty when it has none on file."""
-    if spec.classes is None:
-        return ()
-    file = files("ditkit") / "assets" / "classes" / f"{spec.classes}.json"
+    return known_classes(spec.classes) if spec.classes else ()
+
+
+def known_classes(classes: str) -> tuple[str, ...]:
+    """The names in a list of classes that ships, by label."""
+    file = files("ditkit") / "assets" / "classes" / f"{classes}.json"
     return tuple(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else ()
 
 

@@ -43,10 +43,11 @@ def share(model: Model, request: SamplingRequest) -> float:
 
 
 def _request(config: BenchConfig, model: Model, prompts: PromptTable | None, evaluations: int | None = None) -> SamplingRequest:
-    spec = model.spec
+    assert config.count is not None
+    spec, count = model.spec, config.count
     request = SamplingRequest(
-        labels=build.labels((), config.count, model, prompts),
-        seeds=tuple(range(config.seed, config.seed + config.count)),
+        labels=build.labels((), count, model, prompts),
+        seeds=tuple(range(config.seed, config.seed + count)),
         solver=build.solver(config.sampler, spec, evaluations or config.steps or spec.defaults.steps),
         guidance=spec.defaults.guidance if config.guidance is None else config.guidance,
         batch=config.batch,

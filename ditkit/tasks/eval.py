@@ -1,6 +1,7 @@
-"""`ditkit eval`: how good samples are, of pictures and of clouds; and how good the shipped helpers are."""
+"""`ditkit eval`: how good samples are, of pictures, of things in boxes, and of clouds; and how good the shipped helpers are."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +20,8 @@ from ditkit.outputs import read_manifest
 from ditkit.progress import Progress
 from ditkit.report import Report
 from ditkit.shapes.clouds import SUFFIXES as OF_CLOUDS
-from ditkit.tasks import eval_clouds, eval_images
+from ditkit.tasks import eval_boxes, eval_clouds, eval_images
+from ditkit.tasks.eval_boxes import has_boxes
 from ditkit.tasks.eval_report import written
 
 SIDE = 64
@@ -29,13 +31,19 @@ def run(config: EvalConfig, progress: Progress) -> Report:
     """Measure runs, folders or files of samples; or on `data` (pictures not trained on) a codec by name or the "judge"."""
     if config.runtime.threads:
         torch.set_num_threads(config.runtime.threads)
-    if not config.targets and not config.floor:
-        raise RequestError("nothing to measure: name a run folder, a folder or a file of samples; or add --floor")
+    if not config.targets and not config.real:
+        raise RequestError("nothing to measure: name a run folder, a folder or a file of samples; or add --real")
     if helper := next((target for target in config.targets if target == "judge" or target in CODECS), None):
         return _helper(helper, config)
-    clouds = not config.targets or are_clouds(Path(config.targets[0]))
-    measured = (eval_clouds if clouds else eval_images).run(config, progress)
+    measured = _kind(config).run(config, progress)
     return written(measured, config) if measured.report.rows else measured.report  # other processes than the first have none
+
+
+def _kind(config: EvalConfig) -> Any:
+    """What measures samples like the first ones."""
+    if not config.targets or are_clouds(first := Path(config.targets[0])):
+        return eval_clouds
+    return eval_boxes if config.prompts is not None or has_boxes(first) else eval_images
 
 
 def are_clouds(target: Path) -> bool:

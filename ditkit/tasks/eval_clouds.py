@@ -26,7 +26,7 @@ from ditkit.shapes.clouds import SUFFIXES, read_points
 from ditkit.tasks.eval_images import check_same_model
 from ditkit.tasks.eval_report import Entry, Measured
 
-FLOOR = "training shapes"
+REAL = "training shapes"
 BLOCKED = ("seeds", "labels", "batch")  # in what the runs of one row may differ: each is a block of it
 SHARES = ("1-NNA", "COV", "JSD")  # cannot leave 0 ... 1
 COLUMNS = ("", "category", "distance", "clouds", "1-NNA %", "COV %", "MMD x 1000", "JSD")
@@ -76,7 +76,7 @@ def run(config: EvalConfig, progress: Progress) -> Measured:
     results = [_measured(row, name, distance, config, progress) for row in rows for name, distance in distances.items()]
     facts = _protocol(config, results)
     report = Report(
-        title=f"eval {', '.join(config.targets) or FLOOR}",
+        title=f"eval {', '.join(config.targets) or REAL}",
         facts=facts,
         columns=COLUMNS,
         rows=[_line(result) for result in results],
@@ -126,15 +126,15 @@ def _rows(config: EvalConfig) -> Iterator[Row]:
     check_same_model([(block.name, block.request) for block in blocks], across=config.across)
     wanted = config.data.categories or list(dict.fromkeys(name for block in blocks for name in block.clouds))
     references = _by_category(load_clouds(str(config.data.path), "test", wanted), "test")
-    training = _by_category(load_clouds(str(config.data.path), "train", wanted), "train") if config.floor else {}
+    training = _by_category(load_clouds(str(config.data.path), "train", wanted), "train") if config.real else {}
     for category, known in references.items():
         asked = _grouped([block for block in blocks if category in block.clouds])
         firsts = {name: group[0] for name, group in asked}
         groups = [(name, [block.clouds[category] for block in group]) for name, group in asked]
-        if not groups and not config.floor:
+        if not groups and not config.real:
             raise DataError(f"none of {', '.join(config.targets)} has clouds of category '{category}'")
-        if config.floor:
-            groups.append((FLOOR, _shares(training[category], groups[0][1] if groups else [known], config.seed)))
+        if config.real:
+            groups.append((REAL, _shares(training[category], groups[0][1] if groups else [known], config.seed)))
         points = config.points or min(len(cloud) for _, group in [*groups, ("", [known])] for block in group for cloud in block)
         references_RP3 = _stacked(known, points, config)
         for name, group in groups:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ditkit.cache.plan import CachePlan
 from ditkit.codecs.codec import to_uint8
-from ditkit.config.layouts import EXAMPLE, shipped
+from ditkit.config.layouts import EXAMPLE, NAMED, shipped
 from ditkit.config.schema import GroundConfig
 from ditkit.distributed import World
 from ditkit.engine.conditions import PromptTable
@@ -144,11 +144,18 @@ def with_layouts_read(config: GroundConfig) -> GroundConfig:
     if config.prompt is not None:
         found = (layout_of(config.prompt, config.box),)
     elif config.boxes is not None:
-        found = read_layouts(Path(config.boxes))
+        found = read_named(config.boxes)
     else:
         found = layouts(config)
     text = json.dumps([as_data(layout) for layout in found])
     return replace(config, boxes=None, prompt=None, box=[], layouts=text)
+
+
+def read_named(boxes: str) -> tuple[Layout, ...]:
+    """The layouts of a file, or of a name if there is no such file."""
+    if boxes in NAMED and not Path(boxes).exists():
+        return parse_layouts(shipped(NAMED[boxes]), boxes, lines=NAMED[boxes].endswith(".jsonl"))
+    return read_layouts(Path(boxes))
 
 
 def layouts(config: GroundConfig) -> tuple[Layout, ...]:
@@ -182,18 +189,23 @@ def _arranged(table: PromptTable, count: int, pictures: Sequence[tuple[int, int]
     return PromptTable(table.texts[:count], rows, tuple(range(count, 2 * count)), table.origin)
 
 
+def extra_cost(model: Model, request: GroundedRequest, scene: Scene) -> int:
+    """The multiply-adds that grounding adds to plain sampling of a scene."""
+    network: Any = model.backbone
+    cell, known, rows = pixels_per_cell(model.spec), sizes(model.spec), 2 if request.guidance != 1 else 1
+    places = [place(box, *scene.shape, network.params.patch, cell, known, request.rules) for box in scene.layout.boxes]
+    return extra_multiply_adds(network, scene.shape, places, request.rules, request.solver.steps, rows)
+
+
 def _cost(model: Model, request: SamplingRequest, plain: int) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     """What the dearest scene costs, as facts and as data; `plain` is the multiply-adds of its main branch."""
     assert isinstance(request, GroundedRequest)
     network: Any = model.backbone
-    rows, itemsize, cell = 2 if request.guidance != 1 else 1, model.dtype.itemsize, pixels_per_cell(model.spec)
-    known = sizes(model.spec)
+    itemsize = model.dtype.itemsize
     most, kept = 0, 0
     for scene in request.scenes:
-        places = [place(box, *scene.shape, network.params.patch, cell, known, request.rules) for box in scene.layout.boxes]
-        extra = extra_multiply_adds(network, scene.shape, places, request.rules, request.solver.steps, rows)
-        most = max(most, extra)
-        if places and request.rules.pulls and request.rules.steps(request.solver.steps):
+        most = max(most, extra_cost(model, request, scene))
+        if scene.layout.boxes and request.rules.pulls and request.rules.steps(request.solver.steps):
             batch = min(request.batch, request.labels.count(request.scenes.index(scene)))
             kept = max(kept, gradient_bytes(network.params, scene.shape, batch, request.rules, itemsize, recompute=request.recompute))
     peak = kept + build.cache_bytes(model, request) + sum(value.numel() for value in network.parameters()) * itemsize

@@ -6,11 +6,12 @@ import pytest
 @pytest.mark.parametrize(
     ("words", "values"),
     [
-        ([], {"model": "dit-emoji", "out": "runs/bench-dit-emoji", "plans": [], "count": 64}),
+        ([], {"model": "dit-emoji", "out": "runs/bench-dit-emoji", "plans": [], "count": None}),
         (["uvit-emoji", "--steps", "50"], {"model": "uvit-emoji", "out": "runs/bench-uvit-emoji", "steps": 50}),
         (["--plan", "a.json", "--plan", "b c.json"], {"plans": ["a.json", "b c.json"]}),
         (["--policy", "every", "--policy", "random:0.6", "--fewer", "14"], {"policies": ["every", "random:0.6"], "fewer": [14]}),
         (["--prompts", "a.txt", "text.path=t5"], {"prompt_file": "a.txt"}),
+        (["--boxes", "held-out", "--rules", "fast", "--rules", "pull"], {"boxes": "held-out", "rules": ["fast", "pull"]}),
         (["--against", "cache-dit", "--reference", "emoji.npz"], {"against": ["cache-dit"], "reference": "emoji.npz"}),
     ],
 )
@@ -24,4 +25,4 @@ def test_flags_and_overrides_become_the_configuration(ditkit_command, asked, wor
 
 def test_the_configuration_can_be_printed(ditkit_command, asked):
     result = ditkit_command("bench", "--cfg")
-    assert "count: 64" in result.stdout and asked.calls == []
+    assert "count: null" in result.stdout and asked.calls == []

@@ -10,9 +10,9 @@ from ditkit.config.schema import ReferenceConfig
 @pytest.mark.parametrize(
     ("words", "values"),
     [
-        (["runs/a", "runs/b"], {"targets": ["runs/a", "runs/b"], "floor": False, "protocol": "whole"}),
+        (["runs/a", "runs/b"], {"targets": ["runs/a", "runs/b"], "real": False, "protocol": "whole"}),
         (["runs/a", "frame=box", "--seed", "3"], {"targets": ["runs/a"], "frame": "box", "seed": 3}),
-        (["--data", "shapes", "--category", "chair", "--floor"], {"data": ReferenceConfig("shapes", ["chair"]), "floor": True}),
+        (["--data", "shapes", "--category", "chair", "--real"], {"data": ReferenceConfig("shapes", ["chair"]), "real": True}),
         (["r", "--distance", "cd", "--distance", "emd-exact"], {"distances": ["cd", "emd-exact"]}),
     ],
 )

@@ -1,4 +1,4 @@
-"""Clouds of runs, files and folders against test shapes: rows, blocks, the floor, and what is refused."""
+"""Clouds of runs, files and folders against test shapes: rows, blocks, real shapes, and what is refused."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -115,7 +115,7 @@ def test_runs_of_different_models_are_compared_only_on_request(shapes: Path, tmp
 
 
 def test_training_shapes_stand_in_for_samples(shapes: Path) -> None:
-    report = task.run(replace(config(shapes, floor=True), data=ReferenceConfig(str(shapes), ["table", "chair"])), NoProgress())
+    report = task.run(replace(config(shapes, real=True), data=ReferenceConfig(str(shapes), ["table", "chair"])), NoProgress())
     assert [(row["name"], row["category"], row["samples"]) for row in report.data["rows"]] == [
         ("training shapes", "table", [4]),
         ("training shapes", "chair", [4]),
@@ -165,5 +165,5 @@ def test_what_cannot_be_measured_says_why(shapes: Path, tmp_path: Path) -> None:
     (tmp_path / "torn.npz").write_bytes(chair.read_bytes()[:900])
     with pytest.raises(DataError, match="cannot read .*torn.npz as an .npz: "):
         task.run(config(shapes, tmp_path / "torn.npz"), NoProgress())
-    with pytest.raises(RequestError, match="nothing to measure: name a run folder, a folder or a file of samples; or add --floor"):
+    with pytest.raises(RequestError, match="nothing to measure: name a run folder, a folder or a file of samples; or add --real"):
         task.run(EvalConfig(), NoProgress())
