@@ -197,7 +197,7 @@ class CodecConfig:
 class TextConfig:
     """What reads the prompts: a `path` to another text encoder than the model's own, and the precision that it is run in."""
 
-    path: str | None = None  # a folder, or a repository of the hub
+    path: str | None = None  # a folder, a repository of the hub, or "random"; None: the one beside the weights, or the model's own
     revision: str | None = None
     precision: str = "float32"  # bfloat16 takes half of the memory
 

@@ -36,7 +36,7 @@ from ditkit.progress import Progress
 from ditkit.report import Report
 from ditkit.tasks import build, prompts, runs
 from ditkit.tasks.runs import OnStep, Record
-from ditkit.text.encoder import ENCODERS, Vocabulary, find_encoder
+from ditkit.text.encoder import ENCODERS
 
 
 class GroundedPictures:
@@ -62,7 +62,7 @@ class GroundedPictures:
         models = [prompts.for_pictures(model, layout.height, layout.width) for layout in asked]
         phrases = list(dict.fromkeys(phrase.text for layout in asked for phrase in layout.phrases))
         words = [*(layout.prompt for layout in asked), *phrases]
-        table = prompts.prompt_table(words, config.negative, config.text, models[0], progress, world)
+        table = prompts.prompt_table(words, config.negative, prompts.reader(config), models[0], progress, world)
         shapes = [(sized.spec.sample_shape[1], sized.spec.sample_shape[2]) for sized in models]
         scenes = tuple(
             Scene(
@@ -173,7 +173,7 @@ def _tokens(config: GroundConfig, model: Model, asked: Sequence[Layout], rules: 
     assert model.spec.text
     if model.device.type == "meta":
         return [((0,),) * len(layout.phrases) for layout in asked]
-    pieces = Vocabulary(find_encoder(model.spec.text, config.text.path, config.text.revision).vocabulary).pieces
+    pieces = prompts.pieces(prompts.reader(config), model.spec)
     return [tokens_of(layout, pieces, rules, ENCODERS[model.spec.text].tokens) for layout in asked]
 
 

@@ -12,10 +12,9 @@ from ditkit.data.scenes import Sprites
 from ditkit.errors import CheckpointError, ConfigError
 from ditkit.models.aspect_bins import bins
 from ditkit.models.spec import ModelSpec
+from ditkit.tasks.prompts import FOLDER
 from ditkit.text.encoder import ENCODERS, VOCABULARY, Vocabulary, load_encoder
 from ditkit.text.small import SIZES, fresh_encoder, word_vocabulary
-
-FOLDER = "text_encoder"
 
 
 def trained_encoder(spec: ModelSpec) -> str:

@@ -3,13 +3,13 @@
 Shapes: P prompts, N = P + 1 rows with the negative one, L tokens, F features.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from ditkit.config.schema import BenchConfig, SampleConfig, TextConfig, TrainRouterConfig
+from ditkit.config.schema import BenchConfig, GroundConfig, SampleConfig, TextConfig, TrainRouterConfig
 from ditkit.distributed import World, gather
 from ditkit.engine.conditions import PromptTable
 from ditkit.engine.model import Model
@@ -20,7 +20,10 @@ from ditkit.models.sizes import pixels_per_cell, sizes
 from ditkit.models.spec import ModelSpec
 from ditkit.progress import Progress
 from ditkit.tasks import build
+from ditkit.text import random
 from ditkit.text.encoder import ENCODERS, EncoderSpec, TextEncoderFiles, TextFeatures, Vocabulary, encode, find_encoder
+
+FOLDER = "text_encoder"  # beside a model's weights
 
 
 def read_prompts(file: str) -> list[str]:
@@ -37,6 +40,24 @@ def read_prompts(file: str) -> list[str]:
     return prompts
 
 
+def reader(config: SampleConfig | GroundConfig | BenchConfig | TrainRouterConfig) -> TextConfig:
+    """What reads the prompts: unless it is said, the text encoder that lies beside the weights, or, of random weights, none at all."""
+    text, weights = config.text, config.weights
+    if text.path is not None or weights is None:
+        return text
+    if weights == "random":
+        return replace(text, path=random.RANDOM)
+    folder = Path(weights) if Path(weights).is_dir() else Path(weights).parent
+    return replace(text, path=str(folder)) if (folder / FOLDER / "config.json").exists() else text
+
+
+def pieces(config: TextConfig, spec: ModelSpec) -> Callable[[str], list[str]]:
+    """How the model's prompts are cut into tokens."""
+    if config.path == random.RANDOM:
+        return random.pieces
+    return Vocabulary(find_encoder(str(spec.text), config.path, config.revision).vocabulary).pieces
+
+
 def table_for(config: BenchConfig | TrainRouterConfig, model: Model, progress: Progress, world: World | None = None) -> PromptTable | None:
     """The prompts of a command that samples them in turn; None for a model of classes. Raises `RequestError` for what cannot be asked."""
     said = [*config.prompts, *(read_prompts(config.prompt_file) if config.prompt_file else [])]
@@ -46,7 +67,7 @@ def table_for(config: BenchConfig | TrainRouterConfig, model: Model, progress: P
         return None
     if not said:
         raise RequestError(f"{model.spec.name} reads prompts; give some with --prompts FILE")
-    return prompt_table(said, None, config.text, model, progress, world)
+    return prompt_table(said, None, reader(config), model, progress, world)
 
 
 def with_file_read(config: SampleConfig) -> SampleConfig:
@@ -115,6 +136,8 @@ def prompt_table(
     spec, words = ENCODERS[model.spec.text], [*texts, negative or ""]
     if model.device.type == "meta":
         features, origin = _unread(len(words), spec), {}
+    elif config.path == random.RANDOM:
+        features, origin = random.encode(words, spec), {"weights": random.RANDOM}
     else:
         files = find_encoder(model.spec.text, config.path, config.revision)
         for line in Vocabulary(files.vocabulary).warnings(words, spec.tokens):

@@ -79,7 +79,7 @@ def request(
     if not model.spec.text:
         return model, build.request(config, model, plan, seeds)
     shaped = prompts.for_pictures(model, config.height, config.width)
-    table = prompts.prompt_table(config.prompts, config.negative, config.text, shaped, progress or NoProgress(), world)
+    table = prompts.prompt_table(config.prompts, config.negative, prompts.reader(config), shaped, progress or NoProgress(), world)
     wanted = build.request(config, shaped, plan, seeds, table)
     if shaped is model:
         return model, wanted

@@ -29,7 +29,8 @@ from ditkit.tasks import build
 from ditkit.tasks.clouds import labelled
 from ditkit.tasks.latents import encoded
 from ditkit.tasks.loop import run_steps
-from ditkit.tasks.prompted import FOLDER, scene_draws, starting_encoder, trained_encoder, vocabulary_of
+from ditkit.tasks.prompted import scene_draws, starting_encoder, trained_encoder, vocabulary_of
+from ditkit.tasks.prompts import FOLDER
 from ditkit.tensorfile import State, read_tensors
 from ditkit.text.small import save_encoder
 from ditkit.training.autoencoder import AutoencoderTask, picture_batch

@@ -314,3 +314,22 @@ def test_shapes_are_found_by_both_sides_or_one(tiny_pixart: str) -> None:
     assert prompts.trained_shape(spec, None, None) is None
     assert prompts.trained_shape(spec, 512, None) == prompts.trained_shape(spec, 512, 1024) == (0.5, 704, 1408)
     assert prompts.trained_shape(spec, 10, 40) == (0.25, 512, 2048)
+
+
+def test_the_text_encoder_beside_the_weights_is_the_one_that_reads(config: SampleConfig, t5: str, tmp_path: Path) -> None:
+    sample.run(config, NoProgress())
+    beside = tmp_path / "trained"
+    shutil.copytree(t5, beside)
+    weights = shutil.copy(str(config.weights), beside / "model.safetensors")
+    sample.run(replace(config, weights=str(weights), text=TextConfig(), out=str(tmp_path / "again")), NoProgress())
+    assert pictures(tmp_path / "again") == pictures(config.out)
+    assert manifest(tmp_path / "again")["request"]["text_encoder"]["weights"] == f"file:{beside}"
+
+
+def test_random_weights_read_prompts_at_random_so_that_speed_can_be_measured_without_files(config: SampleConfig) -> None:
+    asked = replace(config, weights="random", text=TextConfig(), prompts=["a hot dog", "the sun", "the sun"])
+    assert prompts.reader(asked).path == "random"
+    model = build.model(asked)
+    features, mask, _ = prompts.prompt_table(asked.prompts, None, prompts.reader(asked), model, NoProgress()).rows
+    assert mask.sum(1).tolist() == [4, 3, 3, 1]  # a token for each word and one at the end
+    assert features[1].equal(features[2]) and not features[0].equal(features[1])
