@@ -377,6 +377,7 @@ class TrainConfig:
     clip: float = 1.0  # largest norm of the gradient
     label_dropout: float = 0.1
     min_snr: float = 0.0  # weigh the loss by min(SNR, min_snr) / SNR; 0 is the published loss
+    noisy_weight: float = 1.0  # and by min(1 / abar, noisy_weight), so that noisy levels count; 1 is the published loss
     seed: int = 0
     save_minutes: float = 5.0
     init: str | None = None  # weights to start from; a DiT-3D and a PixArt can start from the blocks of a DiT
@@ -388,7 +389,7 @@ class TrainConfig:
     def __post_init__(self) -> None:
         for name in ("steps", "batch"):
             check_least(name, getattr(self, name), 1)
-        for name in ("warmup", "decay", "weight_decay", "min_snr", "save_minutes"):
+        for name in ("warmup", "decay", "weight_decay", "min_snr", "noisy_weight", "save_minutes"):
             check_finite(name, getattr(self, name))
             check_least(name, getattr(self, name), 0)
         for name in ("learning_rate", "clip"):

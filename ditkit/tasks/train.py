@@ -106,7 +106,7 @@ def _recipe(config: TrainConfig, folder: Path, where: torch.device, world: World
 
 
 def _denoiser(config: TrainConfig, spec: ModelSpec, module: Any, examples: Examples, where: torch.device) -> DenoiserTask:
-    objective = DenoisingObjective(named(spec.schedule), where, config.min_snr)
+    objective = DenoisingObjective(named(spec.schedule), where, config.min_snr, config.noisy_weight)
     dropout = config.label_dropout if spec.can_be_guided else 0.0
     return DenoiserTask(module, examples, objective, batch=config.batch, seed=config.seed, label_dropout=dropout)
 

@@ -17,19 +17,23 @@ class DenoisingObjective:
     variance with the mean held fixed (Nichol & Dhariwal 2021, L_hybrid with lambda = 1 / T per step).
 
     `min_snr` weighs the squared error by min(SNR, min_snr) / SNR, so that the nearly clean levels, whose noise is hard to see,
-    do not drown the others (Hang et al. 2023, gamma = 5); 0 is the published, unweighted loss.
+    do not drown the others (Hang et al. 2023, gamma = 5); 0 is the published, unweighted loss. `noisy_weight` is the other end: the
+    noise of level t is easy to see, its error about abar_t, and min(1 / abar_t, noisy_weight) makes it count like the others.
 
     Each method works per sample on integer levels `index` (B,), cleanest first.
     """
 
-    def __init__(self, schedule: NoiseSchedule, device: torch.device | None = None, min_snr: float = 0.0) -> None:
+    def __init__(
+        self, schedule: NoiseSchedule, device: torch.device | None = None, min_snr: float = 0.0, noisy_weight: float = 1.0
+    ) -> None:
         tables = schedule.respaced("")
         self.first_time = schedule.first_time
         self.levels = schedule.steps
         self._alpha = _column(np.sqrt(tables.abar), device)
         self._sigma = _column(np.sqrt(1 - tables.abar), device)
         snr = tables.abar / (1 - tables.abar)
-        self._weight = _column(np.minimum(snr, min_snr) / snr if min_snr else np.ones_like(snr), device)
+        clean = np.minimum(snr, min_snr) / snr if min_snr else np.ones_like(snr)
+        self._weight = _column(clean * np.minimum(1 / tables.abar, noisy_weight), device)
         self._mean_x0 = _column(tables.posterior_mean_x0, device)
         self._log_small = _column(tables.posterior_log_variance, device)
         self._log_large = _column(np.log(tables.betas), device)

@@ -63,3 +63,11 @@ def test_min_snr_weighs_nearly_clean_levels_down_and_no_others() -> None:
     abar = linear().abar[10]
     expected = OBJECTIVE.loss(out, noise, index) * torch.tensor([5 * (1 - abar) / abar, 1.0])
     torch.testing.assert_close(weighted.loss(out, noise, index), expected.float())
+
+
+def test_noisy_levels_count_more_up_to_a_bound() -> None:
+    weighted = DenoisingObjective(linear(), noisy_weight=10.0)
+    index = torch.tensor([0, 300, 999])
+    noise, out = torch.randn(2, 3, 4, 8, 8).unbind(0)
+    expected = OBJECTIVE.loss(out, noise, index) * torch.tensor([1 / linear().abar[0], 1 / linear().abar[300], 10.0])
+    torch.testing.assert_close(weighted.loss(out, noise, index), expected.float())
