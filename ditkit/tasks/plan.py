@@ -101,7 +101,13 @@ def _facts(plan: CachePlan) -> dict[str, Cell]:
     if plan.model in registry.SPECS:
         costs = blank(registry.find(plan.model).params).multiply_adds()
         facts["multiply-adds"] = f"{trajectory_cost(costs, plan.evaluations, 1, plan).saved:.1%} less"
-    return facts | {str(key): str(value) for key, value in {**plan.provenance, **plan.quality}.items()}
+    facts |= {_word(key, "made by"): str(value) for key, value in plan.provenance.items() if key != "config"}  # that is long, and in the file
+    return facts | {_word(key, "measured by"): str(value) for key, value in plan.quality.items()}
+
+
+def _word(key: str, command: str) -> str:
+    """What a value of the file is called where people read it."""
+    return command if key == "command" else key.replace("_", " ")
 
 
 def _of_branch(plan: CachePlan, row: tuple[bool, ...], branch: str) -> Iterator[bool]:

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from ditkit.training import optimizer
 from ditkit.training.optimizer import LIKE_ADAMW, Muon, block_matrices, build_optimizers, orthogonal
 
 
@@ -16,6 +17,14 @@ def test_the_direction_has_the_singular_vectors_of_the_gradient_and_values_near_
     values = torch.diagonal(inside, dim1=-2, dim2=-1)
     assert ((values > 0.5) & (values < 1.3)).all()
     torch.testing.assert_close(inside, torch.diag_embed(values), atol=1e-9, rtol=0)  # nothing between different vectors
+
+
+def test_the_way_over_the_gram_matrix_ends_where_the_other_does_in_float32_too() -> None:
+    generator = torch.Generator().manual_seed(0)
+    u, v = (torch.linalg.qr(torch.randn(3, rows, 16, generator=generator)).Q for rows in (16, 64))
+    x = (u * torch.logspace(0, -3, 16)) @ v.mT
+    exact = optimizer._step_by_step(x.double() / x.double().norm(dim=(-2, -1), keepdim=True))
+    torch.testing.assert_close(orthogonal(x), exact.float(), atol=1e-3, rtol=0)
 
 
 class Blocks(nn.Module):
