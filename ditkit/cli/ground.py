@@ -16,7 +16,7 @@ def ground(
     overrides: Overrides = None,
     boxes: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="Layouts as .json or .jsonl, or `held-out`; the one that --example prints if not given."),
+        typer.Option(metavar="FILE", help="Layouts as .json or .jsonl, HRS prompts, or `held-out`; what --example prints if not given."),
     ] = None,
     prompt: Annotated[str | None, typer.Option(metavar="TEXT", help="What to draw, in place of a file.")] = None,
     box: Annotated[

@@ -14,12 +14,14 @@ from ditkit.cache.plan import CachePlan
 from ditkit.codecs.codec import to_uint8
 from ditkit.config.layouts import EXAMPLE, NAMED, shipped
 from ditkit.config.schema import GroundConfig
+from ditkit.data.box_prompts import read_box_prompts
 from ditkit.distributed import World
 from ditkit.engine.conditions import PromptTable
 from ditkit.engine.model import Model
 from ditkit.engine.request import SampleBatch, SamplingRequest
 from ditkit.errors import RequestError
 from ditkit.grounding import rules as rule_sets
+from ditkit.grounding.benchmarks import is_benchmark, layout_for
 from ditkit.grounding.cost import extra_multiply_adds, gradient_bytes
 from ditkit.grounding.draw import strip, with_boxes
 from ditkit.grounding.layout import Layout
@@ -152,7 +154,9 @@ def with_layouts_read(config: GroundConfig) -> GroundConfig:
 
 
 def read_named(boxes: str) -> tuple[Layout, ...]:
-    """The layouts of a file, or of a name if there is no such file."""
+    """The layouts of a file, which may be a benchmark's, or of a name if there is no such file."""
+    if is_benchmark(Path(boxes)):
+        return tuple(map(layout_for, read_box_prompts(boxes)))
     if boxes in NAMED and not Path(boxes).exists():
         return parse_layouts(shipped(NAMED[boxes]), boxes, lines=NAMED[boxes].endswith(".jsonl"))
     return read_layouts(Path(boxes))

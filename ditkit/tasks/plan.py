@@ -101,7 +101,8 @@ def _facts(plan: CachePlan) -> dict[str, Cell]:
     if plan.model in registry.SPECS:
         costs = blank(registry.find(plan.model).params).multiply_adds()
         facts["multiply-adds"] = f"{trajectory_cost(costs, plan.evaluations, 1, plan).saved:.1%} less"
-    facts |= {_word(key, "made by"): str(value) for key, value in plan.provenance.items() if key != "config"}  # that is long, and in the file
+    made = {key: value for key, value in plan.provenance.items() if key != "config"}  # that is long, and in the file
+    facts |= {_word(key, "made by"): str(value) for key, value in made.items()}
     return facts | {_word(key, "measured by"): str(value) for key, value in plan.quality.items()}
 
 

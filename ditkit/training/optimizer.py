@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 MOMENTUM = 0.95
 LIKE_ADAMW = 0.2  # the root mean square of AdamW's usual step, in learning rates: one learning rate serves both
-# x <- a x + b x^3 + c x^5 on the singular values, five times: from [0.001, 1] to about 1 (You 2025, each step's own polynomial)
 WIDE = 2  # times as long as broad, from which on the way over the Gram matrix is the shorter one
+# x <- a x + b x^3 + c x^5 on the singular values, five times: from [0.001, 1] to about 1 (You 2025, each step's own polynomial)
 POLYNOMIALS = (
     (4.0848, -6.8946, 2.9270),
     (3.9505, -6.3029, 2.6377),
