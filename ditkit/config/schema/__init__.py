@@ -1,0 +1,77 @@
+"""The configuration of every command as plain dataclasses: names, defaults and the checks that need nothing but the values.
+
+Below `ditkit.tasks` nobody sees these; they need neither torch nor Hydra.
+"""
+
+from ditkit.config.schema.bench import BenchConfig
+from ditkit.config.schema.eval import EvalConfig, ReferenceConfig
+from ditkit.config.schema.groups import (
+    GROUPS,
+    AutoCache,
+    AutoSampler,
+    BottomCache,
+    CacheConfig,
+    DDIMConfig,
+    DDPMConfig,
+    DPMSolver2Config,
+    DPMSolverPPConfig,
+    EveryCache,
+    FileCache,
+    NoCache,
+    RandomCache,
+    SamplerConfig,
+    SimilarityCache,
+    TopCache,
+    option,
+)
+from ditkit.config.schema.model import CodecConfig, ModelConfig, RuntimeConfig, TextConfig
+from ditkit.config.schema.runs import RULE_SETS, Gen3DConfig, GroundConfig, RulesConfig, RunConfig, SampleConfig
+from ditkit.config.schema.train import DataConfig, TrainConfig
+from ditkit.config.schema.train_router import TrainRouterConfig
+
+COMMANDS: dict[str, type] = {
+    "bench": BenchConfig,
+    "eval": EvalConfig,
+    "gen3d": Gen3DConfig,
+    "ground": GroundConfig,
+    "sample": SampleConfig,
+    "train": TrainConfig,
+    "train-router": TrainRouterConfig,
+}
+
+__all__ = [
+    "COMMANDS",
+    "GROUPS",
+    "RULE_SETS",
+    "AutoCache",
+    "AutoSampler",
+    "BenchConfig",
+    "BottomCache",
+    "CacheConfig",
+    "CodecConfig",
+    "DDIMConfig",
+    "DDPMConfig",
+    "DPMSolver2Config",
+    "DPMSolverPPConfig",
+    "DataConfig",
+    "EvalConfig",
+    "EveryCache",
+    "FileCache",
+    "Gen3DConfig",
+    "GroundConfig",
+    "ModelConfig",
+    "NoCache",
+    "RandomCache",
+    "ReferenceConfig",
+    "RulesConfig",
+    "RunConfig",
+    "RuntimeConfig",
+    "SampleConfig",
+    "SamplerConfig",
+    "SimilarityCache",
+    "TextConfig",
+    "TopCache",
+    "TrainConfig",
+    "TrainRouterConfig",
+    "option",
+]

@@ -1,0 +1,67 @@
+"""`ditkit bench`."""
+
+from dataclasses import dataclass, field
+
+from ditkit.config.checks import check_budget, check_finite, check_folder, check_known, check_least, check_seed
+from ditkit.config.schema.groups import AutoSampler, SamplerConfig
+from ditkit.config.schema.model import ModelConfig, TextConfig
+from ditkit.config.schema.runs import RULE_SETS
+from ditkit.errors import ConfigError
+
+POLICIES = ("every", "random", "top", "bottom", "similarity")
+PEERS = ("diffusers", "cache-dit")
+
+
+@dataclass
+class BenchConfig(ModelConfig):
+    """`ditkit bench`: what is gained and what is lost, against the same run without a plan."""
+
+    steps: int | None = None  # network evaluations of the uncached run and of every plan
+    sampler: SamplerConfig = field(default_factory=AutoSampler)
+    guidance: float | None = None
+    prompts: list[str] = field(default_factory=list)  # of a model that is asked in words, in turn
+    prompt_file: str | None = None  # one prompt on each line, after those above
+    text: TextConfig = field(default_factory=TextConfig)
+    plans: list[str] = field(default_factory=list)  # files; none: those that ditkit ships for this run
+    policies: list[str] = field(default_factory=lambda: ["similarity", "every", "random", "top", "bottom"])  # or NAME:BUDGET
+    budget: float | None = None  # of the policies; None is that of the first plan, or 0.7 if there is none
+    fewer: list[int] = field(default_factory=list)  # evaluations of the baselines; none: those that cost as much as the budget
+    boxes: str | None = None  # compare sets of rules for these layouts instead, as `ditkit ground` reads them
+    rules: list[str] = field(default_factory=lambda: ["pull", "transplant", "default", "fast"])  # of boxes, beside plain
+    detector: str | None = None  # of things in boxes; None is the judge if the model draws what it knows, and else nobody
+    against: list[str] = field(default_factory=list)  # other engines on the same weights: diffusers, cache-dit
+    reference: str | None = None  # real pictures, for Frechet distances; of boxes, drawings to put into them
+    count: int | None = None  # images each way; None is 64, or one of each layout
+    batch: int = 16
+    seed: int = 0
+    out: str = "runs/bench"  # conf/bench.yaml adds the name of the model
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_least("steps", self.steps, 1)
+        for name in ("count", "batch"):
+            check_least(name, getattr(self, name), 1)
+        for rules in self.rules:
+            check_known("set of rules", rules, RULE_SETS)
+        for evaluations in self.fewer:
+            check_least("fewer", evaluations, 1)
+        check_finite("guidance", self.guidance)
+        if self.budget is not None:
+            check_budget("budget", self.budget)
+        for policy in self.policies:
+            check_policy(policy)
+        for peer in self.against:
+            check_known("engine", peer, PEERS)
+        check_seed(self.seed)
+        check_folder(self.out)
+
+
+def check_policy(words: str) -> None:
+    """A policy that makes a plan for a budget: NAME, or NAME:BUDGET."""
+    name, _, budget = words.partition(":")
+    check_known("policy", name, POLICIES)
+    if budget:
+        try:
+            check_budget("budget", float(budget))
+        except ValueError as error:
+            raise ConfigError(f"cannot read the budget of '{words}'; write {name}:0.7") from error

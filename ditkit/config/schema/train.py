@@ -1,0 +1,77 @@
+"""`ditkit train`, and the data that models learn from."""
+
+from dataclasses import dataclass, field
+
+from ditkit.config.checks import check_finite, check_folder, check_known, check_least, check_positive, check_seed, check_share
+from ditkit.config.schema.model import RuntimeConfig
+from ditkit.errors import ConfigError
+
+OPTIMIZERS = ("adamw", "muon")
+TRANSFERS = ("full", "diffit")
+
+
+@dataclass
+class DataConfig:
+    """What a model is trained on: a folder with one folder of images, or of clouds and meshes, per class; or an .npz.
+
+    Latents of images are kept in `cache`.
+    """
+
+    path: str | None = None
+    cache: str | None = None  # None is a folder beside the checkpoints
+    augment: int = 8  # how many variants of each image are encoded
+    mirror: bool = True
+    categories: list[str] = field(default_factory=list)  # of clouds, by name; none is all there are
+    balance: float = 1.0  # of clouds: 0 draws the categories as often as the data have them, 1 all alike
+    stretch: float = 0.0  # of clouds: by up to this share along each axis
+
+    def __post_init__(self) -> None:
+        check_least("data.augment", self.augment, 1)
+        check_finite("data.balance", self.balance)
+        check_least("data.balance", self.balance, 0)
+        check_share("data.stretch", self.stretch)
+
+
+@dataclass
+class TrainConfig:
+    """`ditkit train`. Run again with the same values, it goes on from the last saved state."""
+
+    model: str = "dit-emoji"
+    data: DataConfig = field(default_factory=DataConfig)
+    steps: int = 100_000
+    batch: int = 256
+    optimizer: str = "adamw"  # muon: for the matrices inside the blocks; learns more from each picture
+    learning_rate: float = 1e-4
+    warmup: int = 100  # steps until the rate is reached
+    decay: int = 0  # steps at the end over which it falls to zero
+    weight_decay: float = 0.0
+    ema: float = 0.9999
+    clip: float = 1.0  # largest norm of the gradient
+    label_dropout: float = 0.1
+    min_snr: float = 0.0  # weigh the loss by min(SNR, min_snr) / SNR; 0 is the published loss
+    noisy_weight: float = 1.0  # and by min(1 / abar, noisy_weight), so that noisy levels count; 1 is the published loss
+    seed: int = 0
+    save_minutes: float = 5.0
+    init: str | None = None  # weights to start from; a DiT-3D and a PixArt can start from the blocks of a DiT
+    transfer: str = "full"  # with init: train everything, or as "diffit" only biases, norms, embeddings and new scale factors
+    tensorboard: bool = False
+    out: str = "runs/train"  # conf/train.yaml adds the name of the model
+    runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch"):
+            check_least(name, getattr(self, name), 1)
+        for name in ("warmup", "decay", "weight_decay", "min_snr", "noisy_weight", "save_minutes"):
+            check_finite(name, getattr(self, name))
+            check_least(name, getattr(self, name), 0)
+        for name in ("learning_rate", "clip"):
+            check_finite(name, getattr(self, name))
+            check_positive(name, getattr(self, name))
+        for name in ("ema", "label_dropout"):
+            check_share(name, getattr(self, name))
+        check_known("optimizer", self.optimizer, OPTIMIZERS)
+        check_known("transfer", self.transfer, TRANSFERS)
+        if self.transfer != "full" and self.init is None:
+            raise ConfigError(f"transfer={self.transfer} trains a small part of a model; say which model with init=WEIGHTS")
+        check_seed(self.seed)
+        check_folder(self.out)

@@ -1,0 +1,67 @@
+"""`ditkit train-router`."""
+
+from dataclasses import dataclass, field
+
+from ditkit.config.checks import check_budget, check_finite, check_folder, check_known, check_least, check_positive, check_seed
+from ditkit.config.schema.groups import AutoSampler, SamplerConfig
+from ditkit.config.schema.model import ModelConfig, TextConfig
+from ditkit.config.schema.train import DataConfig
+from ditkit.errors import ConfigError
+
+TRIALS = ("evaluations", "runs")
+PENALTIES = ("multiply-adds", "branches")
+
+
+@dataclass
+class TrainRouterConfig(ModelConfig):
+    """`ditkit train-router`. Run again with the same values, it goes on from the last saved state."""
+
+    sampler: SamplerConfig = field(default_factory=AutoSampler)
+    evaluations: int | None = None  # of the runs that the plan is for; None is the model's default
+    guidance: float | None = None  # of teacher and student; None is the model's default
+    prompts: list[str] = field(default_factory=list)  # of a model that is asked in words, in turn
+    prompt_file: str | None = None  # one prompt on each line, after those above
+    text: TextConfig = field(default_factory=TextConfig)
+    period: int = 2  # one evaluation in this many computes everything; from `evaluations` on only the first does
+    trial: str = "evaluations"  # what an error is of: one evaluation at a time, as published, or the end of whole "runs"
+    data: DataConfig = field(default_factory=DataConfig)  # no path: the model's own trajectories
+    samples: int = 64  # how many trajectories
+    budget: float | None = 0.7  # share of a run's multiply-adds to keep; null: keep what scores above the threshold
+    threshold: float = 0.5
+    price: float = 1e-4  # of computing one branch, in units of the mean squared error; with a budget only where it starts
+    penalty: str = "multiply-adds"  # or "branches": all alike, as published
+    straight_through: bool = False  # decide by the threshold in the forward pass
+    start: float | None = 0.0  # of every score before the sigmoid; null draws them from a standard normal, as published
+    clamp: float | None = 5.0
+    steps: int = 500  # updates of the scores
+    batch: int = 20
+    learning_rate: float = 0.05
+    decay: int = 100  # steps at the end over which it falls to zero
+    seed: int = 0
+    save_minutes: float = 2.0
+    out: str = "runs/router"  # conf/train-router.yaml adds the name of the model
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("evaluations", "period"):
+            check_least(name, getattr(self, name), 2)
+        for name in ("samples", "steps", "batch"):
+            check_least(name, getattr(self, name), 1)
+        for name in ("price", "decay", "save_minutes"):
+            check_finite(name, getattr(self, name))
+            check_least(name, getattr(self, name), 0)
+        for name in ("guidance", "start"):
+            check_finite(name, getattr(self, name))
+        for name in ("learning_rate", "clamp"):
+            check_finite(name, getattr(self, name))
+            check_positive(name, getattr(self, name))
+        if self.budget is not None:
+            check_budget("budget", self.budget)
+        if not 0 <= self.threshold <= 1:
+            raise ConfigError(f"threshold must be between 0 and 1, not {self.threshold:g}")
+        check_known("penalty", self.penalty, PENALTIES)
+        check_known("trial", self.trial, TRIALS)
+        if self.trial == "runs" and self.data.path is not None:
+            raise ConfigError("whole runs are the model's own and need no data; leave out --data, or say trial=evaluations")
+        check_seed(self.seed)
+        check_folder(self.out)
