@@ -13,7 +13,7 @@ from torch import Tensor
 from ditkit.config.schema import BenchConfig
 from ditkit.engine.model import Model
 from ditkit.engine.race import race
-from ditkit.errors import RequestError
+from ditkit.errors import MissingDependency, RequestError
 from ditkit.files import write_atomically
 from ditkit.metrics.bootstrap import Interval
 from ditkit.models.judge import JUDGED, load_judge
@@ -22,6 +22,7 @@ from ditkit.page import Code, Figure, Measured, Page, Pictures, Protocol, Table,
 from ditkit.plots import ParetoPoint, draw_pareto
 from ditkit.progress import Progress
 from ditkit.report import Cell, Report
+from ditkit.shapes import preview
 from ditkit.tasks import bench_boxes, build
 from ditkit.tasks.command_line import command_line
 from ditkit.tasks.contenders import FEWER, UNCACHED, contenders
@@ -29,10 +30,13 @@ from ditkit.tasks.scores import Judges, Score, decoded, scored
 
 COUNT = 64  # images each way, if nothing is said
 PICTURED = 8
+SIDE = 160  # pixels of a cloud's picture
+CHAMFER = "CD x 1000"
 UNPLOTTED = (UNCACHED, "diffusers")  # no error by definition
 NOTE = (
-    "error: |z - z'| / |z'| of the latents, z' from the uncached run with the same seed; kept: share of the uncached run's multiply-adds "
-    "(of its own where another engine runs); speed-up: median ratio to the uncached run over rounds; intervals: 95 % bootstrap."
+    "error: |z - z'| / |z'| of the latents, z' from the uncached run with the same seed; CD: Chamfer distance of clouds to that run's; "
+    "kept: share of the uncached run's multiply-adds (of its own where another engine runs); speed-up: median ratio to the uncached run "
+    "over rounds; intervals: 95 % bootstrap."
 )
 
 
@@ -50,11 +54,11 @@ def run(config: BenchConfig, progress: Progress) -> Report:
     entries = contenders(config, model, progress)
     progress.start(sum(len(entry.request.seeds) * len(entry.request.solver.times) for entry in entries), "sampling in turns")
     outcomes = race(entries, progress.advance)
-    pictures = [decoded(model, outcome.latents) for outcome in outcomes]
-    return _finish(config, model, scored(entries, outcomes, pictures, judges), pictures, build.names(model, entries[0].request))
+    made = [decoded(model, outcome.latents) for outcome in outcomes]
+    return _finish(config, model, scored(entries, outcomes, made, judges), made, build.names(model, entries[0].request))
 
 
-def _finish(config: BenchConfig, model: Model, scores: Sequence[Score], pictures: Sequence[Tensor], names: Sequence[str]) -> Report:
+def _finish(config: BenchConfig, model: Model, scores: Sequence[Score], made: Sequence[Tensor], names: Sequence[str]) -> Report:
     folder = Path(config.out)
     numbers, plot, page = (folder / name for name in ("bench.json", "pareto.png", "report.html"))
     command = command_line("bench", config, [config.model], ("model",))
@@ -65,20 +69,20 @@ def _finish(config: BenchConfig, model: Model, scores: Sequence[Score], pictures
     sections = (
         _table(scores, next((score.compared for score in scores if score.compared), None)),
         Figure("Error against cost", plot.read_bytes(), "Below and to the left is better."),
-        _pictures(scores, pictures, names),
+        *_pictures(scores, made, names),
         Protocol("How it was measured", _protocol(config, model)),
         Code("The same again", command),
     )
     intro = "Every row samples the same seeds; batches are sampled in turns, so that a busy machine slows all rows alike."
     write_page(Page(f"ditkit bench: {config.model}", intro, sections), page)
     facts: dict[str, Cell] = {
-        "images": config.count,
+        "samples": config.count,
         "batch": config.batch,
-        "multiply-adds per image, uncached": f"{scores[0].multiply_adds / 1e9:.2f} G",
+        "multiply-adds per sample, uncached": f"{scores[0].multiply_adds / 1e9:.2f} G",
     }
     judged = ["judged"] if scores[0].judged else []
     frechet = ["Frechet"] if scores[0].judged and scores[0].judged.frechet is not None else []
-    columns = ["", "kept", "speed-up", "s/image", "p95", "error", "PSNR", *judged, *frechet]
+    columns = ["", "kept", "speed-up", "s/sample", "p95", "error", "PSNR" if scores[0].psnr else CHAMFER, *judged, *frechet]
     rows = [_row(score)[: len(columns)] for score in scores]
     notes = ["error: relative L2 of the latents to the uncached run, same seeds; speed-up: median over interleaved rounds"]
     return Report(f"bench {config.model}", facts, columns, rows, [numbers, plot, page], notes, record)
@@ -86,7 +90,7 @@ def _finish(config: BenchConfig, model: Model, scores: Sequence[Score], pictures
 
 def _row(score: Score) -> list[Cell]:
     row: list[Cell] = [score.name, f"{score.kept:.3f}", f"{score.speedup:.2f}x", f"{score.seconds:.3f}", f"{score.seconds_p95:.3f}"]
-    row += [f"{score.error:.4f}", f"{score.psnr:.1f}"]
+    row += [f"{score.error:.4f}", f"{score.psnr:.1f}" if score.chamfer is None else f"{1000 * score.chamfer:.3f}"]
     if judged := score.judged:
         row.append(f"{judged.accuracy:.3f}")
         if judged.frechet_interval:
@@ -95,7 +99,7 @@ def _row(score: Score) -> list[Cell]:
 
 
 def _table(scores: Sequence[Score], compared: str | None) -> Table:
-    columns = ["", "kept", "GMACs", "cache MiB", "speed-up", "s/image", "p95", "error", "PSNR dB"]
+    columns = ["", "kept", "GMACs", "cache MiB", "speed-up", "s/sample", "p95", "error", "PSNR dB" if scores[0].psnr else CHAMFER]
     judged = scores[0].judged
     columns += ["judged"] if judged else []
     columns += ["Frechet"] if judged and judged.frechet is not None else []
@@ -103,7 +107,8 @@ def _table(scores: Sequence[Score], compared: str | None) -> Table:
     rows = []
     for score in scores:
         row: list[Cell | Measured] = [score.name, score.kept, score.multiply_adds / 1e9, score.cache_bytes / 2**20, score.speedup]
-        row += [score.seconds, score.seconds_p95, _spread(score.error, score.error_interval), score.psnr]
+        fidelity = score.psnr if score.chamfer is None else 1000 * score.chamfer
+        row += [score.seconds, score.seconds_p95, _spread(score.error, score.error_interval), fidelity]
         if score.judged:
             row.append(score.judged.accuracy)
             if score.judged.frechet is not None and score.judged.frechet_interval:
@@ -118,14 +123,20 @@ def _spread(value: float, interval: Interval) -> Measured:
     return Measured(value, (interval.high - interval.low) / 2)
 
 
-def _pictures(scores: Sequence[Score], pictures: Sequence[Tensor], names: Sequence[str]) -> Pictures:
-    rows = [(score.name, [_png(picture) for picture in made[:PICTURED]]) for score, made in zip(scores, pictures, strict=True)]
-    return Pictures("The same seeds", names[:PICTURED], rows)
+def _pictures(scores: Sequence[Score], made: Sequence[Tensor], names: Sequence[str]) -> list[Pictures]:
+    """The first samples side by side; of clouds, where they can be drawn."""
+    try:
+        rows = [(score.name, [_png(sample) for sample in samples[:PICTURED]]) for score, samples in zip(scores, made, strict=True)]
+    except MissingDependency:
+        return []
+    return [Pictures("The same seeds", names[:PICTURED], rows)]
 
 
-def _png(picture: Tensor) -> bytes:
+def _png(sample: Tensor) -> bytes:
     buffer = io.BytesIO()
-    Image.fromarray(picture.movedim(0, -1).numpy()).save(buffer, format="png")
+    cloud = sample.ndim == 2
+    image = preview.of_cloud(sample.T.contiguous().numpy()).picture(SIDE) if cloud else Image.fromarray(sample.movedim(0, -1).numpy())
+    image.save(buffer, format="png")
     return buffer.getvalue()
 
 
@@ -133,7 +144,7 @@ def _protocol(config: BenchConfig, model: Model) -> dict[str, Cell]:
     return {
         "model": config.model,
         "weights": str(model.origin.get("sketch", "")),
-        "images": config.count,
+        "samples": config.count,
         "batch": config.batch,
         "device": str(model.device),
         "threads": torch.get_num_threads(),

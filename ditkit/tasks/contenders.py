@@ -25,7 +25,6 @@ CACHE_DIT = (DBCache(), DBCache(taylor=1), DBCache(threshold=0.12, taylor=1))  #
 
 def contenders(config: BenchConfig, model: Model, progress: Progress) -> list[Contender]:
     """All of them, the uncached run first. Whatever cannot be run is refused here, before anything is sampled."""
-    build.check_makes_pictures(model.spec)
     plain = _request(config, model, table_for(config, model, progress))
     plans = _plans(config, model, plain)
     budget = config.budget or (share(model, plans[0][1]) if plans else DEFAULT_BUDGET)
@@ -94,6 +93,7 @@ def _equal_cost(plain: SamplingRequest, budget: float) -> list[int]:
 
 
 def _peers(name: str, model: Model, plain: SamplingRequest) -> Iterator[Contender]:
+    build.check_makes_pictures(model.spec)
     settings: Sequence[DBCache | None] = [None] if name == "diffusers" else CACHE_DIT
     if model.compiled:
         raise RequestError(f"{name} is run as it is, not compiled; leave out runtime.compile=true to compare with it")

@@ -14,6 +14,7 @@ from ditkit.engine.race import Contender, Outcome
 from ditkit.metrics.bootstrap import Interval, mean_interval, paired_interval
 from ditkit.metrics.fidelity import relative_errors
 from ditkit.metrics.frechet import Moments, frechet_distance, frechet_interval
+from ditkit.metrics.nearest_points import mean_squared_to_nearest
 from ditkit.metrics.reconstruction import psnr
 from ditkit.models.judge import Judge
 from ditkit.peers import PeerBackbone
@@ -38,7 +39,8 @@ class Score:
     """What one contender costs and how far off it is; seconds are per image, the speed-up is the median ratio of the same rounds.
 
     `kept` is the share of the uncached run's multiply-adds (for another engine, of its own); `error` the mean relative L2 error of
-    the latents; `behind` by how much its errors exceed those of `compared`, the first plan, paired over the seeds.
+    the latents, `psnr` that of pictures in dB and `chamfer` the mean distance of clouds, all to the uncached run; `behind` by how much its
+    errors exceed those of `compared`, the first plan, paired over the seeds.
     """
 
     name: str
@@ -52,14 +54,16 @@ class Score:
     speedup: float
     error: float
     error_interval: Interval
-    psnr: float
+    psnr: float | None
+    chamfer: float | None
     behind: Interval | None
     compared: str | None
     judged: Judged | None
 
 
-def scored(entries: Sequence[Contender], outcomes: Sequence[Outcome], pictures: Sequence[Tensor], judges: "Judges | None") -> list[Score]:
-    """All scores, against the first contender, the uncached run; `pictures` (N, 3, H, W) are uint8."""
+def scored(entries: Sequence[Contender], outcomes: Sequence[Outcome], made: Sequence[Tensor], judges: "Judges | None") -> list[Score]:
+    """All scores, against the first contender, the uncached run; `made` are pictures (N, 3, H, W), uint8, or clouds (N, 3, P)."""
+    clouds = bool(entries[0].model.spec.points)
     errors = [relative_errors(outcome.latents, outcomes[0].latents) for outcome in outcomes]
     first_plan = next((place for place, entry in enumerate(entries) if entry.request.plan), None)
     full = _multiply_adds(entries[0])
@@ -80,13 +84,20 @@ def scored(entries: Sequence[Contender], outcomes: Sequence[Outcome], pictures: 
                 speedup=median(theirs / mine for mine, theirs in zip(outcome.seconds, outcomes[0].seconds, strict=True)),
                 error=errors[place].mean().item(),
                 error_interval=mean_interval(errors[place]),
-                psnr=psnr(from_uint8(pictures[place]), from_uint8(pictures[0])).clamp(max=SAME).mean().item(),
+                psnr=None if clouds else psnr(from_uint8(made[place]), from_uint8(made[0])).clamp(max=SAME).mean().item(),
+                chamfer=_chamfer(made[place], made[0]) if clouds else None,
                 behind=None if alone else paired_interval(errors[place], errors[first_plan or 0]),
                 compared=None if alone else entries[first_plan or 0].name,
-                judged=judges.of(pictures[place], entry.request.labels) if judges else None,
+                judged=judges.of(made[place], entry.request.labels) if judges else None,
             )
         )
     return scores
+
+
+def _chamfer(clouds_N3P: Tensor, others_N3P: Tensor) -> float:
+    """The mean Chamfer distance of each cloud to the one from the same noise; 0 for the same clouds."""
+    pairs = [(x.T[None], y.T[None]) for x, y in zip(clouds_N3P, others_N3P, strict=True)]
+    return torch.stack([mean_squared_to_nearest(x, y) + mean_squared_to_nearest(y, x) for x, y in pairs]).mean().item()
 
 
 def _multiply_adds(entry: Contender) -> float:
@@ -130,5 +141,7 @@ def _real(path: str, side: int) -> Tensor:
 
 @torch.inference_mode()
 def decoded(model: Model, latents: Tensor) -> Tensor:
-    """The pictures (N, 3, H, W) as they would be saved, uint8."""
+    """The pictures (N, 3, H, W) as they would be saved, uint8, or the clouds (N, 3, P)."""
+    if model.spec.points:
+        return model.codec.decode(latents.float())
     return torch.cat([to_uint8(model.codec.decode(part.to(model.device)).float()).cpu() for part in latents.split(BATCH)])

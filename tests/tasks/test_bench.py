@@ -12,9 +12,10 @@ from ditkit.config.schema import BenchConfig
 from ditkit.diffusion.schedule import named
 from ditkit.diffusion.solvers import SOLVERS
 from ditkit.errors import ConfigError, PlanMismatch, RequestError, UnknownName
-from ditkit.models import registry
+from ditkit.models import checkpoints, registry
 from ditkit.progress import NoProgress
 from ditkit.tasks import bench
+from tests.models.tiny import drawn
 
 
 def _run(model: str, weights: str, out: Path, **changes: object):
@@ -101,6 +102,16 @@ def test_what_cannot_be_compared_is_refused_before_any_work(tiny: str, weights: 
         _run(tiny, weights, tmp_path / "bench", policies=["every:half"])
     with pytest.raises(UnknownName, match="no engine named 'difusers'; did you mean 'diffusers'"):
         _run(tiny, weights, tmp_path / "bench", against=["difusers"])
-    with pytest.raises(RequestError, match="makes point clouds; use it with ditkit gen3d"):
-        _run("dit3d-s-8-16", "random", tmp_path / "bench")
     assert not (tmp_path / "bench").exists()
+
+
+def test_clouds_are_compared_by_their_distance_to_the_uncached_ones(tiny3d: str, tmp_path: Path) -> None:
+    spec = registry.SPECS[tiny3d]
+    checkpoints.save(drawn(registry.build(spec)).state_dict(), tmp_path / "w.safetensors", model=tiny3d, params=spec.params)
+    report = _run(tiny3d, str(tmp_path / "w.safetensors"), tmp_path / "bench")
+    assert "CD x 1000" in report.columns and "PSNR" not in report.columns
+    scores = {score["name"]: score for score in report.data["scores"]}
+    assert scores["uncached"]["chamfer"] == 0 and scores["uncached"]["psnr"] is None
+    assert all(score["chamfer"] > 0 for name, score in scores.items() if name != "uncached")
+    with pytest.raises(RequestError, match="tiny-dit3d makes point clouds"):
+        _run(tiny3d, str(tmp_path / "w.safetensors"), tmp_path / "peers", against=["diffusers"])
