@@ -36,6 +36,10 @@ def bench(
     rules: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="A set of rules for the boxes; may be repeated. Without, four of them.")
     ] = None,
+    parts: Annotated[bool, typer.Option("--parts", help="Time the parts of one evaluation instead.")] = False,
+    beside: Annotated[
+        list[str] | None, typer.Option(metavar="MODEL", help="With --parts: another model, timed in turns; may be repeated.")
+    ] = None,
     reference: Annotated[
         str | None, typer.Option(metavar="PATH", help="Real pictures, for the Frechet distance to them; drawings to put into boxes.")
     ] = None,
@@ -62,6 +66,8 @@ def bench(
         "--against": against,
         "--boxes": boxes,
         "--rules": rules,
+        "--parts": parts,
+        "--beside": beside,
         "--reference": reference,
         "--count": count,
         "--batch": batch,

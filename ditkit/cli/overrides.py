@@ -29,6 +29,7 @@ KEYS = {
     "--points": "points",
     "--boxes": "boxes",
     "--box": "box",
+    "--beside": "beside",
     "--rules": "rules",  # of `ditkit bench`, where several can be given
     "--from": "source",
     "--data": "data.path",
@@ -84,7 +85,7 @@ def _meaning(flag: str, value: Value) -> list[str]:
             return ["rules.name=fast"]
         case "--prompt" if isinstance(value, str):  # of a command that takes one
             return [f"prompt={_text(value)}"]
-        case "--mesh" | "--real":
+        case "--mesh" | "--real" | "--parts":
             return [f"{flag.removeprefix('--')}=true"]
         case "--plan" if isinstance(value, str):
             return ["cache=file", f"cache.path={_text(value)}"]

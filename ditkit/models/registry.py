@@ -106,13 +106,32 @@ EMOJI = [
 ]
 
 
-def _dit3d(size: str, patch: int, voxels: int, variant: str = "", classes: int = 1, schedule: str = "linear") -> ModelSpec:
-    """A DiT-3D on a grid of `voxels`^3, of one category unless `classes` says otherwise."""
+WINDOW = 4  # tokens along a window's side, as in the paper
+
+
+def _dit3d(
+    size: str,
+    patch: int,
+    voxels: int,
+    variant: str = "",
+    *,
+    classes: int = 1,
+    schedule: str = "linear",
+    every: int = 0,
+) -> ModelSpec:
+    """A DiT-3D on a grid of `voxels`^3, of one category unless `classes` says otherwise; one block in `every` attends in windows."""
     name = f"dit3d-{size}-{patch}-{voxels}{variant}"
     return ModelSpec(
         name=name,
         family="dit3d",
-        params=DiT3DParams(**SIZES_3D[size], patch=patch, input_size=voxels, classes=classes),
+        params=DiT3DParams(
+            **SIZES_3D[size],
+            patch=patch,
+            input_size=voxels,
+            classes=classes,
+            window=WINDOW if every else 0,
+            window_blocks=tuple(range(0, SIZES_3D[size]["depth"], every)) if every else (),
+        ),
         schedule=schedule,
         codec="points",
         image_size=0,
@@ -127,6 +146,8 @@ DIT3DS = [
     *(_dit3d(size, patch, voxels) for voxels in (16, 32, 64) for size in SIZES_3D for patch in (2, 4, 8)),
     *(_dit3d(size, 4, 32, "-airplane", schedule="warm") for size in SIZES_3D),  # the paper trains on them with another schedule
     *(_dit3d(size, 4, 32, "-all", classes=55) for size in SIZES_3D),  # every category of ShapeNet
+    *(_dit3d("s", 4, voxels, "-windows", every=3) for voxels in (32, 64)),  # blocks 0, 3, 6 and 9, as in the paper
+    *(_dit3d("s", 4, voxels, "-windows-only", every=1) for voxels in (32, 64)),
 ]
 
 SHAPES = ModelSpec(

@@ -23,7 +23,7 @@ from ditkit.plots import ParetoPoint, draw_pareto
 from ditkit.progress import Progress
 from ditkit.report import Cell, Report
 from ditkit.shapes import preview
-from ditkit.tasks import bench_boxes, build
+from ditkit.tasks import bench_boxes, bench_parts, build
 from ditkit.tasks.command_line import command_line
 from ditkit.tasks.contenders import FEWER, UNCACHED, contenders
 from ditkit.tasks.scores import Judges, Score, decoded, scored
@@ -42,6 +42,8 @@ NOTE = (
 
 def run(config: BenchConfig, progress: Progress) -> Report:
     """Sample every way in turns, compare with the uncached run, write the numbers, the plot and the page."""
+    if config.parts:
+        return bench_parts.run(config, progress)
     if config.boxes is not None:
         return bench_boxes.run(config, progress)
     config = replace(config, count=COUNT if config.count is None else config.count)

@@ -25,7 +25,7 @@ CACHE_DIT = (DBCache(), DBCache(taylor=1), DBCache(threshold=0.12, taylor=1))  #
 
 def contenders(config: BenchConfig, model: Model, progress: Progress) -> list[Contender]:
     """All of them, the uncached run first. Whatever cannot be run is refused here, before anything is sampled."""
-    plain = _request(config, model, table_for(config, model, progress))
+    plain = plain_request(config, model, table_for(config, model, progress))
     plans = _plans(config, model, plain)
     budget = config.budget or (share(model, plans[0][1]) if plans else DEFAULT_BUDGET)
     entries = [Contender(UNCACHED, UNCACHED, model, plain)]
@@ -41,7 +41,8 @@ def share(model: Model, request: SamplingRequest) -> float:
     return 1 - trajectory_cost(model.backbone.multiply_adds(), len(request.solver.times), 1, request.plan).saved
 
 
-def _request(config: BenchConfig, model: Model, prompts: PromptTable | None, evaluations: int | None = None) -> SamplingRequest:
+def plain_request(config: BenchConfig, model: Model, prompts: PromptTable | None, evaluations: int | None = None) -> SamplingRequest:
+    """The run without a plan, of so many evaluations if they are given."""
     assert config.count is not None
     spec, count = model.spec, config.count
     request = SamplingRequest(
@@ -82,7 +83,7 @@ def _policy(words: str, budget: float, model: Model, plain: SamplingRequest, pro
 
 
 def _fewer(config: BenchConfig, model: Model, prompts: PromptTable | None, evaluations: int) -> Contender:
-    return Contender(f"{evaluations} evaluations", FEWER, model, _request(config, model, prompts, evaluations))
+    return Contender(f"{evaluations} evaluations", FEWER, model, plain_request(config, model, prompts, evaluations))
 
 
 def _equal_cost(plain: SamplingRequest, budget: float) -> list[int]:

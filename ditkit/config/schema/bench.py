@@ -30,6 +30,8 @@ class BenchConfig(ModelConfig):
     rules: list[str] = field(default_factory=lambda: ["pull", "transplant", "default", "fast"])  # of boxes, beside plain
     detector: str | None = None  # of things in boxes; None is the judge if the model draws what it knows, and else nobody
     against: list[str] = field(default_factory=list)  # other engines on the same weights: diffusers, cache-dit
+    parts: bool = False  # time the parts of an evaluation instead
+    beside: list[str] = field(default_factory=list)  # other models whose parts are timed in turns with this one's
     reference: str | None = None  # real pictures, for Frechet distances; of boxes, drawings to put into them
     count: int | None = None  # images each way; None is 64, or one of each layout
     batch: int = 16
