@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 
 import pytest
@@ -5,6 +6,7 @@ import torch
 
 from ditkit.models.blank import blank
 from ditkit.models.checkpoints import with_compat
+from ditkit.models.dit3d import DiT3DParams
 from ditkit.models.identify import describe, identify, registered
 from ditkit.models.registry import SPECS, find
 from ditkit.models.spec import Params
@@ -12,11 +14,21 @@ from ditkit.models.uvit import UViTParams
 from tests.models.tiny import FAMILIES, tiny
 
 
+def shapely(name: str) -> str:
+    """The model of the same shapes that is taken for one that differs in its noise schedule or its windows only."""
+    return re.sub("-(airplane|windows|windows-only)$", "", name)
+
+
 @pytest.mark.parametrize("name", SPECS)
 def test_every_registered_model_is_told_from_its_shapes(name: str) -> None:
-    state = blank(find(name).params).state_dict()
-    assert identify(state) == find(name).params
-    assert registered(find(name).params) is find(name.removesuffix("-airplane"))  # that one differs in its noise schedule only
+    state, alike = blank(find(name).params).state_dict(), find(shapely(name))
+    assert identify(state) == alike.params
+    assert registered(alike.params) is alike
+
+
+def test_the_windows_of_the_paper_are_in_every_third_block() -> None:
+    params = find("dit3d-s-4-32-windows").params
+    assert isinstance(params, DiT3DParams) and (params.window, params.window_blocks) == (4, (0, 3, 6, 9))
 
 
 @pytest.mark.parametrize("name", FAMILIES)
