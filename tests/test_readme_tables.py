@@ -1,0 +1,72 @@
+"""The README's tables come out again: the command beside each is run on fewer samples, and its numbers are compared within their noise.
+
+A row's interval is for the samples that the README had; with fewer it is wider by the root of their ratio.
+"""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ditkit.config.schema import BenchConfig
+from ditkit.progress import NoProgress
+from ditkit.tasks import bench
+
+README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+PAIRS = Path(__file__).parent.parent / "ditkit" / "assets" / "plans" / "dit-emoji-ddim-20-pairs.json"
+SAMPLES = 16
+NOISE = 1.5  # in half widths of an interval: two sets of samples, of which one is small
+
+
+def table(after: str) -> dict[str, list[str]]:
+    """The rows of the first table after these words, by their first cell."""
+    lines = README[README.index(after) :].splitlines()
+    start = next(index for index, line in enumerate(lines) if line.startswith("|"))
+    rows: dict[str, list[str]] = {}
+    for line in lines[start + 2 :]:
+        if not line.startswith("|"):
+            return rows
+        name, *cells = (cell.strip() for cell in line.strip("|").split("|"))
+        rows[name] = cells
+    return rows
+
+
+def error_and_half_width(cell: str) -> tuple[float, float]:
+    numbers = [float(number) for number in re.findall(r"\d+\.\d+", cell)]
+    return (numbers[0], (numbers[2] - numbers[1]) / 2) if len(numbers) == 3 else (numbers[0], numbers[1])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("after", "samples", "asked", "names"),
+    [
+        (
+            "`dit-emoji`, DDIM, 96 pictures",
+            96,
+            {"model": "dit-emoji"},
+            {
+                "l2c, whole runs": "l2c, N:M, on whole runs (the shipped plan)",
+                "l2c": "l2c, pairs, as published",
+                **{name: name for name in ("every", "random", "top", "bottom", "similarity", "14 evaluations")},
+            },
+        ),
+        (
+            "`uvit-emoji`, DPM-Solver-2, 112 pictures",
+            112,
+            {"model": "uvit-emoji"},
+            {"l2c": "l2c, pairs", **{name: name for name in ("every", "random", "similarity", "12 evaluations")}},
+        ),
+    ],
+    ids=["dit-emoji", "uvit-emoji"],
+)
+def test_caching(after: str, samples: int, asked: dict[str, Any], names: dict[str, str], tmp_path: Path) -> None:
+    rows = table(after)
+    report = bench.run(BenchConfig(**asked, steps=20, count=SAMPLES, batch=SAMPLES, out=str(tmp_path)), NoProgress())
+    scores = {score["name"]: score for score in report.data["scores"]}
+    assert names.keys() <= scores.keys()
+    for name, row in names.items():
+        kept, error = rows[row][0], rows[row][2]
+        assert scores[name]["kept"] == pytest.approx(float(kept), abs=0.01), name
+        expected, half_width = error_and_half_width(error)
+        assert abs(scores[name]["error"] - expected) <= NOISE * half_width * (samples / SAMPLES) ** 0.5, name
