@@ -174,14 +174,17 @@ def _plain(name: str) -> str:
 def solver(sampler: SamplerConfig, spec: ModelSpec, evaluations: int) -> Solver:
     schedule = named(spec.schedule)
     match sampler:
+        case AutoSampler() if spec.defaults.solver == "ddpm":
+            return solver(DDPMConfig(), spec, evaluations)
         case AutoSampler():
             return SOLVERS[spec.defaults.solver](schedule, evaluations)
         case DDIMConfig(grid=grid, eta=eta):
             return SOLVERS["ddim"](schedule, evaluations, grid=grid, eta=eta)
         case DDPMConfig(grid=grid, variance=variance):
-            if variance == "learned" and not getattr(spec.params, "learn_sigma", False):
-                raise RequestError(f"{spec.name} predicts no variance; add sampler.variance=fixedsmall or sampler.variance=fixedlarge")
-            return SOLVERS["ddpm"](schedule, evaluations, grid=grid, variance=variance)
+            learned = getattr(spec.params, "learn_sigma", False)
+            if variance == "learned" and not learned:
+                raise RequestError(f"{spec.name} predicts no variance; use sampler.variance=fixedsmall or sampler.variance=fixedlarge")
+            return SOLVERS["ddpm"](schedule, evaluations, grid=grid, variance=variance or ("learned" if learned else "fixedsmall"))
         case DPMSolver2Config():
             return SOLVERS["dpm-solver-2"](schedule, evaluations)
         case DPMSolverPPConfig(grid=grid):

@@ -38,7 +38,7 @@ class DDIMConfig(SamplerConfig):
 class DDPMConfig(SamplerConfig):
     name: str = "ddpm"
     grid: str = "even"
-    variance: str = "learned"
+    variance: str | None = None  # learned, fixedsmall or fixedlarge; None is learned where the network predicts it, else fixedsmall
 
 
 @dataclass
