@@ -95,6 +95,17 @@ class NoiseSchedule:
         """What the network is told at continuous time t; not rounded."""
         return self.steps * t - 1 + self.first_time
 
+    def below(self, start: float) -> "NoiseSchedule":
+        """The levels up to continuous time `start` in (0, 1], for a run that begins there: at so much noise that it could be noise alone.
+
+        Where the levels above hold no more of a sample than its own chance, they only add the network's errors, which 1 / alpha enlarges
+        (Zheng et al. 2022, truncated diffusion). Raises `ScheduleError` for a time that leaves no level.
+        """
+        kept = round(start * self.steps)
+        if not 1 <= kept <= self.steps:
+            raise ScheduleError(f"a run starts at a time above 0 and at most 1, the noisiest of {self.steps} levels, not {start:g}")
+        return NoiseSchedule(self.betas[:kept], self.first_time)
+
     def respaced(self, spec: str) -> DiffusionTables:
         """The tables of the levels that `respace` picks: betas that take one visited level to the next, and what follows from them."""
         timesteps = respace(spec, self.steps)

@@ -2,12 +2,13 @@
 
 Parameter names are those of the published checkpoints.
 
-Shapes: B batch, P points.
+Shapes: B batch, P points of a cloud, S points that are seen.
 """
 
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from ditkit.errors import ConfigError
@@ -23,7 +24,10 @@ from ditkit.nn.windows import GridAttention, Windows
 
 @dataclass(frozen=True)
 class DiT3DParams:
-    """The numbers that make a DiT-3D; `input_size` is the voxel grid's side. The number of points is free.
+    """The numbers that make a DiT-3D; `input_size` is the voxel grid's side.
+
+    The number of points is free, but a voxel's features are those of the points in it, and a network trained on few errs on many: of
+    more than the `points` it is trained on it looks at so many, evenly spread over their order, and says the noise of all.
 
     Blocks `window_blocks` attend inside windows of `window`^3 tokens, all others to everything. The published code lets every block
     attend to everything whatever it is told, and so do its checkpoints: windows change no shape.
@@ -40,6 +44,7 @@ class DiT3DParams:
     window: int = 0
     window_blocks: tuple[int, ...] = ()
     relative_positions: bool = False
+    points: int = 2048
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "window_blocks", tuple(self.window_blocks))  # JSON has lists
@@ -102,7 +107,13 @@ class DiT3D(AdaLNTransformer):
 
     def forward(self, x_B3P: Tensor, conditioning: Tensor, execution: Execution = PLAIN) -> Tensor:
         params = self.params
-        at_B3P = voxel_coordinates(x_B3P, params.input_size)
-        tokens = self.x_embedder(voxelise(x_B3P, at_B3P, params.input_size)) + self.pos_embed
+        seen_B3S = self._seen(x_B3P)
+        at_B3P = voxel_coordinates(x_B3P, params.input_size, seen_B3S)
+        tokens = self.x_embedder(voxelise(seen_B3S, self._seen(at_B3P), params.input_size)) + self.pos_embed
         out = self.denoise(tokens, conditioning, execution)
         return devoxelise(unpatchify_3d(out, params.grid, params.patch, params.out_channels), at_B3P)
+
+    def _seen(self, of_points_B3P: Tensor) -> Tensor:
+        """What belongs to the points that the network looks at."""
+        count, most = of_points_B3P.shape[2], self.params.points
+        return of_points_B3P[..., torch.arange(most, device=of_points_B3P.device) * count // most] if count > most else of_points_B3P

@@ -209,7 +209,9 @@ class PixArt(nn.Module):
                 nn.init.zeros_(module.bias)
         nn.init.xavier_uniform_(self.x_embedder.proj.weight.view(self.params.width, -1))
         nn.init.zeros_(self.x_embedder.proj.bias)  # pyright: ignore[reportArgumentType]
-        embedders = [module for module in self.modules() if isinstance(module, TimeEmbedding | CaptionProjection)]
+        for layer in self.y_embedder["y_proj"].children():  # published: 0.02, which is this for the large text encoder only
+            nn.init.normal_(layer.weight, std=layer.in_features**-0.5)  # pyright: ignore[reportArgumentType, reportOperatorIssue]
+        embedders = [module for module in self.modules() if isinstance(module, TimeEmbedding)]
         for owner in (*embedders, self.t_block):
             for layer in owner.modules():
                 if isinstance(layer, nn.Linear):

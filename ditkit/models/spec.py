@@ -15,11 +15,12 @@ KINDS: dict[str, type[Params]] = {"dit": DiTParams, "uvit": UViTParams, "dit3d":
 
 @dataclass(frozen=True)
 class Defaults:
-    """What `ditkit sample` does when nothing is said. `guidance` is w in null + w (cond - null)."""
+    """What `ditkit sample` does when nothing is said. `guidance` is w in null + w (cond - null), `start` the time a run begins at."""
 
     solver: str
     steps: int
     guidance: float
+    start: float = 1.0
 
 
 @dataclass(frozen=True)

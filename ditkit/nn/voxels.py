@@ -7,15 +7,19 @@ import torch
 from torch import Tensor
 
 
-def voxel_coordinates(x_B3N: Tensor, side: int) -> Tensor:
+def voxel_coordinates(x_B3N: Tensor, side: int, frame_B3M: Tensor | None = None) -> Tensor:
     """Where the points lie in a grid of `side` voxels, in [0, side - 1] with voxel i's middle at i; float32 at least, no gradient.
 
-    A cloud is centred on its mean and scaled by its farthest point, so that it fills the ball in the grid whatever its size. One
+    A cloud is centred on its mean and scaled by its farthest point, so that it fills the ball in the grid whatever its size; those
+    are the mean and the farthest of the points `frame` where it is given, and points outside its ball go to the grid's face. A cloud
     whose points all coincide lies in the middle; points that are not finite go to 0, where they harm their own cloud only.
     """
-    x_B3N = x_B3N.detach().to(torch.promote_types(x_B3N.dtype, torch.float32))
-    centred_B3N = x_B3N - x_B3N.mean(dim=2, keepdim=True)
-    radius_B11 = centred_B3N.norm(dim=1, keepdim=True).amax(dim=2, keepdim=True)
+    precise = torch.promote_types(x_B3N.dtype, torch.float32)
+    x_B3N = x_B3N.detach().to(precise)
+    frame_B3M = x_B3N if frame_B3M is None else frame_B3M.detach().to(precise)
+    mean_B31 = frame_B3M.mean(dim=2, keepdim=True)
+    centred_B3N = x_B3N - mean_B31
+    radius_B11 = (frame_B3M - mean_B31).norm(dim=1, keepdim=True).amax(dim=2, keepdim=True)
     unit_B3N = centred_B3N / (2 * radius_B11).clamp_min(torch.finfo(x_B3N.dtype).tiny) + 0.5
     return (unit_B3N * side).clamp(0, side - 1).nan_to_num(0.0)
 

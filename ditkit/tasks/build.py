@@ -172,10 +172,10 @@ def _plain(name: str) -> str:
 
 
 def solver(sampler: SamplerConfig, spec: ModelSpec, evaluations: int) -> Solver:
-    schedule = named(spec.schedule)
+    schedule = named(spec.schedule).below(spec.defaults.start if sampler.start is None else sampler.start)
     match sampler:
         case AutoSampler() if spec.defaults.solver == "ddpm":
-            return solver(DDPMConfig(), spec, evaluations)
+            return solver(DDPMConfig(start=sampler.start), spec, evaluations)
         case AutoSampler():
             return SOLVERS[spec.defaults.solver](schedule, evaluations)
         case DDIMConfig(grid=grid, eta=eta):

@@ -46,14 +46,15 @@ class Clouds:
         self, config: Gen3DConfig, model: Model, plan: CachePlan | None, progress: Progress, world: World
     ) -> tuple[Model, SamplingRequest]:
         """The model for clouds of so many points, asked for categories it knows, and for those that begin with the given points."""
-        sized = replace(model, spec=replace(model.spec, points=config.points or model.spec.points))
+        wanted = config.points or model.spec.points
+        sized = replace(model, spec=replace(model.spec, points=max(wanted, model.spec.points)))  # of fewer it would err: `save` cuts
         _check_categories(config.classes, sized)
         asked = build.request(config, sized, plan)
         if config.partial is None:
             return sized, asked
-        given = _given(config.partial, sized.spec.points)
+        given = _given(config.partial, wanted)
         completing = replace(asked, known=sized.codec.encode(torch.from_numpy(given).T[None])[0])
-        completing.check_fits(sized)
+        completing.check_fits(replace(sized, spec=replace(sized.spec, points=wanted)))
         return sized, completing
 
     def record(self, config: Gen3DConfig, request: SamplingRequest) -> Record:
@@ -69,7 +70,7 @@ class Clouds:
         return folder.cloud_file(index)
 
     def save(self, config: Gen3DConfig, folder: RunFolder, index: int, sample: Tensor) -> None:
-        points = sample.T.contiguous().numpy()
+        points = sample.T[: config.points].contiguous().numpy()
         if config.partial:
             given = _given(config.partial, len(points))
             points[: len(given)] = given  # as they are, not as they come back from being normalised

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 MOMENTUM = 0.95
 LIKE_ADAMW = 0.2  # the root mean square of AdamW's usual step, in learning rates: one learning rate serves both
+SLOW = 0.1  # of the learning rate
 WIDE = 2  # times as long as broad, from which on the way over the Gram matrix is the shorter one
 # x <- a x + b x^3 + c x^5 on the singular values, five times: from [0.001, 1] to about 1 (You 2025, each step's own polynomial)
 POLYNOMIALS = (
@@ -87,12 +88,24 @@ def _by_gram(x: Tensor) -> Tensor:
 def build_optimizers(
     module: nn.Module, name: str, lr: float, betas: tuple[float, float], weight_decay: float
 ) -> list[torch.optim.Optimizer]:
-    """The optimisers that together move every parameter of `module` that is trained."""
-    inner = block_matrices(module) if name == "muon" else []
-    known = {id(parameter) for parameter in inner}
-    outer = [parameter for parameter in module.parameters() if parameter.requires_grad and id(parameter) not in known]
-    made: list[torch.optim.Optimizer] = [torch.optim.AdamW(outer, lr, betas=betas, weight_decay=weight_decay, fused=True)] if outer else []
+    """The optimisers that together move every parameter of `module` that is trained.
+
+    A module may name a `slow` part of itself: AdamW moves that at `SLOW` of the rate, which the trainer reads from its group's "share".
+    """
+    slow = {id(parameter): parameter for parameter in _parameters(getattr(module, "slow", None))}
+    inner = [matrix for matrix in block_matrices(module) if id(matrix) not in slow] if name == "muon" else []
+    known = {id(parameter) for parameter in inner} | slow.keys()
+    outer = [parameter for parameter in _parameters(module) if id(parameter) not in known]
+    groups = [{"params": part, "share": share} for part, share in ((outer, 1.0), ([*slow.values()], SLOW)) if part]
+    made: list[torch.optim.Optimizer] = (
+        [torch.optim.AdamW(groups, lr, betas=betas, weight_decay=weight_decay, fused=True)] if groups else []
+    )
     return [*made, Muon(inner, lr, weight_decay=weight_decay)] if inner else made
+
+
+def _parameters(module: nn.Module | None) -> list[nn.Parameter]:
+    """Those that are trained."""
+    return [parameter for parameter in module.parameters() if parameter.requires_grad] if module else []
 
 
 def block_matrices(module: nn.Module) -> list[Tensor]:

@@ -23,6 +23,11 @@ class Prompted(nn.Module):
         self.backbone: Any = backbone
         self.text: Any = text
 
+    @property
+    def slow(self) -> nn.Module:
+        """What says the words: to blocks that cannot listen yet they are noise, and at the full rate it is silenced before they can."""
+        return nn.ModuleList([self.text, self.backbone.y_embedder])
+
     def null(self, y_BL: Tensor) -> Tensor:
         """The empty caption: the token that ends it, then padding."""
         empty = torch.full_like(y_BL, PAD)

@@ -124,7 +124,7 @@ class _Run:
     def update(self, rows: slice, world: World) -> tuple[Tensor, dict[str, Tensor]]:
         settings = self.settings
         for group in (group for optimizer in self.optimizers for group in optimizer.param_groups):
-            group["lr"] = settings.learning_rate * rate_factor(self.step, settings)
+            group["lr"] = settings.learning_rate * rate_factor(self.step, settings) * group.get("share", 1.0)
         low = {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(settings.precision)
         device = self.parameters[0].device.type
         with torch.autocast(device, low) if low else contextlib.nullcontext():

@@ -56,6 +56,21 @@ def test_the_time_of_a_level_is_found_again_from_its_log_snr() -> None:
         assert schedule.time_at(schedule.level_at(t).lam) == pytest.approx(t, abs=1e-10)
 
 
+@pytest.mark.parametrize("schedule", [linear(), scaled_linear()])
+def test_a_run_that_starts_later_visits_the_same_levels_under_the_same_times(schedule: NoiseSchedule) -> None:
+    below = schedule.below(0.7)
+    assert below.steps == 700 and np.array_equal(below.abar, schedule.abar[:700])
+    assert below.network_time(1.0) == pytest.approx(schedule.network_time(0.7), abs=1e-9)
+    assert below.level_at(1.0) == pytest.approx(schedule.level_at(0.7), rel=1e-12)
+    assert np.array_equal(schedule.below(1.0).betas, schedule.betas)
+
+
+@pytest.mark.parametrize("start", [0.0, 0.0001, 1.1, -0.5])
+def test_a_start_that_leaves_no_levels_is_refused_in_words(start: float) -> None:
+    with pytest.raises(ScheduleError, match="starts at a time above 0 and at most 1, the noisiest of 1000 levels, not"):
+        linear().below(start)
+
+
 def test_the_clocks_agree_on_the_training_levels() -> None:
     schedule = linear()
     for index in (0, 500, 999):

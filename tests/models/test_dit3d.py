@@ -307,6 +307,21 @@ def test_the_number_of_points_is_free_and_their_order_means_nothing() -> None:
     close(model(more[:, :, order], model.condition(t, y)), out[:, :, order], rtol=1e-3, atol=1e-4)
 
 
+@torch.no_grad()
+def test_of_more_points_than_it_is_trained_on_it_sees_so_many_and_says_the_noise_of_all() -> None:
+    everything = tiny("dit3d")
+    few = DiT3D(replace(everything.params, points=20)).eval()
+    few.load_state_dict(everything.state_dict())
+    x, t, y = inputs(everything)
+    cloud = torch.cat([x, x[:, :, :10]], dim=2)[:, :, :40]
+    seen, twin = cloud[:, :, ::2], cloud.clone()
+    twin[:, :, 1::2] = cloud[:, :, ::2]  # every point that is not seen, where one is that is
+    conditioning = few.condition(t, y)
+    alone = everything(seen, conditioning)
+    close(few(cloud, conditioning)[:, :, ::2], alone)
+    close(few(twin, conditioning)[:, :, 1::2], alone)
+
+
 def test_clouds_of_one_point_have_finite_outputs_and_gradients() -> None:
     model = tiny("dit3d")
     x = torch.ones(2, 3, 16, requires_grad=True)

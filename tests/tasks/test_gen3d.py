@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 
 import ditkit
-from ditkit.config.schema import EveryCache, Gen3DConfig, RuntimeConfig, SampleConfig
+from ditkit.config.schema import AutoSampler, EveryCache, Gen3DConfig, RuntimeConfig, SampleConfig
 from ditkit.data.clouds import load_clouds
-from ditkit.errors import DataError, MissingDependency, OutputError, RequestError
+from ditkit.errors import ConfigError, DataError, MissingDependency, OutputError, RequestError
 from ditkit.models import checkpoints, registry
 from ditkit.outputs import RunFolder
 from ditkit.progress import NoProgress
@@ -109,6 +109,23 @@ def test_points_are_as_many_as_asked_for(config: Gen3DConfig) -> None:
     assert made(config.out).shape == (5, 64, 3)
     with pytest.raises(OutputError, match="holds a run that differs in points"):
         gen3d.run(config, NoProgress())
+
+
+def test_fewer_points_than_the_model_is_trained_on_are_some_of_as_many(config: Gen3DConfig, tmp_path: Path) -> None:
+    gen3d.run(config, NoProgress())
+    gen3d.run(replace(config, points=30, out=str(tmp_path / "fewer")), NoProgress())
+    assert np.array_equal(made(tmp_path / "fewer"), made(config.out)[:, :30])
+    np.save(tmp_path / "part.npy", np.random.default_rng(0).normal(size=(35, 3)))
+    with pytest.raises(RequestError, match="35 points are given and a cloud has 30; ask for more points in all"):
+        gen3d.run(replace(config, points=30, partial=str(tmp_path / "part.npy"), out=str(tmp_path / "third")), NoProgress())
+
+
+def test_a_later_start_is_another_run(config: Gen3DConfig) -> None:
+    gen3d.run(config, NoProgress())
+    with pytest.raises(OutputError, match="holds a run that differs in"):
+        gen3d.run(replace(config, sampler=AutoSampler(start=0.5)), NoProgress())
+    with pytest.raises(ConfigError, match="sampler.start must be more than 0 and at most 1, not 1.5"):
+        AutoSampler(start=1.5)
 
 
 def test_a_part_of_a_shape_stays_as_it_is_and_is_completed(config: Gen3DConfig, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from ditkit.text.encoder import ENCODERS
 from ditkit.text.small import fresh_encoder
 from ditkit.training.denoiser import DenoiserTask
 from ditkit.training.objective import DenoisingObjective
+from ditkit.training.optimizer import SLOW, build_optimizers
 from ditkit.training.prompted import Prompted, parts
 from tests.models.tiny import drawn
 
@@ -66,3 +67,22 @@ def test_the_weights_come_apart_under_their_own_names() -> None:
     network, encoder = parts(module.state_dict())
     assert network.keys() == module.backbone.state_dict().keys()
     assert encoder.keys() == module.text.state_dict().keys()
+
+
+def test_the_encoder_learns_slower_than_the_network_and_every_parameter_once() -> None:
+    module = model()
+    adamw, muon = build_optimizers(module, "muon", 0.1, (0.9, 0.99), 0.0)
+    own, text = adamw.param_groups
+    assert (own["share"], text["share"]) == (1.0, SLOW)
+    assert {id(parameter) for parameter in text["params"]} == {id(parameter) for parameter in module.slow.parameters()}
+    assert id(module.text.shared.weight) in {id(parameter) for parameter in text["params"]}
+    every = [id(parameter) for optimizer in (adamw, muon) for group in optimizer.param_groups for parameter in group["params"]]
+    assert sorted(every) == sorted(id(parameter) for parameter in module.parameters())
+
+
+def test_a_fresh_network_hears_words_as_loudly_as_they_are_said() -> None:
+    torch.manual_seed(0)
+    network = PixArt(PARAMS)
+    features = torch.randn(1, 200, PARAMS.caption_width)
+    heard = network.y_embedder["y_proj"].fc1(features)  # pyright: ignore[reportCallIssue]
+    assert 0.8 < float(heard.detach().std()) < 1.2

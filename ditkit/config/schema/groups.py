@@ -12,12 +12,18 @@ from ditkit.errors import ConfigError
 
 @dataclass
 class SamplerConfig:
-    """The group `sampler`: which solver, and what only that solver knows."""
+    """The group `sampler`: which solver, and what only that solver knows.
+
+    `start` is the time at which a run begins: 1 at pure noise, less after the noisiest levels; None as the model does best.
+    """
 
     name: str = ""
+    start: float | None = None
 
     def __post_init__(self) -> None:
         _check_name("sampler", self)
+        if self.start is not None:
+            check_budget("sampler.start", self.start)
 
 
 @dataclass

@@ -48,6 +48,15 @@ def test_a_run_makes_exactly_the_evaluations_asked_for_in_order(build: Callable[
     assert all(isinstance(time, float) for time in solver.times)
 
 
+@each_name
+@pytest.mark.parametrize("evaluations", [1, 2, 9, 20])
+def test_a_run_that_starts_later_stays_below_that(name: str, evaluations: int) -> None:
+    solver, whole = (SOLVERS[name](schedule, evaluations) for schedule in (linear().below(0.5), linear()))
+    assert len(solver.times) == evaluations and max(solver.times) <= 499
+    assert all(level.sigma <= linear().level(499).sigma + 1e-12 for level in solver.levels)
+    assert solver.name == whole.name
+
+
 @each_variant
 def test_a_sample_does_not_depend_on_its_batch(build: Callable[[int], Solver]) -> None:
     solver = build(6)
