@@ -28,6 +28,12 @@ def check_share(name: str, value: float) -> None:
         raise ConfigError(f"{name} must be at least 0 and less than 1, not {value:g}")
 
 
+def check_part(name: str, value: float) -> None:
+    """A share that may be nothing or everything."""
+    if not 0 <= value <= 1:
+        raise ConfigError(f"{name} must be from 0 to 1, not {value:g}")
+
+
 def check_finite(name: str, value: float | None) -> None:
     if value is not None and not math.isfinite(value):
         raise ConfigError(f"{name} must be a finite number, not {value}")

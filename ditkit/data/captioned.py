@@ -5,6 +5,7 @@ Shapes: B batch, H W picture, C h w latent, L tokens of a caption.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -15,12 +16,20 @@ from ditkit.codecs.codec import from_uint8
 from ditkit.data.captions import ARTICLELESS, COLOURS, all_shown, caption, one
 from ditkit.data.scenes import Box, Scene, Sprites, arrange, background, paste, resized, to_uint8
 
-FILLING = 0.42  # share of pictures of one object that fills the frame
-BARE = 0.8  # and of these, of those under the noun alone
+BARE = 0.8  # of pictures of one object that fills the frame, the share of those under the noun alone
+NAMED = 7 / 15  # of backgrounds that are not white, the share of the plain ones that have a name
 OBJECTS = (0.17, 0.43, 0.25, 0.15)  # of the others, those of 1, 2, 3 and 4
 TWIN = 0.25  # chance that a further object is one of those already there
 SQUARE = 3  # how much more often a square is drawn than another shape
 TRIES = 20
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Which pictures are drawn how often: shares of those of one object that fills the frame, and of those on white."""
+
+    filling: float = 0.42
+    white: float = 0.25
 
 
 class Captioned(NamedTuple):
@@ -28,12 +37,12 @@ class Captioned(NamedTuple):
     caption: str
 
 
-def captioned(sprites: Sprites, rng: np.random.Generator, height: int, width: int) -> Captioned:
+def captioned(sprites: Sprites, rng: np.random.Generator, height: int, width: int, mixture: Mixture) -> Captioned:
     """A picture and its caption; pairs of nouns that are held out never share one."""
-    if rng.random() < FILLING:
-        return _filling(sprites, rng, height, width)
+    if rng.random() < mixture.filling:
+        return _filling(sprites, rng, height, width, mixture.white)
     labels = _company(sprites, rng, 1 + int(rng.choice(4, p=OBJECTS)))
-    canvas, colour = _backdrop(rng, height, width)
+    canvas, colour = _backdrop(rng, height, width, mixture.white)
     unit, short = (height * width) ** 0.5, min(height, width)
     most = min(unit * {1: 0.9, 2: 0.62}.get(len(labels), 0.48), short)
     scene = arrange(sprites, rng, canvas, [_sprite_of(sprites, rng, label) for label in labels], 0.26 * unit, most)
@@ -46,9 +55,9 @@ def in_pixels(box: Box, height: int, width: int) -> Box:
     return box[0] * width, box[1] * height, box[2] * width, box[3] * height
 
 
-def _filling(sprites: Sprites, rng: np.random.Generator, height: int, width: int) -> Captioned:
+def _filling(sprites: Sprites, rng: np.random.Generator, height: int, width: int, white: float) -> Captioned:
     """One object as large as the shorter side allows, at times stretched a little along the longer one."""
-    canvas, _ = _backdrop(rng, height, width)
+    canvas, _ = _backdrop(rng, height, width, white)
     index = _sprite_of(sprites, rng, int(rng.integers(len(sprites.class_names))))
     side = min(height, width) * rng.uniform(0.8, 1.0)
     stretch = rng.uniform(1.0, 1.5) if rng.random() < 0.7 else 1.0
@@ -61,12 +70,12 @@ def _filling(sprites: Sprites, rng: np.random.Generator, height: int, width: int
     return Captioned(Scene(to_uint8(canvas), (index,), (box,)), noun if rng.random() < BARE else one(noun))
 
 
-def _backdrop(rng: np.random.Generator, height: int, width: int) -> tuple[np.ndarray, str | None]:
-    """A background, and what its colour is called if it is a plain one that has a name."""
+def _backdrop(rng: np.random.Generator, height: int, width: int, white: float) -> tuple[np.ndarray, str | None]:
+    """A background, with probability `white` white, and what its colour is called if it is a plain one that has a name."""
     kind = rng.random()
-    if kind >= 0.6:
+    if kind >= white + NAMED * (1 - white):
         return background(rng, height, width), None
-    colour = "white" if kind < 0.25 else str(rng.choice(list(COLOURS)))
+    colour = "white" if kind < white else str(rng.choice(list(COLOURS)))
     spread = 0.0 if colour == "white" else 0.06
     shade = np.clip(np.array(COLOURS[colour]) + rng.uniform(-spread, spread, 3), 0, 1)
     return np.broadcast_to(shade.astype(np.float32), (height, width, 3)).copy(), colour
@@ -101,14 +110,15 @@ class SceneDraws:
         encode: Callable[[Tensor], Tensor],
         tokens: Callable[[Sequence[str]], Tensor],
         shapes: Sequence[tuple[int, int]],
+        mixture: Mixture,
     ) -> None:
-        self.sprites, self.encode, self.tokens, self.shapes = sprites, encode, tokens, shapes
+        self.sprites, self.encode, self.tokens, self.shapes, self.mixture = sprites, encode, tokens, shapes, mixture
         self.chances = torch.tensor([float(SQUARE if height == width else 1) for height, width in shapes])
 
     def draw(self, generator: torch.Generator, batch: int, rows: slice) -> tuple[Tensor, Tensor]:
         """Latents (rows, C, h, w) and the numbers of their captions' tokens (rows, L)."""
         height, width = self.shapes[int(torch.multinomial(self.chances, 1, generator=generator))]
         seeds = torch.randint(2**62, (batch,), generator=generator)[rows]
-        drawn = [captioned(self.sprites, np.random.default_rng(seed), height, width) for seed in seeds.tolist()]
+        drawn = [captioned(self.sprites, np.random.default_rng(seed), height, width, self.mixture) for seed in seeds.tolist()]
         images = from_uint8(torch.from_numpy(np.stack([picture.scene.image for picture in drawn])).movedim(-1, 1))
         return self.encode(images), self.tokens([picture.caption for picture in drawn])

@@ -58,6 +58,12 @@ def load_sprites(path: str | Path) -> Sprites:
     return sprites
 
 
+def of_first_classes(sprites: Sprites, count: int) -> Sprites:
+    """The sprites of the first `count` classes, or of all if there are no more."""
+    kept = np.flatnonzero(sprites.labels < count)
+    return Sprites(sprites.rgba[kept], sprites.labels[kept], sprites.class_names[:count], tuple(sprites.styles[index] for index in kept))
+
+
 def resized(rgba: np.ndarray, width: int, height: int) -> np.ndarray:
     """The sprite at another size as premultiplied float (height, width, 4) in [0, 1]."""
     picture = Image.fromarray(rgba, "RGBA").convert("RGBa")  # premultiplied, so that edges do not darken

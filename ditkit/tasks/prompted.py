@@ -6,9 +6,10 @@ from typing import Any
 import torch
 
 from ditkit.codecs.registry import load_codec
-from ditkit.data.captioned import SceneDraws
+from ditkit.config.schema import ScenesConfig
+from ditkit.data.captioned import Mixture, SceneDraws
 from ditkit.data.captions import words
-from ditkit.data.scenes import Sprites
+from ditkit.data.scenes import Sprites, of_first_classes
 from ditkit.errors import CheckpointError, ConfigError
 from ditkit.models.aspect_bins import bins
 from ditkit.models.spec import ModelSpec
@@ -29,8 +30,8 @@ def vocabulary_of(sprites: Sprites) -> bytes:
     return word_vocabulary(words(sprites.class_names))
 
 
-def scene_draws(spec: ModelSpec, sprites: Sprites, vocabulary: bytes, where: torch.device) -> SceneDraws:
-    """Captioned scenes in the model's shapes."""
+def scene_draws(spec: ModelSpec, sprites: Sprites, vocabulary: bytes, where: torch.device, asked: ScenesConfig) -> SceneDraws:
+    """Captioned scenes as they are asked for, in the model's shapes unless in one square."""
     codec = load_codec(spec.codec).to(where, torch.float32)
     reader, tokens = Vocabulary(vocabulary), ENCODERS[trained_encoder(spec)].tokens
 
@@ -38,8 +39,13 @@ def scene_draws(spec: ModelSpec, sprites: Sprites, vocabulary: bytes, where: tor
     def encode(images: torch.Tensor) -> torch.Tensor:
         return codec.encode(images.to(where)).cpu()
 
-    shapes = [(known.height, known.width) for known in bins(spec.image_size)]
-    return SceneDraws(sprites, encode, lambda captions: reader.encode(captions, tokens)[0], shapes)
+    side, step = asked.side, codec.factor * spec.params.patch
+    if side and side % step:
+        raise ConfigError(f"scenes.side={side} is not a multiple of {step}, the pixels along a side of {spec.name}'s tokens")
+    shapes = [(side, side)] if side else [(known.height, known.width) for known in bins(spec.image_size)]
+    shown = of_first_classes(sprites, asked.nouns) if asked.nouns else sprites
+    mixture = Mixture(asked.filling, asked.white)
+    return SceneDraws(shown, encode, lambda captions: reader.encode(captions, tokens)[0], shapes, mixture)
 
 
 def starting_encoder(spec: ModelSpec, vocabulary: bytes, init: str | None) -> Any:

@@ -125,7 +125,7 @@ def _prompted(config: TrainConfig, spec: ModelSpec, where: torch.device, progres
         checkpoints.save(merged(network), file, model=spec.name, params=spec.params, dtype=torch.float16)
         save_encoder(file.with_name(FOLDER), encoder.config.to_diff_dict(), text, vocabulary)
 
-    return Recipe(_denoiser(config, spec, module, scene_draws(spec, sprites, vocabulary, where), where), write)
+    return Recipe(_denoiser(config, spec, module, scene_draws(spec, sprites, vocabulary, where, config.scenes), where), write)
 
 
 def _latents(

@@ -26,7 +26,7 @@ from ditkit.config.schema.groups import (
 )
 from ditkit.config.schema.model import CodecConfig, ModelConfig, RuntimeConfig, TextConfig
 from ditkit.config.schema.runs import RULE_SETS, Gen3DConfig, GroundConfig, RulesConfig, RunConfig, SampleConfig
-from ditkit.config.schema.train import DataConfig, TrainConfig
+from ditkit.config.schema.train import DataConfig, ScenesConfig, TrainConfig
 from ditkit.config.schema.train_router import TrainRouterConfig
 
 COMMANDS: dict[str, type] = {
@@ -68,6 +68,7 @@ __all__ = [
     "RuntimeConfig",
     "SampleConfig",
     "SamplerConfig",
+    "ScenesConfig",
     "SimilarityCache",
     "TextConfig",
     "TopCache",

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from ditkit.config.checks import check_finite, check_folder, check_known, check_least, check_positive, check_seed, check_share
+from ditkit.config.checks import check_finite, check_folder, check_known, check_least, check_part, check_positive, check_seed, check_share
 from ditkit.config.schema.model import RuntimeConfig
 from ditkit.errors import ConfigError
 
@@ -33,11 +33,28 @@ class DataConfig:
 
 
 @dataclass
+class ScenesConfig:
+    """What the composed pictures show that a model learns words from: fewer and simpler ones first, for they are learned much sooner."""
+
+    filling: float = 0.42  # share of pictures of one object that fills the frame
+    white: float = 0.25  # share of pictures on white
+    nouns: int | None = None  # only the first so many; None: all
+    side: int | None = None  # of square pictures, in pixels; None: all the model's shapes
+
+    def __post_init__(self) -> None:
+        for name in ("filling", "white"):
+            check_part(f"scenes.{name}", getattr(self, name))
+        check_least("scenes.nouns", self.nouns, 1)
+        check_least("scenes.side", self.side, 8)
+
+
+@dataclass
 class TrainConfig:
     """`ditkit train`. Run again with the same values, it goes on from the last saved state."""
 
     model: str = "dit-emoji"
     data: DataConfig = field(default_factory=DataConfig)
+    scenes: ScenesConfig = field(default_factory=ScenesConfig)
     steps: int = 100_000
     batch: int = 256
     optimizer: str = "adamw"  # muon: for the matrices inside the blocks; learns more from each picture
