@@ -28,8 +28,8 @@ TRIES = 20
 class Mixture:
     """Which pictures are drawn how often: shares of those of one object that fills the frame, and of those on white."""
 
-    filling: float = 0.42
-    white: float = 0.25
+    filling: float
+    white: float
 
 
 class Captioned(NamedTuple):

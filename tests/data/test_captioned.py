@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 import torch
 
+from ditkit.config.schema import ScenesConfig
 from ditkit.data.captioned import COLOURS, Mixture, SceneDraws, captioned, in_pixels
 from ditkit.data.captions import counted, held_out, words
 from ditkit.data.scenes import Sprites
 from ditkit.models.aspect_bins import bins
 
 NOUNS: tuple[str, ...] = tuple(json.loads((files("ditkit") / "assets" / "classes" / "emoji.json").read_text(encoding="utf-8")))
+USUAL = Mixture(ScenesConfig().filling, ScenesConfig().white)
 SHAPES = [(shape.height, shape.width) for shape in bins(96)]
 
 
@@ -32,7 +34,7 @@ def test_every_scene_can_be_read_and_holds_no_pair_that_is_held_out(sprites: Spr
     sizes: Counter[int] = Counter()
     for seed in range(700):
         height, width = SHAPES[seed % len(SHAPES)]
-        scene, said = captioned(sprites, np.random.default_rng(seed), height, width, Mixture())
+        scene, said = captioned(sprites, np.random.default_rng(seed), height, width, USUAL)
         nouns = [NOUNS[sprites.labels[index]] for index in scene.sprites]
         assert scene.image.shape == (height, width, 3)
         assert not any(held_out(*pair) for pair in combinations(nouns, 2))
@@ -47,7 +49,7 @@ def test_of_ten_pictures_three_are_of_one_object_filling_the_frame_under_its_bar
     bare = []
     for index, (height, width) in enumerate(SHAPES):
         for seed in range(100):
-            scene, said = captioned(sprites, np.random.default_rng((index, seed)), height, width, Mixture())
+            scene, said = captioned(sprites, np.random.default_rng((index, seed)), height, width, USUAL)
             x0, y0, x1, y1 = in_pixels(scene.boxes[0], height, width)
             if said in NOUNS and max(x1 - x0, y1 - y0) >= 0.78 * min(height, width):
                 bare.append((x1 - x0) / (y1 - y0))
@@ -58,7 +60,7 @@ def test_of_ten_pictures_three_are_of_one_object_filling_the_frame_under_its_bar
 
 def test_an_object_lies_where_its_box_says(sprites: Sprites) -> None:
     for seed in range(20):
-        scene, _ = captioned(sprites, np.random.default_rng(seed), 72, 128, Mixture())
+        scene, _ = captioned(sprites, np.random.default_rng(seed), 72, 128, USUAL)
         x0, y0, x1, y1 = in_pixels(scene.boxes[-1], 72, 128)
         pixel = scene.image[int((y0 + y1) / 2), int((x0 + x1) / 2)]
         assert np.abs(pixel.astype(int) - sprites.rgba[scene.sprites[-1]][0, 0, :3]).max() <= 1
@@ -67,7 +69,7 @@ def test_an_object_lies_where_its_box_says(sprites: Sprites) -> None:
 def test_a_colour_in_a_caption_is_that_of_the_background(sprites: Sprites) -> None:
     found = 0
     for seed in range(300):
-        scene, said = captioned(sprites, np.random.default_rng(seed), 96, 96, Mixture())
+        scene, said = captioned(sprites, np.random.default_rng(seed), 96, 96, USUAL)
         if "background" not in said:
             continue
         found += 1
@@ -81,7 +83,7 @@ def test_a_colour_in_a_caption_is_that_of_the_background(sprites: Sprites) -> No
 
 
 def test_a_picture_depends_on_its_generator_only(sprites: Sprites) -> None:
-    first, second, other = (captioned(sprites, np.random.default_rng(seed), 96, 96, Mixture()) for seed in (3, 3, 4))
+    first, second, other = (captioned(sprites, np.random.default_rng(seed), 96, 96, USUAL) for seed in (3, 3, 4))
     assert np.array_equal(first.scene.image, second.scene.image) and first.caption == second.caption
     assert not np.array_equal(first.scene.image, other.scene.image)
 
@@ -98,14 +100,12 @@ def test_a_mixture_of_only_filling_objects_on_white_is_that(sprites: Sprites) ->
 
 def test_few_classes_make_fewer_objects_rather_than_none(sprites: Sprites) -> None:
     corn = Sprites(sprites.rgba[:1], np.array([0]), ("corn",), ("flat",))
-    assert {len(captioned(corn, np.random.default_rng(seed), 96, 96, Mixture()).scene.sprites) for seed in range(30)} == {1}
+    assert {len(captioned(corn, np.random.default_rng(seed), 96, 96, USUAL).scene.sprites) for seed in range(30)} == {1}
 
 
 def test_a_batch_has_one_shape_and_its_rows_do_not_depend_on_each_other(sprites: Sprites) -> None:
     def draw(seed: int, rows: slice) -> tuple[torch.Tensor, torch.Tensor]:
-        draws = SceneDraws(
-            sprites, lambda images: images, lambda captions: torch.tensor([[len(said)] for said in captions]), SHAPES, Mixture()
-        )
+        draws = SceneDraws(sprites, lambda images: images, lambda captions: torch.tensor([[len(said)] for said in captions]), SHAPES, USUAL)
         return draws.draw(torch.Generator().manual_seed(seed), 4, rows)
 
     shapes: Counter[tuple[int, ...]] = Counter()

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ditkit.config.schema import DataConfig, TrainConfig
+from ditkit.config.schema import DataConfig, ScenesConfig, TrainConfig
 from ditkit.errors import CheckpointError, ConfigError, DataError
 from ditkit.models import registry
 from ditkit.models.checkpoints import load_backbone, save
@@ -42,6 +42,20 @@ def test_both_networks_are_written_and_read_as_any_other(tiny_pixart: ModelSpec,
         assert backbone(torch.zeros(2, 4, 16, 36), conditioning).isfinite().all()
     averaged = read_tensors(weights.parent / "weights.safetensors")["text.shared.weight"]
     assert torch.equal(read_tensors(found.weights / "model.safetensors")["shared.weight"], averaged.half())
+
+
+def test_words_can_be_learned_on_few_and_small_pictures_first_and_all_of_them_are_in_the_vocabulary(
+    sprite_sheet: Path, tmp_path: Path
+) -> None:
+    few = ScenesConfig(filling=1, white=1, nouns=1, side=16)
+    train.run(_config(sprite_sheet, tmp_path / "few", scenes=few), NoProgress())
+    (weights,) = train.run(_config(sprite_sheet, tmp_path / "all", init=str(tmp_path / "few" / "model.safetensors")), NoProgress()).files
+    vocabularies = {(tmp_path / run / "text_encoder" / "spiece.model").read_bytes() for run in ("few", "all")}
+    assert len(vocabularies) == 1 and weights.exists()
+    with pytest.raises(ConfigError, match=r"scenes\.side=20 is not a multiple of 8, the pixels along a side of tiny-pixart's tokens"):
+        train.run(_config(sprite_sheet, tmp_path / "odd", scenes=ScenesConfig(side=20)), NoProgress())
+    with pytest.raises(ConfigError, match=r"scenes\.filling must be from 0 to 1, not 1\.2"):
+        ScenesConfig(filling=1.2)
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
