@@ -1,5 +1,6 @@
 """Which of `torchrun`'s processes this one is, and the one exchange that training makes between them."""
 
+import atexit
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -28,13 +29,17 @@ class World:
 
 
 def join_world(device: torch.device) -> World:
-    """Join the other processes when started by torchrun (nccl on cuda, gloo elsewhere); alone otherwise."""
+    """Join the other processes when started by torchrun (nccl on cuda, gloo elsewhere); alone otherwise.
+
+    They part when the process ends, not before: gloo cannot join the same processes a second time without a chance to wait for ever.
+    """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return World()
     if not dist.is_initialized():
         if device.type == "cuda":
             torch.cuda.set_device(device)  # nccl exchanges through the current one
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
+        atexit.register(dist.destroy_process_group)
     return World(dist.get_rank(), dist.get_world_size())
 
 
@@ -50,11 +55,6 @@ def gather(value: T, world: World) -> list[T]:
     if world.size > 1:
         dist.all_gather_object(values, value)
     return values
-
-
-def leave_world() -> None:
-    if dist.is_available() and dist.is_initialized():
-        dist.destroy_process_group()
 
 
 def sum_gradients(parameters: Iterable[torch.nn.Parameter], world: World) -> None:

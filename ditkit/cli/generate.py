@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import fields
 
 from ditkit.config.schema import EvalConfig, Gen3DConfig, SampleConfig
-from ditkit.errors import RequestError
 
 
 def divided(overrides: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -25,7 +24,4 @@ def generated(overrides: Sequence[str]) -> str:
     clouds = bool(registry.find(model).points)
     with progress() as shown:
         report = gen3d.run(compose(Gen3DConfig, overrides), shown) if clouds else sample.run(compose(SampleConfig, overrides), shown)
-    said = next((word.partition("=")[2] for word in overrides if word.startswith("out=")), None)
-    if (folder := report.data.get("out") or said) is None:
-        raise RequestError("with several processes, say where the samples go: out=FOLDER")
-    return folder
+    return str(report.data["out"])

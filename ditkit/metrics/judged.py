@@ -1,4 +1,4 @@
-"""What a judge makes of labelled pictures, and how far they are from the nearest training picture.
+"""What a judge makes of labelled pictures, and how far they are from the nearest picture of a reference.
 
 Shapes: B pictures, M references, P numbers of a picture. Pictures are in [-1, 1].
 """

@@ -14,9 +14,8 @@ from torch import Tensor
 
 from ditkit.codecs.codec import from_uint8
 from ditkit.config.schema import EvalConfig
-from ditkit.data.images import load_pictures
 from ditkit.data.picture_sets import UNREADABLE, PictureSet, arrays_in, digest, open_set
-from ditkit.distributed import World, gather, join_world, leave_world
+from ditkit.distributed import World, gather, join_world
 from ditkit.errors import DataError, OutputError, RequestError
 from ditkit.metrics.bootstrap import Interval, mean_interval
 from ditkit.metrics.frechet import Moments, few_samples, frechet_distance, frechet_interval
@@ -35,8 +34,8 @@ from ditkit.tasks.eval_report import PICTURED, Entry, Measured
 
 ROUNDING = "8 bits: clamp(127.5 x + 128, 0, 255), truncated"  # codecs.codec.to_uint8
 RESAMPLED_DIMENSIONS = 512  # of more features the bootstrap would take hours
+HELD = 2048  # pictures of the reference in memory at once
 FRECHET_RESAMPLES = 200  # at most: each takes the eigenvalues of a covariance
-MIRRORED = 2  # a training picture and its mirror image
 
 
 @dataclass(frozen=True)
@@ -55,6 +54,7 @@ class Reference:
     moments: Moments
     spatial: Moments | None
     seen: Seen | None
+    pictures: PictureSet | None
     facts: dict[str, Cell]
 
 
@@ -73,17 +73,14 @@ def run(config: EvalConfig, progress: Progress) -> Measured:
     device = build.device(config.runtime)
     network = find_network(config.features, config.feature_weights, device)
     world = join_world(device)
-    try:
-        real = None if config.data.path is None else _pictures_or_moments(Path(config.data.path))
-        counted = [*(each.pictures for each in sets), *([real] if isinstance(real, PictureSet) else [])]
-        progress.start(sum(len(_my_batches(each.count, config.batch, world)) for each in counted), "batches of pictures")
-        reference = None if real is None else _reference(real, network, config, world, progress)
-        seen = [see(each.pictures, network, config.batch, world, progress) for each in sets]
-        if world.rank:
-            return Measured(Report(title=f"process {world.rank}"))
-        results = [_measured(each, made, reference, config) for each, made in zip(sets, seen, strict=True)]
-    finally:
-        leave_world()
+    real = None if config.data.path is None else _pictures_or_moments(Path(config.data.path))
+    counted = [*(each.pictures for each in sets), *([real] if isinstance(real, PictureSet) else [])]
+    progress.start(sum(len(_my_batches(each.count, config.batch, world)) for each in counted), "batches of pictures")
+    reference = None if real is None else _reference(real, network, config, world, progress)
+    seen = [see(each.pictures, network, config.batch, world, progress) for each in sets]
+    if world.rank:
+        return Measured(Report(title=f"process {world.rank}"))
+    results = [_measured(each, made, reference, config) for each, made in zip(sets, seen, strict=True)]
     return Measured(_report(config, network, reference, results), [_entry(result) for result in results], "Frechet distance")
 
 
@@ -174,14 +171,14 @@ def _pictures_or_moments(path: Path) -> PictureSet | Path:
 
 def _reference(real: PictureSet | Path, network: FeatureNetwork, config: EvalConfig, world: World, progress: Progress) -> Reference:
     if isinstance(real, Path):
-        return Reference(*moments_in(real), None, {"reference": f"moments in {real}", "reference hash": digest([real])})
+        return Reference(*moments_in(real), None, None, {"reference": f"moments in {real}", "reference hash": digest([real])})
     seen = see(real, network, config.batch, world, progress)
     facts: dict[str, Cell] = {
         "reference": f"{real.count} pictures of {real.name} ({real.kind})",
         "reference hash": real.digest(),
     }
     spatial = None if seen.spatial is None else Moments.from_features(seen.spatial)
-    return Reference(Moments.from_features(seen.pooled), spatial, seen, facts)
+    return Reference(Moments.from_features(seen.pooled), spatial, seen, real, facts)
 
 
 def _measured(samples: Samples, seen: Seen, reference: Reference | None, config: EvalConfig) -> Result:
@@ -201,7 +198,9 @@ def _measured(samples: Samples, seen: Seen, reference: Reference | None, config:
         if splits == 1:
             result.notes.append(f"{samples.pictures.name}: IS in one split, {count} pictures are too few for {SPLITS}")
     if reference is not None and config.features == "judge" and samples.request and _judged(samples.request):
-        result.values |= _nearest(samples.pictures, str(config.data.path), config.batch)
+        real = reference.pictures
+        if real is not None and real.read(0, 1).shape == samples.pictures.read(0, 1).shape:
+            result.values |= _nearest(samples.pictures, real, config.batch)
     return result
 
 
@@ -233,15 +232,16 @@ def _against(result: Result, seen: Seen, reference: Reference, config: EvalConfi
         result.notes.append(f"{name}: precision and recall need at least {NEIGHBOURS + 1} pictures on either side")
 
 
-def _nearest(pictures: PictureSet, data: str, batch: int) -> dict[str, float]:
-    """How far the pictures are from the nearest of the training pictures and their mirror images."""
-    training = load_pictures(data, 64)
-    known = [training.picture(index, variant).copy() for index in range(len(training)) for variant in range(MIRRORED)]
-    references = from_uint8(torch.from_numpy(np.stack(known)).movedim(-1, 1))
-    starts = range(0, pictures.count, batch)
-    distances = [nearest_distances(from_uint8(pictures.read(start, min(start + batch, pictures.count))), references) for start in starts]
-    nearest = torch.cat(distances)
-    return {"median distance to the nearest training picture": nearest.median().item(), "least distance": nearest.min().item()}
+def _nearest(pictures: PictureSet, real: PictureSet, batch: int) -> dict[str, float]:
+    """How far the pictures are from the nearest of the reference's and their mirror images."""
+    nearest = torch.full((pictures.count,), torch.inf)
+    for first in range(0, real.count, HELD):
+        references = from_uint8(real.read(first, min(first + HELD, real.count)))
+        either = torch.cat([references, references.flip(-1)])
+        for start in range(0, pictures.count, batch):
+            part = slice(start, min(start + batch, pictures.count))
+            nearest[part] = nearest[part].minimum(nearest_distances(from_uint8(pictures.read(part.start, part.stop)), either))
+    return {"median distance to the nearest reference picture": nearest.median().item(), "least distance": nearest.min().item()}
 
 
 def _judged(request: Mapping[str, Any]) -> bool:

@@ -13,7 +13,7 @@ from ditkit.cache.cost import trajectory_cost
 from ditkit.cache.plan import CachePlan, from_data, to_data
 from ditkit.config.record import config_from_data, config_to_data
 from ditkit.config.schema import GroundConfig, RunConfig, SampleConfig
-from ditkit.distributed import World, barrier, gather, join_world, leave_world
+from ditkit.distributed import World, barrier, gather, join_world
 from ditkit.engine.model import Model
 from ditkit.engine.request import SampleBatch, SamplingRequest
 from ditkit.engine.sampler import OnStep
@@ -87,22 +87,21 @@ def run(kind: Kind, config: RunConfig, progress: Progress) -> Report:
     config, plan = _resolved(kind, config)
     kind.check(config, registry.find(config.model))
     world = join_world(build.device(config.runtime))
-    try:
-        model, asked = kind.request(config, build.model(config), plan, progress, world)
-        request = with_plan(asked, config.cache, model, progress, world)
-        record = _record(config, model, request) | kind.record(config, request)
-        if source and (changed := changed_keys(read_manifest(source)["request"], record)):
-            raise RequestError(f"{source} cannot be repeated here: what decides its bits differs in {', '.join(changed)}")
-        folder = RunFolder(Path(config.out) if config.out else Path("runs") / f"{config.model}-{_digest(record)}")
-        if world.rank == 0:
-            folder.claim(record)
-        barrier(world)
-        shares = gather(_make(kind, config, model, request, folder, world, progress), world)
-        if world.rank:
-            return Report(title=f"process {world.rank}")
-        return _finish(kind, config, model, request, folder, record, shares)
-    finally:
-        leave_world()
+    model, asked = kind.request(config, build.model(config), plan, progress, world)
+    request = with_plan(asked, config.cache, model, progress, world)
+    record = _record(config, model, request) | kind.record(config, request)
+    if source and (changed := changed_keys(read_manifest(source)["request"], record)):
+        raise RequestError(f"{source} cannot be repeated here: what decides its bits differs in {', '.join(changed)}")
+    folder = RunFolder(Path(config.out) if config.out else Path("runs") / f"{config.model}-{_digest(record)}")
+    if world.rank == 0:
+        folder.claim(record)
+    barrier(world)
+    shares = gather(_make(kind, config, model, request, folder, world, progress), world)
+    report = Report(title=f"process {world.rank}", data={"out": str(folder.path)})
+    if world.rank == 0:
+        report = _finish(kind, config, model, request, folder, record, shares)
+    barrier(world)  # whoever goes on with the run finds it whole
+    return report
 
 
 def estimate(kind: Kind, config: RunConfig, more: Costs | None = None) -> Report:

@@ -18,7 +18,7 @@ from ditkit.data.images import SpritePictures, load_pictures, variants
 from ditkit.data.latents import encode_pictures
 from ditkit.data.scenes import load_sprites
 from ditkit.diffusion.schedule import named
-from ditkit.distributed import World, barrier, join_world, leave_world
+from ditkit.distributed import World, barrier, join_world
 from ditkit.errors import ConfigError, DataError
 from ditkit.models import checkpoints, registry
 from ditkit.models.judge import Judge, JudgeParams, save_judge
@@ -63,20 +63,17 @@ def run(config: TrainConfig, progress: Progress) -> Report:
     if config.runtime.threads:
         torch.set_num_threads(config.runtime.threads)
     world = join_world(where)
-    try:
-        folder = Path(config.out)
-        torch.manual_seed(config.seed)
-        recipe = _recipe(config, folder, where, world, progress)
-        started = time.perf_counter()
-        title = f"training {config.model}"
-        last = run_steps(recipe.task, _settings(config), folder, world, progress, title, tensorboard=config.tensorboard)
-        barrier(world)
-        weights = folder / "model.safetensors"
-        if world.rank == 0:
-            recipe.write(read_tensors(folder / "weights.safetensors"), weights)
-        return _report(config, last, weights, time.perf_counter() - started)
-    finally:
-        leave_world()
+    folder = Path(config.out)
+    torch.manual_seed(config.seed)
+    recipe = _recipe(config, folder, where, world, progress)
+    started = time.perf_counter()
+    title = f"training {config.model}"
+    last = run_steps(recipe.task, _settings(config), folder, world, progress, title, tensorboard=config.tensorboard)
+    barrier(world)
+    weights = folder / "model.safetensors"
+    if world.rank == 0:
+        recipe.write(read_tensors(folder / "weights.safetensors"), weights)
+    return _report(config, last, weights, time.perf_counter() - started)
 
 
 def _recipe(config: TrainConfig, folder: Path, where: torch.device, world: World, progress: Progress) -> Recipe:

@@ -18,7 +18,7 @@ from ditkit.config.schema import TrainRouterConfig
 from ditkit.data.clouds import CloudDraws
 from ditkit.data.images import load_pictures
 from ditkit.diffusion.solvers import Solver
-from ditkit.distributed import World, barrier, join_world, leave_world
+from ditkit.distributed import World, barrier, join_world
 from ditkit.engine.conditions import PromptTable
 from ditkit.engine.model import Model
 from ditkit.engine.request import SamplingRequest
@@ -49,23 +49,20 @@ def run(config: TrainRouterConfig, progress: Progress) -> Report:
     """Train the scores until `steps`, or until interrupted; the plan that they make now is written either way."""
     started = time.perf_counter()
     world = join_world(build.device(config.runtime))
-    try:
-        model = build.model(config)
-        evaluations = model.spec.defaults.steps if config.evaluations is None else config.evaluations
-        solver = build.solver(config.sampler, model.spec, evaluations)
-        guidance = model.spec.defaults.guidance if config.guidance is None else config.guidance
-        gated = gates(solver, config.period)
-        costs = model.backbone.multiply_adds()
-        folder = Path(config.out)
-        task = _task(config, model, solver, gated, guidance, costs, folder, world, progress)
-        last = run_steps(task, _settings(config), folder, world, progress, f"training a router for {config.model}")
-        barrier(world)
-        step = last.step if last else config.steps
-        if world.rank:
-            return Report(title=f"process {world.rank}")
-        return _finish(config, model, solver, gated, costs, folder, step, time.perf_counter() - started)
-    finally:
-        leave_world()
+    model = build.model(config)
+    evaluations = model.spec.defaults.steps if config.evaluations is None else config.evaluations
+    solver = build.solver(config.sampler, model.spec, evaluations)
+    guidance = model.spec.defaults.guidance if config.guidance is None else config.guidance
+    gated = gates(solver, config.period)
+    costs = model.backbone.multiply_adds()
+    folder = Path(config.out)
+    task = _task(config, model, solver, gated, guidance, costs, folder, world, progress)
+    last = run_steps(task, _settings(config), folder, world, progress, f"training a router for {config.model}")
+    barrier(world)
+    step = last.step if last else config.steps
+    if world.rank:
+        return Report(title=f"process {world.rank}")
+    return _finish(config, model, solver, gated, costs, folder, step, time.perf_counter() - started)
 
 
 def _task(

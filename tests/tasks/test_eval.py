@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from ditkit.config.schema import DataConfig, EvalConfig, ReferenceConfig, SampleConfig, TrainConfig
 from ditkit.errors import DataError
@@ -37,8 +39,12 @@ def test_a_run_is_judged_and_compared_with_the_training_pictures(sprite_sheet: P
     report = measured(str(run.out), str(sprite_sheet))
     values = report.data["rows"][0]["values"]
     assert 0 <= values["judged accuracy"] <= 1 and values["Frechet"] > 0
-    assert 0 < values["least distance"] <= values["median distance to the nearest training picture"] <= 1
+    assert 0 < values["least distance"] <= values["median distance to the nearest reference picture"] <= 1
     assert [file.name for file in report.files] == ["metrics.json", "report.html"] and report.files[0].parent == Path(str(run.out))
+    drawn = np.stack([np.asarray(Image.open(file)) for file in sorted(Path(str(run.out), "images").iterdir())])
+    np.savez(tmp_path / "adm.npz", arr_0=drawn[:, :, ::-1])  # not the sheet that the model learned from, and its own mirror images
+    values = measured(str(run.out), str(tmp_path / "adm.npz")).data["rows"][0]["values"]
+    assert values["median distance to the nearest reference picture"] == 0
 
 
 @pytest.mark.usefixtures("two_class_judge")

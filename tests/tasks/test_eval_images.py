@@ -112,6 +112,16 @@ def test_two_processes_find_the_number_of_one(made: Path, real: Path, tmp_path: 
     assert one == two
 
 
+@pytest.mark.slow
+def test_two_processes_sample_and_measure_in_one_command(real: Path, tmp_path: Path) -> None:
+    words = ("-m", "ditkit", "eval", "--generate", "model=dit-emoji", "count=5", "steps=1", "batch=2", "--data", str(real), "resamples=5")
+    run_process("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *words, "--out", "measured", cwd=tmp_path)
+    (samples,) = (tmp_path / "runs").iterdir()
+    assert len(list(samples.glob("images/*.png"))) == 5
+    (row,) = json.loads((tmp_path / "measured" / "metrics.json").read_text())["rows"]
+    assert row["pictures"] == 5
+
+
 @pytest.mark.parametrize("name", ["dinov2", "clip"])
 def test_features_come_from_a_folder_of_weights(name: str, made: Path, real: Path, tmp_path: Path) -> None:
     from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection, Dinov2Config, Dinov2Model

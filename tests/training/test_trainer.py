@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch import Tensor, nn
 
 from ditkit.diffusion.noise import step_generator
-from ditkit.distributed import barrier, join_world, leave_world
+from ditkit.distributed import barrier, join_world
 from ditkit.errors import CheckpointError
 from ditkit.training.trainer import TrainSettings, rate_factor, train
 
@@ -65,7 +66,7 @@ def _one_of_two(rank: int, folder: Path, port: int) -> None:
     for _ in train(Regression(), SETTINGS, folder, world):
         pass
     barrier(world)
-    leave_world()
+    dist.destroy_process_group()
 
 
 def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
