@@ -31,7 +31,7 @@ def check_share(name: str, value: float) -> None:
 def check_part(name: str, value: float) -> None:
     """A share that may be nothing or everything."""
     if not 0 <= value <= 1:
-        raise ConfigError(f"{name} must be from 0 to 1, not {value:g}")
+        raise ConfigError(f"{name} must be between 0 and 1, not {value:g}")
 
 
 def check_finite(name: str, value: float | None) -> None:

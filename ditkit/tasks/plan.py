@@ -7,6 +7,7 @@ from pathlib import Path
 from ditkit.cache.cost import trajectory_cost
 from ditkit.cache.imports import plan_from_router, plan_from_smoothcache, read_router
 from ditkit.cache.plan import CachePlan, read_plan, write_plan
+from ditkit.config.checks import check_part
 from ditkit.config.schema import AutoSampler
 from ditkit.errors import ConfigError, DitkitError, PlanMismatch
 from ditkit.execution import Site
@@ -40,8 +41,7 @@ def import_plan(source: str, out: str, *, threshold: float, model: str | None = 
     target = Path(out)
     if target.exists():
         raise DitkitError(f"{target} exists already; remove it or choose another name")
-    if not 0 <= threshold <= 1:
-        raise ConfigError(f"threshold must be between 0 and 1, not {threshold:g}")
+    check_part("threshold", threshold)
     plan = _smoothcache(Path(source), model, steps) if Path(source).suffix == ".json" else _router(Path(source), threshold, model)
     write_plan(plan, target)
     return Report("imported", _facts(plan), files=[target], data={"reused": plan.reused})

@@ -54,7 +54,7 @@ def test_words_can_be_learned_on_few_and_small_pictures_first_and_all_of_them_ar
     assert len(vocabularies) == 1 and weights.exists()
     with pytest.raises(ConfigError, match=r"scenes\.side=20 is not a multiple of 8, the pixels along a side of tiny-pixart's tokens"):
         train.run(_config(sprite_sheet, tmp_path / "odd", scenes=ScenesConfig(side=20)), NoProgress())
-    with pytest.raises(ConfigError, match=r"scenes\.filling must be from 0 to 1, not 1\.2"):
+    with pytest.raises(ConfigError, match=r"scenes\.filling must be between 0 and 1, not 1\.2"):
         ScenesConfig(filling=1.2)
 
 

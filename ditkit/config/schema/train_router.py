@@ -2,7 +2,16 @@
 
 from dataclasses import dataclass, field
 
-from ditkit.config.checks import check_budget, check_finite, check_folder, check_known, check_least, check_positive, check_seed
+from ditkit.config.checks import (
+    check_budget,
+    check_finite,
+    check_folder,
+    check_known,
+    check_least,
+    check_part,
+    check_positive,
+    check_seed,
+)
 from ditkit.config.schema.groups import AutoSampler, SamplerConfig
 from ditkit.config.schema.model import ModelConfig, TextConfig
 from ditkit.config.schema.train import DataConfig
@@ -57,8 +66,7 @@ class TrainRouterConfig(ModelConfig):
             check_positive(name, getattr(self, name))
         if self.budget is not None:
             check_budget("budget", self.budget)
-        if not 0 <= self.threshold <= 1:
-            raise ConfigError(f"threshold must be between 0 and 1, not {self.threshold:g}")
+        check_part("threshold", self.threshold)
         check_known("penalty", self.penalty, PENALTIES)
         check_known("trial", self.trial, TRIALS)
         if self.trial == "runs" and self.data.path is not None:
