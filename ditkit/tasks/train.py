@@ -11,7 +11,7 @@ import torch
 
 from ditkit.codecs.registry import load_codec, save_residual
 from ditkit.codecs.residual import ResidualAutoencoder
-from ditkit.config.schema import TrainConfig
+from ditkit.config.schema import ScenesConfig, TrainConfig
 from ditkit.data.clouds import CloudDraws, normalisation
 from ditkit.data.examples import Examples
 from ditkit.data.images import SpritePictures, load_pictures, variants
@@ -42,6 +42,7 @@ from ditkit.training.trainer import StepReport, Task, TrainSettings
 from ditkit.training.transfer import merged, start_from, train_lightly
 
 PATCH_STREAM, PATCH_PICTURES = 1, 512  # from which the autoencoder's linear shortcut starts
+ALONE = "ae-emoji", "judge"  # what is trained here and is no diffusion transformer
 SCALE_VARIANTS = 8  # of each sprite, over which the autoencoder's latents are scaled to unit variance
 
 
@@ -78,6 +79,8 @@ def run(config: TrainConfig, progress: Progress) -> Report:
 
 def _recipe(config: TrainConfig, folder: Path, where: torch.device, world: World, progress: Progress) -> Recipe:
     path = str(config.data.path)
+    if config.scenes != ScenesConfig() and not _reads_captions(config.model):
+        raise ConfigError(f"scenes.* say what a model that reads captions learns from; {config.model} reads none")
     match config.model:
         case "ae-emoji":
             sprites = load_sprites(path)
@@ -100,6 +103,10 @@ def _recipe(config: TrainConfig, folder: Path, where: torch.device, world: World
         checkpoints.save(merged(state), file, model=spec.name, params=spec.params, dtype=torch.float16, **words)
 
     return Recipe(task, write)
+
+
+def _reads_captions(model: str) -> bool:
+    return model not in ALONE and registry.find(model).text is not None
 
 
 def _denoiser(config: TrainConfig, spec: ModelSpec, module: Any, examples: Examples, where: torch.device) -> DenoiserTask:
@@ -148,7 +155,7 @@ def _clouds(config: TrainConfig, spec: ModelSpec) -> tuple[Examples, dict[str, s
 def _ready(module: Any, config: TrainConfig, where: torch.device, progress: Progress | None = None) -> Any:
     """The module on its device, from the weights it is to start from, if any; of those that it leaves out a note is made."""
     if config.init:
-        if config.model in ("ae-emoji", "judge"):
+        if config.model in ALONE:
             raise ConfigError(f"init= gives a diffusion transformer its first weights; {config.model} always starts afresh")
         fresh = start_from(module, checkpoints.read_checkpoint(Path(config.init)), config.init)
         if fresh and progress:
