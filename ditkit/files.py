@@ -24,8 +24,16 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise OutputError(f"cannot write {path}: {path.parent} is a file, or lies in one; choose another folder with --out") from error
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def check_folder_free(path: Path) -> None:
+    """Raise `OutputError` if a file stands where a folder is to be."""
+    if (file := next((place for place in (path, *path.parents) if place.is_file()), None)) is not None:
+        raise OutputError(f"{file} is a file, not a folder; choose another with --out")
 
 
 def read_json(path: Path, kind: str, error: type[DitkitError]) -> Any:

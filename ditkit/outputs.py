@@ -56,6 +56,14 @@ class RunFolder:
     def save_picture(self, file: Path, image: Image.Image) -> None:
         write_atomically(file, lambda path: image.save(path, format="png"))
 
+    def read_picture(self, file: Path) -> Image.Image:
+        """A picture of this run, in memory; raises `OutputError` for one that was damaged since."""
+        try:
+            with Image.open(file) as image:
+                return image.convert("RGB")
+        except (OSError, ValueError, SyntaxError) as error:  # Pillow reports a broken PNG as a SyntaxError
+            raise OutputError(f"cannot read {file}: remove it and repeat the command, which makes it again") from error
+
     def save_grid(self, images: Sequence[Image.Image], captions: Sequence[str]) -> Path:
         """Draw pictures, captioned, into grid.png."""
         target = self.path / "grid.png"

@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
-from ditkit.config.schema import BenchConfig
+from ditkit.config.schema import BenchConfig, EvalConfig, Gen3DConfig, ReferenceConfig
 from ditkit.progress import NoProgress
-from ditkit.tasks import bench
+from ditkit.tasks import bench, gen3d
+from ditkit.tasks import eval as evaluation
 
-README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
-PAIRS = Path(__file__).parent.parent / "ditkit" / "assets" / "plans" / "dit-emoji-ddim-20-pairs.json"
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+SHAPES = ROOT.parent / "shared" / "data" / "shapes"
 SAMPLES = 16
 NOISE = 1.5  # in half widths of an interval: two sets of samples, of which one is small
 
@@ -70,3 +72,16 @@ def test_caching(after: str, samples: int, asked: dict[str, Any], names: dict[st
         assert scores[name]["kept"] == pytest.approx(float(kept), abs=0.01), name
         expected, half_width = error_and_half_width(error)
         assert abs(scores[name]["error"] - expected) <= NOISE * half_width * (samples / SAMPLES) ** 0.5, name
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not SHAPES.is_dir(), reason="needs the test chairs")
+def test_clouds(tmp_path: Path) -> None:
+    """One of the table's five blocks, of which the interval is Student's: a block's own deviation is about as large."""
+    name = "DPM-Solver++, 25 (default)"
+    expected, half_width = error_and_half_width(table("five blocks of 115")[name][1])
+    asked = Gen3DConfig(classes=["chair"], count=115, batch=23, seed=3000, out=str(tmp_path / "chairs"))
+    gen3d.run(asked, NoProgress())
+    against = ReferenceConfig(str(SHAPES), ["chair"])
+    report = evaluation.run(EvalConfig([str(asked.out)], against, points=1024, resamples=5, out=str(tmp_path / "measured")), NoProgress())
+    assert abs(report.data["rows"][0]["values"]["1-NNA"] - expected) <= NOISE * half_width

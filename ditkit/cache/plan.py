@@ -108,7 +108,7 @@ def to_data(plan: CachePlan) -> dict[str, Any]:
 def from_data(data: Any, where: str) -> CachePlan:
     """The plan that JSON data describes; raises `PlanMismatch`, naming `where` it was found, when it describes none."""
     try:
-        if data.get("format") != FORMAT:
+        if not isinstance(data, dict) or data.get("format") != FORMAT:
             raise PlanMismatch(f'{where} is not a ditkit plan: it has no "format": "{FORMAT}"')
         if data.get("version") != VERSION:
             raise PlanMismatch(f"{where} has plan version {data.get('version')}; this ditkit reads version {VERSION}")
@@ -122,8 +122,10 @@ def from_data(data: Any, where: str) -> CachePlan:
             solver=_name(data, "solver"),
             quality=_mapping(data, "quality"),
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise PlanMismatch(f"{where} is not a ditkit plan: {type(error).__name__}: {error}") from error
+    except KeyError as error:
+        raise PlanMismatch(f"{where} is not a ditkit plan: it lacks {error}") from error
+    except (ValueError, TypeError, AttributeError) as error:
+        raise PlanMismatch(f"{where} is not a ditkit plan: {error}") from error
 
 
 def write_plan(plan: CachePlan, path: Path) -> None:

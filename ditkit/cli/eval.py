@@ -9,6 +9,7 @@ from ditkit.cli import completion
 from ditkit.cli.generate import divided, generated
 from ditkit.cli.launch import launch
 from ditkit.cli.options import Cfg, Json
+from ditkit.cli.overrides import from_flags
 from ditkit.config.quoting import quoted
 
 
@@ -43,9 +44,7 @@ def evaluate(
     """Measure runs against data: pictures by a judge, clouds by 1-NNA, coverage, MMD and JSD."""
     targets = [word for word in words or [] if "=" not in word or Path(word).exists()]
     overrides = [word for word in words or [] if word not in targets]
-    if generate:
-        overrides, to_sample = divided(overrides)
-        targets += [] if cfg else [generated(to_sample)]
+    overrides, to_sample = divided(overrides) if generate else (overrides, [])
     if categories:
         overrides.insert(0, f"data.categories=[{','.join(map(quoted, categories))}]")
     flags = {
@@ -56,4 +55,6 @@ def evaluate(
         "--seed": seed,
         "--out": out,
     }
+    if generate and not cfg:
+        flags["RUN"] = [*targets, generated(to_sample, from_flags(flags, overrides))]
     launch("eval", flags, overrides, cfg=cfg, as_json=as_json)

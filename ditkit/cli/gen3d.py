@@ -33,7 +33,11 @@ def gen3d(
     steps: Annotated[str | None, typer.Option(metavar="N", help="Network evaluations; the model's own number if not given.")] = None,
     solver: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="ddim, ddpm or dpm-solver++; the model's own if not given.", autocompletion=completion.solvers),
+        typer.Option(
+            metavar="NAME",
+            help="ddim, ddpm, dpm-solver-2 or dpm-solver++; the model's own if not given.",
+            autocompletion=completion.solvers,
+        ),
     ] = None,
     guidance: Annotated[
         str | None, typer.Option(metavar="W", help="How strongly to follow the category; 1 is not at all stronger.")

@@ -126,6 +126,8 @@ def _in_file(file: Path, split: Split) -> dict[str, list[np.ndarray] | list[Path
 
 def _in_folder(root: Path, split: Split) -> dict[str, list[np.ndarray] | list[Path]]:
     """Where the clouds of each category are; an .npz or a folder without any is left out."""
+    if (root / "manifest.json").exists():
+        raise DataError(f"{root} is a run and not data; its clouds as data are {root / 'clouds.npz'}")
     sheets = {file.stem: _clouds_in(_arrays(file), split) for file in sorted(root.glob("*.npz"))}
     found: dict[str, list[np.ndarray] | list[Path]] = {
         name: _checked_all(clouds, root / f"{name}.npz") for name, clouds in sheets.items() if clouds is not None

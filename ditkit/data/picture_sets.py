@@ -50,13 +50,13 @@ def digest(files: Sequence[Path]) -> str:
     return total.hexdigest()[:16]
 
 
-def open_set(path: Path, files: Sequence[Path] = ()) -> PictureSet:
+def open_set(path: Path, files: Sequence[Path] | None = None) -> PictureSet:
     """The pictures at `path`, or those of `files` in this order; raises `DataError` for none, and when read for what is no picture."""
     if path.is_file() and path.suffix == ".npz":
         return _of_sheet(path) if "images" in arrays_in(path) else _of_array(path)
     if not path.is_dir():
         raise DataError(f"no pictures at {path}: give a run folder, a folder of images, or an .npz with {ARRAY} (N, H, W, 3)")
-    found = list(files) or sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)
+    found = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES) if files is None else list(files)
     if not found:
         raise DataError(f"{path} holds no images ({' '.join(sorted(SUFFIXES))})")
     return PictureSet(str(path), "8-bit files", len(found), partial(_from_files, found), found)
@@ -101,6 +101,8 @@ def _from_array(path: Path, start: int, end: int) -> Tensor:
 @contextmanager
 def _stream(path: Path) -> Iterator[tuple[tuple[int, ...], IO[bytes]]]:
     """The shape of the array and a stream of its bytes: nothing is held in memory."""
+    if ARRAY not in (there := arrays_in(path)):
+        raise DataError(f"{path} holds no pictures: it has {', '.join(there) or 'nothing'}, not {ARRAY} (N, H, W, 3)")
     try:
         with ZipFile(path) as archive, archive.open(f"{ARRAY}.npy") as stream:
             version = np.lib.format.read_magic(stream)
@@ -114,16 +116,19 @@ def _stream(path: Path) -> Iterator[tuple[tuple[int, ...], IO[bytes]]]:
 
 
 def _from_files(files: Sequence[Path], start: int, end: int) -> Tensor:
-    pictures = [_picture(file) for file in files[start:end]]
+    pictures = [read_picture(file) for file in files[start:end]]
     for file, picture in zip(files[start:end], pictures, strict=True):
         if picture.shape != pictures[0].shape:
             raise DataError(f"{file} is {_size(picture)}, {files[start]} is {_size(pictures[0])}; pictures of one set must have one size")
     return _as_tensor(np.stack(pictures))
 
 
-def _picture(file: Path) -> np.ndarray:
+def read_picture(file: Path) -> np.ndarray:
+    """A picture's pixels, what is transparent on white; raises `DataError` for what is none."""
     try:
         with Image.open(file) as image:
+            if image.has_transparency_data:
+                image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
             return np.asarray(image.convert("RGB"))
     except (OSError, ValueError, SyntaxError) as error:  # Pillow reports a broken PNG as a SyntaxError
         raise DataError(f"cannot read the picture {file}: {error}") from error

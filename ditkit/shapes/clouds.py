@@ -3,6 +3,7 @@
 Shapes: P points, F triangles. A cloud is float32 (P, 3).
 """
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ from ditkit.shapes.backend import open3d
 
 SUFFIXES = (".ply", ".obj", ".off", ".stl", ".npy")
 LEAST_POINTS = 16
+BYTES = {b"short": 2, b"ushort": 2, b"int16": 2, b"uint16": 2, b"int": 4, b"uint": 4, b"int32": 4, b"uint32": 4, b"float": 4}
+BYTES |= {b"float32": 4, b"double": 8, b"float64": 8}
 HEADER = "ply\nformat binary_little_endian 1.0\nelement vertex {}\nproperty float x\nproperty float y\nproperty float z\nend_header\n"
 
 
@@ -42,9 +45,11 @@ def checked(points: np.ndarray, where: str) -> np.ndarray:
         raise DataError(f"{where} holds no point cloud: its shape is {points.shape}, not (points, 3)")
     if len(points) < LEAST_POINTS:
         raise DataError(f"{where} has {len(points)} points; a cloud needs at least {LEAST_POINTS}")
+    with np.errstate(over="ignore"):
+        points = points.astype(np.float32, copy=False)
     if not np.isfinite(points).all():
         raise DataError(f"{where} has coordinates that are NaN or infinite")
-    return points.astype(np.float32, copy=False)
+    return points
 
 
 def on_triangles(vertices_V3: np.ndarray, triangles_F3: np.ndarray, count: int, seed: int) -> np.ndarray:
@@ -67,14 +72,32 @@ def _array(path: Path) -> np.ndarray:
 
 def _plain_ply(path: Path) -> np.ndarray | None:
     """The points of a file as `write_ply` makes it, or None: such files are read where there is no open3d."""
-    content = path.read_bytes()
-    header, _, values = content.partition(b"end_header\n")
-    count = len(values) // 12
-    return np.frombuffer(values, "<f4").reshape(-1, 3).copy() if header + b"end_header\n" == HEADER.format(count).encode() else None
+    header, end, values = path.read_bytes().partition(b"end_header\n")
+    said = re.fullmatch(HEADER.format(r"(\d+)").encode(), header + end)
+    if said is None:
+        return None
+    if len(values) != 12 * int(said[1]):
+        raise DataError(f"{path} is cut off or damaged: it promises {int(said[1])} points and has {len(values) / 12:g}")
+    return np.frombuffer(values, "<f4").reshape(-1, 3).copy()
+
+
+def _check_whole(path: Path) -> None:
+    """Raise `DataError` for a PLY that ends before the vertices that it promises, of which open3d makes up the rest."""
+    header, _, body = path.read_bytes().partition(b"end_header")
+    said = re.search(rb"^format (ascii|binary\S*).*?^element vertex (\d+)\s+((?:property \w+ \w+\s+)+)", header, re.MULTILINE | re.DOTALL)
+    if said is None:
+        raise DataError(f"{path} is no PLY file with vertices, or its header is damaged")
+    count = int(said[2])
+    sizes = [BYTES.get(kind, 1) for kind in re.findall(rb"property (\w+)", said[3])]
+    there, needed = (body.count(b"\n"), count) if said[1] == b"ascii" else (len(body), count * sum(sizes))
+    if there < needed:
+        raise DataError(f"{path} is cut off: it promises {count} points and ends before")
 
 
 def _through_open3d(path: Path, on_surface: int, seed: int) -> np.ndarray:
     """Points of a mesh's surface, or those of a PLY that has points only."""
+    if path.suffix.lower() == ".ply":
+        _check_whole(path)
     library = open3d()
     with library.utility.VerbosityContextManager(library.utility.VerbosityLevel.Error):
         mesh = library.io.read_triangle_mesh(str(path))
@@ -82,7 +105,7 @@ def _through_open3d(path: Path, on_surface: int, seed: int) -> np.ndarray:
         if not len(triangles) and path.suffix.lower() == ".ply" and (cloud := library.io.read_point_cloud(str(path))).has_points():
             return np.asarray(cloud.points)
     if not len(triangles):
-        raise DataError(f"{path} is no mesh with triangles, or cannot be read")
+        raise DataError(f"{path} has neither points nor triangles that can be read")
     if not np.isfinite(vertices).all():
         raise DataError(f"{path} has coordinates that are NaN or infinite")
     if not mesh.get_surface_area() > 0:

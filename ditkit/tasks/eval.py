@@ -1,5 +1,6 @@
 """`ditkit eval`: how good samples are, of pictures, of things in boxes, and of clouds; and how good the shipped helpers are."""
 
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +14,45 @@ from ditkit.config.schema import EvalConfig
 from ditkit.data.images import Pictures, load_pictures
 from ditkit.data.picture_sets import arrays_in
 from ditkit.errors import DataError, RequestError
+from ditkit.files import check_folder_free
 from ditkit.metrics.judged import judged_accuracy
 from ditkit.metrics.reconstruction import psnr
+from ditkit.metrics.vision import JUDGE_SIDE, find_network
 from ditkit.models.judge import load_judge
+from ditkit.models.spec import ModelSpec
 from ditkit.outputs import read_manifest
 from ditkit.progress import Progress
 from ditkit.report import Report
 from ditkit.shapes.clouds import SUFFIXES as OF_CLOUDS
-from ditkit.tasks import eval_boxes, eval_clouds, eval_images
+from ditkit.tasks import build, eval_boxes, eval_clouds, eval_images
 from ditkit.tasks.eval_boxes import has_boxes
 from ditkit.tasks.eval_report import written
 
-SIDE = 64
+IGNORED = {  # options of other kinds of samples, and what these are
+    eval_images: ("pictures", ("real", "data.categories", "distances", "points", "frame", "protocol", "detector")),
+    eval_boxes: ("things in boxes", ("data.categories", "distances", "points", "frame", "protocol", "features", "feature_weights")),
+    eval_clouds: ("clouds", ("features", "feature_weights", "detector", "prompts")),
+}
+
+
+def check(config: EvalConfig) -> None:
+    """Raise for what is wrong whatever the samples are: no data where some is said to be, a file in the place of the folder `out`."""
+    if config.data.path is not None and not Path(config.data.path).exists():
+        raise DataError(f"no data at {config.data.path}")
+    if config.out is not None:
+        check_folder_free(Path(config.out))
+
+
+def check_before_sampling(config: EvalConfig, spec: ModelSpec) -> None:
+    """Raise for what would be wrong once there are samples of this model, so that none is made in vain."""
+    check(config)
+    _check_heard(eval_clouds if spec.points else eval_images, config)
+    if spec.points:
+        return eval_clouds.check(config)
+    if config.features == "judge" and spec.image_size != JUDGE_SIDE:
+        side = f"{JUDGE_SIDE} x {JUDGE_SIDE}"
+        raise DataError(f"the judge sees pictures of {side}, {spec.name} makes others; take features=inception, dinov2 or clip")
+    find_network(config.features, config.feature_weights, build.device(config.runtime))
 
 
 def run(config: EvalConfig, progress: Progress) -> Report:
@@ -35,7 +63,10 @@ def run(config: EvalConfig, progress: Progress) -> Report:
         raise RequestError("nothing to measure: name a run folder, a folder or a file of samples; or add --real")
     if helper := next((target for target in config.targets if target == "judge" or target in CODECS), None):
         return _helper(helper, config)
-    measured = _kind(config).run(config, progress)
+    check(config)
+    kind = _kind(config)
+    _check_heard(kind, config)
+    measured = kind.run(config, progress)
     return written(measured, config) if measured.report.rows else measured.report  # other processes than the first have none
 
 
@@ -44,6 +75,16 @@ def _kind(config: EvalConfig) -> Any:
     if not config.targets or are_clouds(first := Path(config.targets[0])):
         return eval_clouds
     return eval_boxes if config.prompts is not None or has_boxes(first) else eval_images
+
+
+def _check_heard(kind: Any, config: EvalConfig) -> None:
+    """Raise `RequestError` for an option that would be ignored."""
+    samples, ignored = IGNORED[kind]
+    unset = EvalConfig()
+    for name in ignored:
+        value, default = (reduce(getattr, name.split("."), of) for of in (config, unset))
+        if value != default:
+            raise RequestError(f"{name} means nothing for {samples}; leave it out")
 
 
 def are_clouds(target: Path) -> bool:
@@ -62,7 +103,7 @@ def _helper(target: str, config: EvalConfig) -> Report:
         raise RequestError(f"{target} is measured on its own; leave out the other targets")
     if config.data.path is None:
         raise DataError(f"to measure {target}, give pictures it was not trained on: --data FOLDER or --data SPRITES.npz")
-    pictures = load_pictures(config.data.path, SIDE)
+    pictures = load_pictures(config.data.path, JUDGE_SIDE)
     return _judge(pictures) if target == "judge" else _codec(target, pictures)
 
 

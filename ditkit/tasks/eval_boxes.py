@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from ditkit.codecs.codec import from_uint8
 from ditkit.config.schema import EvalConfig
 from ditkit.data.box_prompts import BoxPrompt, read_box_prompts
+from ditkit.data.picture_sets import read_picture
 from ditkit.data.scenes import Scene, load_sprites, put_into_boxes
 from ditkit.errors import DataError, OutputError, RequestError
 from ditkit.grounding.layout import Layout
@@ -66,12 +66,14 @@ def has_boxes(target: Path) -> bool:
 
 def run(config: EvalConfig, progress: Progress) -> Measured:
     """Measure boxes, or, if a benchmark's prompts are given, its rules."""
-    sets = [read_pictures(target) for target in config.targets]
+    sets = [read_pictures(target, prompts=config.prompts is not None) for target in config.targets]
     check_same_model([(each.name, each.request) for each in sets], across=config.across)
     if config.prompts is not None:
         return _benchmark(config, sets, progress)
     if plain := next((each.name for each in sets if not each.layouts), None):
         raise DataError(f"{plain} was not asked for boxes; measure runs of ditkit ground, or give a benchmark's prompts=FILE")
+    if config.data.path is not None and not config.real:
+        raise RequestError("boxes are measured without data; leave out --data, or add --real to put its drawings into the boxes")
     if config.real and config.data.path is None:
         raise DataError("--real puts real drawings into the boxes: say which with --data SPRITES.npz")
     judge = judge_of(config.detector)
@@ -89,7 +91,7 @@ def run(config: EvalConfig, progress: Progress) -> Measured:
     return Measured(report, [_entry(result.pictures, 100 * (1 - result.score.success)) for result in results], SCORED)
 
 
-def read_pictures(target: str) -> Pictures:
+def read_pictures(target: str, *, prompts: bool = False) -> Pictures:
     """The pictures of a finished run that was asked in words."""
     path = Path(target)
     if not (path / "manifest.json").exists():
@@ -98,7 +100,8 @@ def read_pictures(target: str) -> Pictures:
     if not manifest.get("complete"):
         raise OutputError(f"{path} is a run that is not finished; repeat its command, which goes on where it stopped")
     if not all("prompt" in image for image in manifest.get("images", [{}])):
-        raise DataError(f"{path} is a run whose pictures were not asked for in words; measure it on its own, without prompts=")
+        alone = ", without prompts=" if prompts else ""
+        raise DataError(f"{path} is a run whose pictures were not asked for in words; measure it on its own{alone}")
     images, request = manifest["images"], manifest["request"]
     layouts = [layout_from(data, str(path)) for data in request.get("layouts", ())]
     files = [RunFolder(path).path / image["file"] for image in images]
@@ -207,8 +210,7 @@ def _entry(pictures: Pictures, score: float | None = None) -> Entry:
 
 
 def _picture(file: Path) -> Tensor:
-    with Image.open(file) as image:
-        return from_uint8(torch.from_numpy(np.array(image.convert("RGB"))).movedim(-1, 0))
+    return from_uint8(torch.from_numpy(read_picture(file).copy()).movedim(-1, 0))
 
 
 def _benchmark(config: EvalConfig, sets: Sequence[Pictures], progress: Progress) -> Measured:

@@ -65,10 +65,15 @@ class Result:
     intervals: Mapping[str, Interval] = field(default_factory=dict)
 
 
-def run(config: EvalConfig, progress: Progress) -> Measured:
-    """Measure every target, those that differ in nothing but their seeds as blocks of one row; then training shapes, if asked."""
+def check(config: EvalConfig) -> None:
+    """Raise `DataError` if there is nothing to compare clouds with."""
     if config.data.path is None:
         raise DataError("clouds are measured against others: --data shapes/ (.npz files, or clouds or meshes by category)")
+
+
+def run(config: EvalConfig, progress: Progress) -> Measured:
+    """Measure every target, those that differ in nothing but their seeds as blocks of one row; then training shapes, if asked."""
+    check(config)
     distances = {name: cloud_distances.find(name) for name in config.distances}
     rows = list(_rows(config))
     total = sum(_pairs(row, distance, config) for row in rows for distance in distances.values())

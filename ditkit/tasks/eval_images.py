@@ -166,7 +166,7 @@ def _my_batches(count: int, batch: int, world: World) -> list[int]:
 def _pictures_or_moments(path: Path) -> PictureSet | Path:
     if path.is_file() and path.suffix == ".npz" and {"mu", "sigma"} <= (names := set(arrays_in(path))) and "arr_0" not in names:
         return path
-    return _at_least_two(open_set(path))
+    return read_samples(str(path)).pictures
 
 
 def _reference(real: PictureSet | Path, network: FeatureNetwork, config: EvalConfig, world: World, progress: Progress) -> Reference:

@@ -1,6 +1,7 @@
 """`ditkit ground`: pictures with things in boxes."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
@@ -119,8 +120,16 @@ class GroundedPictures:
     def finish(
         self, config: GroundConfig, folder: RunFolder, request: SamplingRequest, names: Sequence[str]
     ) -> tuple[list[Path], list[str]]:
-        shown = range(min(len(names), GRID_LIMIT))
-        return [folder.save_grid([Image.open(_boxed_file(folder, index)).convert("RGB") for index in shown], names)], []
+        asked = layouts(config)
+        boxed = [self._boxed(folder, index, asked[index // (config.count or 1)]) for index in range(min(len(names), GRID_LIMIT))]
+        return [folder.save_grid(boxed, names)], []
+
+    def _boxed(self, folder: RunFolder, index: int, layout: Layout) -> Image.Image:
+        """The picture with its boxes, drawn again if that file is lost."""
+        file = _boxed_file(folder, index)
+        if not file.exists():
+            folder.save_picture(file, with_boxes(folder.read_picture(folder.image_file(index)), layout))
+        return folder.read_picture(file)
 
 
 def run(config: GroundConfig, progress: Progress) -> Report:
@@ -206,12 +215,14 @@ def _cost(model: Model, request: SamplingRequest, plain: int) -> tuple[Mapping[s
     assert isinstance(request, GroundedRequest)
     network: Any = model.backbone
     itemsize = model.dtype.itemsize
-    most, kept = 0, 0
-    for scene in request.scenes:
-        most = max(most, extra_cost(model, request, scene))
-        if scene.layout.boxes and request.rules.pulls and request.rules.steps(request.solver.steps):
-            batch = min(request.batch, request.labels.count(request.scenes.index(scene)))
-            kept = max(kept, gradient_bytes(network.params, scene.shape, batch, request.rules, itemsize, recompute=request.recompute))
+    rules, copies = request.rules, Counter(request.labels)
+    most = max(extra_cost(model, request, scene) for scene in request.scenes)
+    pulled = bool(rules.pulls and rules.steps(request.solver.steps))
+    alike = {
+        (scene.shape, min(request.batch, copies[index])) for index, scene in enumerate(request.scenes) if pulled and scene.layout.boxes
+    }
+    memory = [gradient_bytes(network.params, shape, batch, rules, itemsize, recompute=request.recompute) for shape, batch in alike]
+    kept = max(memory, default=0)
     peak = kept + build.cache_bytes(model, request) + sum(value.numel() for value in network.parameters()) * itemsize
     facts = {
         "multiply-adds of grounding": f"at most {most / 1e9:.2f} G, {1 + most / plain:.2f}x the plain run in all",

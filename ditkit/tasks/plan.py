@@ -50,7 +50,11 @@ def import_plan(source: str, out: str, *, threshold: float, model: str | None = 
 def diff(one: str, other: str) -> Report:
     """Where two plans for the same sites and times differ."""
     mine, theirs = read_plan(Path(one)), read_plan(Path(other))
-    theirs.check_fits(mine.sites, mine.times)
+    try:
+        theirs.check_fits(mine.sites, mine.times)
+    except PlanMismatch as error:
+        sizes = [f"{plan.evaluations} evaluations of {len(plan.sites)} branches from time {plan.times[0]:g}" for plan in (mine, theirs)]
+        raise PlanMismatch(f"{one} and {other} are for different runs: {sizes[0]}, and {sizes[1]}") from error
     rows: list[list[Cell]] = []
     for time, before, after in zip(mine.times, mine.compute, theirs.compute, strict=True):
         only_mine, only_theirs = (list(_named(mine, first, second)) for first, second in ((before, after), (after, before)))

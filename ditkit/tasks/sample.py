@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from PIL import Image
 from torch import Tensor
 
 from ditkit.cache.plan import CachePlan
@@ -59,7 +58,7 @@ class Pictures:
         self, config: SampleConfig, folder: RunFolder, request: SamplingRequest, names: Sequence[str]
     ) -> tuple[list[Path], list[str]]:
         shown = range(min(len(names), GRID_LIMIT))
-        grid = folder.save_grid([Image.open(folder.image_file(index)).convert("RGB") for index in shown], names)
+        grid = folder.save_grid([folder.read_picture(folder.image_file(index)) for index in shown], names)
         shape = prompts.trained_shape(registry.find(config.model), config.height, config.width)
         if shape is None or request.picture == (shape.height, shape.width):
             return [grid], []

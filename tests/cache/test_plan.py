@@ -84,8 +84,8 @@ def test_a_plan_for_another_run_is_refused_with_both_numbers() -> None:
         ({"format": "other"}, 'it has no "format": "ditkit-plan"'),
         ({"version": 99}, "has plan version 99; this ditkit reads version 1"),
         ({"rows": [{"time": 1.0, "compute": "12"}]}, "a row may hold only 0 and 1, not '12'"),
-        ({"rows": [{"time": 1.0}]}, "is not a ditkit plan: KeyError"),
-        ({"sites": ["nonsense"]}, "is not a ditkit plan: ValueError"),
+        ({"rows": [{"time": 1.0}]}, "is not a ditkit plan: it lacks 'compute'"),
+        ({"sites": ["nonsense"]}, "is not a ditkit plan: "),
     ],
 )
 def test_a_file_that_is_no_plan_says_why(tmp_path: Path, change: dict[str, object], message: str) -> None:

@@ -1,6 +1,13 @@
 """`ditkit eval --generate`: whose option each override is."""
 
-from ditkit.cli.generate import divided
+from pathlib import Path
+
+import pytest
+
+from ditkit.cli.generate import divided, generated
+from ditkit.errors import DitkitError
+from ditkit.report import Report
+from ditkit.tasks import gen3d, sample
 
 
 def test_overrides_go_to_the_command_that_knows_them():
@@ -8,3 +15,28 @@ def test_overrides_go_to_the_command_that_knows_them():
     own, to_sample = divided(words)
     assert own == ["features=clip", "data.path=y", "resamples=9"]
     assert to_sample == ["model=dit-emoji", "count=8", "out=runs/x", "sampler.eta=0.5"]
+
+
+@pytest.mark.parametrize(
+    ("model", "measured", "message"),
+    [
+        ("dit-emoji", ["data.path=nowhere"], "no data at nowhere"),
+        ("dit-emoji", ["points=512"], "points means nothing for pictures"),
+        ("pixart-emoji", [], "the judge sees pictures of 64 x 64, pixart-emoji makes others"),
+        ("dit3d-shapes", [], "clouds are measured against others: --data"),
+    ],
+)
+def test_what_cannot_be_measured_is_not_sampled(model: str, measured: list[str], message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for task in (sample, gen3d):
+        monkeypatch.setattr(task, "run", lambda *_: pytest.fail("sampled"))
+    with pytest.raises(DitkitError, match=message):
+        generated([f"model={model}"], measured)
+
+
+def test_the_categories_that_are_measured_are_those_that_are_made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked: list[list[str]] = []
+    monkeypatch.setattr(gen3d, "run", lambda config, _: asked.append(config.classes) or Report("", data={"out": "runs/a"}))
+    settings = [f"data.path={tmp_path}", "data.categories=[sofa]"]
+    assert generated(["model=dit3d-shapes"], settings) == "runs/a"
+    generated(["model=dit3d-shapes", "classes=[chair]"], settings)
+    assert asked == [["sofa"], ["chair"]]

@@ -74,10 +74,11 @@ def test_points_in_a_triangle_are_uniform() -> None:
     [
         ("few.npy", np.zeros((15, 3)), r"few.npy has 15 points; a cloud needs at least 16$"),
         ("nan.npy", np.full((20, 3), np.nan), r"nan.npy has coordinates that are NaN or infinite$"),
+        ("huge.npy", np.full((20, 3), 1e300), r"huge.npy has coordinates that are NaN or infinite$"),
         ("flat.npy", np.zeros((20, 2)), r"flat.npy holds no point cloud: its shape is \(20, 2\), not \(points, 3\)$"),
         ("words.npy", np.array([["a", "b", "c"]] * 20), r"words.npy holds no point cloud"),
-        ("empty.obj", b"", r"empty.obj is no mesh with triangles, or cannot be read$"),
-        ("noise.ply", b"ply\nnonsense", r"noise.ply is no mesh with triangles, or cannot be read$"),
+        ("empty.obj", b"", r"empty.obj has neither points nor triangles that can be read$"),
+        ("noise.ply", b"ply\nnonsense", r"noise.ply is no PLY file with vertices, or its header is damaged$"),
         ("noise.npy", b"nonsense", r"cannot read the cloud .*noise.npy"),
         ("line.obj", b"v 0 0 0\nv 1 0 0\nv 2 0 0\nf 1 2 3\n", r"line.obj is a mesh without a surface: all its triangles are flat$"),
         ("cloud.xyz", b"0 0 0\n", r"cloud.xyz is neither a cloud nor a mesh that ditkit reads: .ply .obj .off .stl .npy$"),
@@ -91,6 +92,21 @@ def test_what_is_no_cloud_is_refused_in_one_line(
     with pytest.raises(DataError, match=message):
         read_points(path, 100)
     assert capfd.readouterr().out == ""  # open3d keeps its own words to itself
+
+
+def test_a_file_that_is_cut_off_is_refused_whoever_wrote_it(tmp_path: Path) -> None:
+    """Open3d would make up the points that are not there."""
+    write_ply(own := tmp_path / "own.ply", POINTS)
+    own.write_bytes(own.read_bytes()[:-30])
+    with pytest.raises(DataError, match=rf"own.ply is cut off or damaged: it promises {len(POINTS)} points and has {len(POINTS) - 2.5}$"):
+        read_points(own, 100)
+    library = open3d()
+    cloud = library.geometry.PointCloud(library.utility.Vector3dVector(POINTS.astype(np.float64)))
+    for ascii_ in (True, False):
+        library.io.write_point_cloud(str(other := tmp_path / "other.ply"), cloud, write_ascii=ascii_)
+        other.write_bytes(other.read_bytes()[:-200])
+        with pytest.raises(DataError, match=rf"other.ply is cut off: it promises {len(POINTS)} points and ends before$"):
+            read_points(other, 100)
 
 
 def test_a_file_that_is_not_there_is_said_so(tmp_path: Path) -> None:

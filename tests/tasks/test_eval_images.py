@@ -12,7 +12,8 @@ from PIL import Image
 
 from ditkit.codecs.codec import from_uint8
 from ditkit.config.schema import EvalConfig, ReferenceConfig
-from ditkit.errors import CheckpointError, DataError, MissingDependency, RequestError
+from ditkit.data.picture_sets import read_picture
+from ditkit.errors import CheckpointError, DataError, DitkitError, MissingDependency, RequestError
 from ditkit.models.judge import load_judge
 from ditkit.progress import NoProgress
 from ditkit.report import Report
@@ -101,6 +102,39 @@ def test_the_protocol_is_said_and_changes_with_the_reference(made: Path, real: P
     assert one.facts["rounding of runs"] == "8 bits: clamp(127.5 x + 128, 0, 255), truncated"
     assert one.facts["feature hash"] == other.facts["feature hash"] and one.facts["reference hash"] != other.facts["reference hash"]
     assert any("10 samples for 128 feature dimensions: the covariance is singular" in note for note in one.notes)
+
+
+def test_a_run_is_a_reference_without_its_grid(made: Path, tmp_path: Path) -> None:
+    from ditkit.outputs import RunFolder
+
+    folder = RunFolder(tmp_path / "run")
+    for index, picture in enumerate(pixels(9, seed=1) // 2):
+        folder.save_image(index, picture)
+    folder.save_grid([Image.new("RGB", (200, 100))], [""])
+    images = [{"file": f"images/{index:06d}.png"} for index in range(9)]
+    request = {"model": "dit-emoji", "labels": [0] * 9, "seeds": [0] * 9}
+    folder.write_manifest({"request": request, "complete": True, "command": "sample", "images": images})
+    plain = a_folder(tmp_path / "plain", pixels(9, seed=1) // 2)
+    assert values(measured(made, folder.path)) == values(measured(made, plain))
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"real": True}, "real means nothing for pictures; leave it out"),
+        ({"distances": ["emd-exact"]}, "distances means nothing for pictures; leave it out"),
+        ({"points": 512}, "points means nothing for pictures; leave it out"),
+        ({"out": "made/000.png/report"}, "made/000.png is a file, not a folder; choose another with --out"),
+    ],
+)
+def test_what_would_be_ignored_is_refused(made: Path, asked: dict[str, Any], message: str) -> None:
+    with pytest.raises(DitkitError, match=message):
+        measured(made, None, **asked)
+
+
+def test_what_is_transparent_is_white(tmp_path: Path) -> None:
+    Image.new("RGBA", (2, 2), (10, 20, 30, 0)).save(tmp_path / "clear.png")
+    assert (read_picture(tmp_path / "clear.png") == 255).all()
 
 
 @pytest.mark.slow

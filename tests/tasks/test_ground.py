@@ -108,6 +108,15 @@ def test_a_rerun_makes_only_what_is_missing_and_makes_it_the_same(config: Ground
         ground.run(replace(config, rules=RulesConfig("fast")), NoProgress())
 
 
+def test_lost_boxes_are_drawn_again(config: GroundConfig) -> None:
+    ground.run(config, NoProgress())
+    boxed = Path(str(config.out)) / "boxed" / "000000.png"
+    before = boxed.read_bytes()
+    boxed.unlink()
+    ground.run(config, NoProgress())
+    assert boxed.read_bytes() == before
+
+
 def test_a_picture_depends_on_its_layout_and_seed_alone(config: GroundConfig, tmp_path: Path) -> None:
     ground.run(config, NoProgress())
     file = tmp_path / "one.json"

@@ -71,6 +71,16 @@ def test_a_rerun_that_makes_nothing_leaves_the_manifest(config: SampleConfig) ->
     assert (Path(str(config.out)) / "manifest.json").read_text() == manifest
 
 
+def test_a_picture_that_was_damaged_is_named_with_the_way_out(config: SampleConfig) -> None:
+    sample.run(config, NoProgress())
+    broken = Path(str(config.out)) / "images" / "000001.png"
+    broken.write_bytes(b"x")
+    with pytest.raises(OutputError, match=r"cannot read .*000001.png: remove it and repeat the command, which makes it again"):
+        sample.run(config, NoProgress())
+    broken.unlink()
+    sample.run(config, NoProgress())
+
+
 def test_another_request_does_not_get_into_the_same_folder(config: SampleConfig) -> None:
     sample.run(config, NoProgress())
     with pytest.raises(OutputError, match=r"holds a run that differs in guidance; choose another folder with --out"):
