@@ -24,9 +24,8 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)
-    except (FileExistsError, NotADirectoryError) as error:
-        raise OutputError(f"cannot write {path}: {path.parent} is a file, or lies in one; choose another folder with --out") from error
     except OSError as error:
+        check_folder_free(path.parent)
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
 
 
