@@ -84,4 +84,4 @@ def test_clouds(tmp_path: Path) -> None:
     gen3d.run(asked, NoProgress())
     against = ReferenceConfig(str(SHAPES), ["chair"])
     report = evaluation.run(EvalConfig([str(asked.out)], against, points=1024, resamples=5, out=str(tmp_path / "measured")), NoProgress())
-    assert abs(report.data["rows"][0]["values"]["1-NNA"] - expected) <= NOISE * half_width
+    assert abs(100 * report.data["rows"][0]["values"]["1-NNA"] - expected) <= NOISE * half_width
