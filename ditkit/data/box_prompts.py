@@ -78,8 +78,16 @@ def read_box_prompts(path: str | Path) -> list[BoxPrompt]:
 def _read(parse: Callable[[T], BoxPrompt], entry: T, where: str) -> BoxPrompt:
     try:
         return parse(entry)
-    except (AttributeError, KeyError, IndexError, TypeError, ValueError, SyntaxError) as error:
-        raise DataError(f"{where} is no prompt with boxes: {type(error).__name__}: {str(error).partition(chr(10))[0]}") from error
+    except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
+        raise DataError(f"{where} is no prompt with boxes: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, KeyError):
+        return f"it lacks {error}"
+    if isinstance(error, AttributeError | TypeError):
+        return "it is not laid out like one of HRS, DrawBench, NSR-1K or LMD"
+    return str(error).partition("\n")[0]
 
 
 def _lines(file: Path) -> Iterable[tuple[int, Any]]:
@@ -139,7 +147,10 @@ def _of_nsr(entry: Mapping[str, Any]) -> BoxPrompt:
 def _of_lmd(entry: tuple[str, str, int]) -> BoxPrompt:
     """LMD keeps GPT-4's answers as they came: a Python list of (words, [left, top, width, height]), then a background prompt."""
     prompt, answer, number = entry
-    placed = ast.literal_eval(answer.partition("\n")[0])
+    try:
+        placed = ast.literal_eval(answer.partition("\n")[0])
+    except (ValueError, SyntaxError) as error:
+        raise ValueError("the answer does not begin with a list of things and their boxes") from error
     labels, boxes = _kept([words for words, _ in placed], [_from_sides([side / CANVAS for side in sides]) for _, sides in placed])
     return BoxPrompt(f"{prompt} #{number}", prompt, "layout", labels=labels, boxes=boxes)
 

@@ -58,10 +58,17 @@ def load_sprites(path: str | Path) -> Sprites:
     return sprites
 
 
-def of_first_classes(sprites: Sprites, count: int) -> Sprites:
-    """The sprites of the first `count` classes, or of all if there are no more."""
-    kept = np.flatnonzero(sprites.labels < count)
-    return Sprites(sprites.rgba[kept], sprites.labels[kept], sprites.class_names[:count], tuple(sprites.styles[index] for index in kept))
+def of_classes(sprites: Sprites, names: Sequence[str]) -> Sprites:
+    """The sprites of these classes, which are labelled in the order given."""
+    unknown = [name for name in names if name not in sprites.class_names]
+    if unknown:
+        there = ", ".join(sprites.class_names)
+        raise DataError(f"there are no drawings of {', '.join(unknown)}, but of {there}: say which with scenes.nouns=")
+    labels = np.full(len(sprites.class_names), -1)
+    labels[[sprites.class_names.index(name) for name in names]] = np.arange(len(names))
+    kept = np.flatnonzero(labels[sprites.labels] >= 0)
+    styles = tuple(sprites.styles[index] for index in kept)
+    return Sprites(sprites.rgba[kept], labels[sprites.labels[kept]], tuple(names), styles)
 
 
 def resized(rgba: np.ndarray, width: int, height: int) -> np.ndarray:

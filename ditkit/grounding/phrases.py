@@ -1,5 +1,6 @@
 """Which tokens of its prompt a phrase is."""
 
+import unicodedata
 from collections.abc import Sequence
 
 from ditkit.errors import RequestError
@@ -14,6 +15,18 @@ def tokens_of(layout: Layout, pieces: Pieces, rules: Rules, tokens: int) -> tupl
         return tuple(phrase_tokens(layout.prompt, phrase.text, pieces, tokens) for phrase in layout.phrases)
     prompt = pieces(layout.prompt)[: tokens - 1]
     return tuple(_runs(prompt, pieces(phrase.text), phrase.text) for phrase in layout.phrases)
+
+
+def check_words(layout: Layout) -> None:
+    """Raise `RequestError` for a phrase whose letters are not in the prompt, which needs no text encoder; `tokens_of` has the last word."""
+    prompt = _plain(layout.prompt)
+    for phrase in layout.phrases:
+        if _plain(phrase.text) not in prompt:
+            raise RequestError(f"the phrase '{phrase.text}' is not in the prompt '{layout.prompt}'; copy it from the prompt")
+
+
+def _plain(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
 def _runs(prompt: Sequence[str], phrase: Sequence[str], text: str) -> tuple[int, ...]:

@@ -121,7 +121,7 @@ def _resampled_by_products(features_ND: Tensor, reference: Moments, root_DD: Ten
         centred_NN = products_NN - rows_N - rows_N[:, None] + rows_N.mean()
         means = x_NN[drawn_N][:, drawn_N].mean()
         own_trace = (x_NN.diagonal()[drawn_N].sum() - count * means) / (count - 1)
-        return float(means + own_trace + trace - 2 * _trace_of_root(centred_NN / (count - 1)))
+        return _not_negative(means + own_trace + trace - 2 * _trace_of_root(centred_NN / (count - 1)))
 
     return distance
 
@@ -129,7 +129,12 @@ def _resampled_by_products(features_ND: Tensor, reference: Moments, root_DD: Ten
 def _distance(a: Moments, b: Moments, root_of_b_DD: Tensor) -> float:
     covariance_DD = a.covariance
     traces = covariance_DD.trace() + b.covariance.trace()
-    return float((a.mean - b.mean).square().sum() + traces - 2 * _trace_of_root(root_of_b_DD @ covariance_DD @ root_of_b_DD))
+    return _not_negative((a.mean - b.mean).square().sum() + traces - 2 * _trace_of_root(root_of_b_DD @ covariance_DD @ root_of_b_DD))
+
+
+def _not_negative(distance: Tensor) -> float:
+    """Of a set to itself rounding can make it a little less than nothing."""
+    return max(float(distance), 0.0)
 
 
 def _root(covariance_DD: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """`ditkit eval`: how good samples are, of pictures, of things in boxes, and of clouds; and how good the shipped helpers are."""
 
+from dataclasses import replace
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from torch import Tensor
 from ditkit.codecs.codec import from_uint8
 from ditkit.codecs.registry import CODECS, load_codec
 from ditkit.config.schema import EvalConfig
+from ditkit.data.images import SUFFIXES as OF_PICTURES
 from ditkit.data.images import Pictures, load_pictures
 from ditkit.data.picture_sets import arrays_in
 from ditkit.errors import DataError, RequestError
@@ -51,7 +53,8 @@ def check_before_sampling(config: EvalConfig, spec: ModelSpec) -> None:
         return eval_clouds.check(config)
     if config.features == "judge" and spec.image_size != JUDGE_SIDE:
         side = f"{JUDGE_SIDE} x {JUDGE_SIDE}"
-        raise DataError(f"the judge sees pictures of {side}, {spec.name} makes others; take features=inception, dinov2 or clip")
+        own = f"{spec.image_size} x {spec.image_size}"
+        raise DataError(f"the judge sees pictures of {side}, {spec.name} makes {own}; take features=inception, dinov2 or clip")
     find_network(config.features, config.feature_weights, build.device(config.runtime))
 
 
@@ -64,6 +67,7 @@ def run(config: EvalConfig, progress: Progress) -> Report:
     if helper := next((target for target in config.targets if target == "judge" or target in CODECS), None):
         return _helper(helper, config)
     check(config)
+    config = replace(config, targets=list(dict.fromkeys(config.targets)))  # each in one row
     kind = _kind(config)
     _check_heard(kind, config)
     measured = kind.run(config, progress)
@@ -95,7 +99,8 @@ def are_clouds(target: Path) -> bool:
         return bool({"points", "train_points"} & set(arrays_in(target)))
     if not target.is_dir():
         raise DataError(f"nothing to measure at {target}: give a run folder, a folder of samples, or an .npz of samples")
-    return any(file.suffix.lower() in (*OF_CLOUDS, ".npz") for file in target.rglob("*"))
+    kinds = {file.suffix.lower() for file in target.rglob("*")}
+    return bool(kinds & set(OF_CLOUDS)) or (".npz" in kinds and not kinds & OF_PICTURES)
 
 
 def _helper(target: str, config: EvalConfig) -> Report:

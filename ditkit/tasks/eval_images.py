@@ -101,7 +101,8 @@ def read_samples(target: str) -> Samples:
     if "images" not in manifest:
         raise DataError(f"{path} is a run of ditkit {manifest.get('command')}, which makes no pictures; measure it on its own")
     files = [RunFolder(path).path / image["file"] for image in manifest["images"]]
-    return Samples(_at_least_two(open_set(path, files)), manifest["request"], torch.tensor(manifest["request"]["labels"]))
+    labels = manifest["request"].get("labels")
+    return Samples(_at_least_two(open_set(path, files)), manifest["request"], None if labels is None else torch.tensor(labels))
 
 
 def check_same_model(runs: Sequence[tuple[str, Mapping[str, Any] | None]], *, across: bool) -> None:
@@ -154,7 +155,8 @@ def _moments(mean_D: Tensor, covariance_DD: Tensor, path: Path) -> Moments:
 
 def _at_least_two(pictures: PictureSet) -> PictureSet:
     if pictures.count < 2:
-        raise DataError(f"{pictures.name} holds {pictures.count} picture; a set to measure has at least 2")
+        held = "one picture" if pictures.count else "no picture"
+        raise DataError(f"{pictures.name} holds {held}; a set to measure has at least 2")
     return pictures
 
 

@@ -27,7 +27,7 @@ from ditkit.grounding.cost import extra_multiply_adds, gradient_bytes
 from ditkit.grounding.draw import strip, with_boxes
 from ditkit.grounding.layout import Layout
 from ditkit.grounding.layout_file import as_data, layout_of, parse_layouts, read_layouts
-from ditkit.grounding.phrases import tokens_of
+from ditkit.grounding.phrases import check_words, tokens_of
 from ditkit.grounding.regions import place
 from ditkit.grounding.rules import Rules
 from ditkit.grounding.sample import GroundedRequest, Scene, Watch, sample
@@ -56,6 +56,7 @@ class GroundedPictures:
             raise RequestError("guidance 1 leads away from nothing; leave out --negative, or give a --guidance of more than 1")
         for layout in layouts(config):
             prompts.trained_shape(spec, layout.height, layout.width)
+            check_words(layout)
 
     def request(
         self, config: GroundConfig, model: Model, plan: CachePlan | None, progress: Progress, world: World

@@ -31,6 +31,12 @@ SHIPPED = ASSETS.parent / "plans"
 CALIBRATION_SEED = 2**40  # far from the seeds of pictures that people ask for
 
 
+def check(cache: CacheConfig) -> None:
+    """Raise `PlanMismatch` for a file that is no plan, which needs no model; whether it fits is seen with the model."""
+    if isinstance(cache, FileCache):
+        read_plan(Path(cache.path))
+
+
 def with_plan(
     request: SamplingRequest, cache: CacheConfig, model: Model, progress: Progress | None = None, world: World | None = None
 ) -> SamplingRequest:

@@ -9,7 +9,7 @@ from ditkit.codecs.registry import load_codec
 from ditkit.config.schema import ScenesConfig
 from ditkit.data.captioned import Mixture, SceneDraws
 from ditkit.data.captions import words
-from ditkit.data.scenes import Sprites, of_first_classes
+from ditkit.data.scenes import Sprites, of_classes
 from ditkit.errors import CheckpointError, ConfigError
 from ditkit.models.aspect_bins import bins
 from ditkit.models.spec import ModelSpec
@@ -43,7 +43,9 @@ def scene_draws(spec: ModelSpec, sprites: Sprites, vocabulary: bytes, where: tor
     if side and side % step:
         raise ConfigError(f"scenes.side={side} is not a multiple of {step}, the pixels along a side of {spec.name}'s tokens")
     shapes = [(side, side)] if side else [(known.height, known.width) for known in bins(spec.image_size)]
-    shown = of_first_classes(sprites, asked.nouns) if asked.nouns else sprites
+    shown = sprites
+    if asked.nouns:
+        shown = of_classes(sprites, sprites.class_names[: asked.nouns] if isinstance(asked.nouns, int) else asked.nouns)
     mixture = Mixture(asked.filling, asked.white)
     return SceneDraws(shown, encode, lambda captions: reader.encode(captions, tokens)[0], shapes, mixture)
 

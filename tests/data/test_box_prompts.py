@@ -80,14 +80,17 @@ def test_lmd_is_read_from_answers_as_they_came_and_runs_no_code(tmp_path: Path) 
     assert (first.labels, first.boxes) == (("a dog",), ((0.25, 0, 0.75, 1),))
     assert second.boxes == ()
     file.write_text(json.dumps({"a dog": ["__import__('os').getcwd()"]}))
-    with pytest.raises(DataError, match="'a dog' is no prompt with boxes: ValueError: malformed node"):
+    with pytest.raises(DataError, match="'a dog' is no prompt with boxes: the answer does not begin with a list of things"):
         read_box_prompts(file)
 
 
 def test_what_cannot_be_read_says_where(tmp_path: Path) -> None:
     file = tmp_path / "a.jsonl"
     file.write_text('{"prompt": "p"}\n')
-    with pytest.raises(DataError, match=r"a\.jsonl, line 1 is no prompt with boxes: KeyError: 'category'$"):
+    with pytest.raises(DataError, match=r"a\.jsonl, line 1 is no prompt with boxes: it lacks 'category'$"):
+        read_box_prompts(file)
+    file.write_text('["p"]\n')
+    with pytest.raises(DataError, match=r"line 1 is no prompt with boxes: it is not laid out like one of HRS, DrawBench, NSR-1K or LMD$"):
         read_box_prompts(file)
     file.write_text("\n{\n")
     with pytest.raises(DataError, match=r"a\.jsonl, line 2 is not JSON: "):

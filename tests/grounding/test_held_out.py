@@ -2,15 +2,16 @@
 
 from collections import Counter
 
+from ditkit.config.compose import compose
 from ditkit.config.layouts import NAMED, shipped
+from ditkit.config.schema.train import TrainConfig
 from ditkit.data.captions import held_out
 from ditkit.data.scenes import overlap
 from ditkit.grounding.held_out import SHARED, held_out_layouts
 from ditkit.grounding.layout_file import parse_layouts
-from ditkit.tasks.build import known_classes
 from ditkit.tasks.ground import read_named
 
-LAYOUTS = held_out_layouts(known_classes("emoji"), 100)
+LAYOUTS = held_out_layouts(compose(TrainConfig, ["preset=pixart-emoji"]).scenes.nouns, 100)
 
 
 def test_the_shipped_file_is_what_is_drawn() -> None:

@@ -188,7 +188,7 @@ def test_what_cannot_be_measured_says_why(made: Path, real: Path, tmp_path: Path
         measured(tmp_path / "empty", real)
     with pytest.raises(DataError, match="nothing to measure at .*absent: give a run folder"):
         measured(tmp_path / "absent", real)
-    with pytest.raises(DataError, match="single holds 1 picture; a set to measure has at least 2"):
+    with pytest.raises(DataError, match="single holds one picture; a set to measure has at least 2"):
         measured(a_folder(tmp_path / "single", pixels(1, seed=0)), real)
     with pytest.raises(DataError, match="the judge sees pictures of 64 x 64, these are 32 x 32; take features="):
         measured(a_folder(tmp_path / "small", pixels(3, seed=0, side=32)), real)
@@ -216,6 +216,13 @@ def test_files_that_are_damaged_or_of_something_else_say_so(made: Path, real: Pa
     np.savez(tmp_path / "grey.npz", arr_0=np.zeros((4, 64, 64), np.uint8))
     with pytest.raises(DataError, match=r"grey.npz holds no pictures: arr_0 is \(4, 64, 64\), not \(N, H, W, 3\)"):
         measured(tmp_path / "grey.npz", real)
+
+
+def test_a_target_named_twice_has_one_row_and_a_set_is_not_far_from_itself(made: Path, tmp_path: Path) -> None:
+    np.savez(made / "notes.npz", notes=np.zeros(1))  # does not make a folder of pictures one of clouds
+    report = task.run(EvalConfig([str(made), str(made)], ReferenceConfig(str(made)), resamples=5), NoProgress())
+    assert [row["values"]["Frechet"] for row in report.data["rows"]] == [pytest.approx(0, abs=1e-4)]
+    assert report.data["rows"][0]["values"]["Frechet"] >= 0
 
 
 def test_runs_of_different_models_are_compared_only_on_request(tmp_path: Path, real: Path) -> None:

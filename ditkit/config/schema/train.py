@@ -1,6 +1,7 @@
 """`ditkit train`, and the data that models learn from."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from ditkit.config.checks import check_finite, check_folder, check_known, check_least, check_part, check_positive, check_seed, check_share
 from ditkit.config.schema.model import RuntimeConfig
@@ -38,14 +39,21 @@ class ScenesConfig:
 
     filling: float = 0.42  # share of pictures of one object that fills the frame
     white: float = 0.25  # share of pictures on white
-    nouns: int | None = None  # only the first so many; None: all
+    nouns: Any = None  # only the first so many, or those of a list; None: all
     side: int | None = None  # of square pictures, in pixels; None: all the model's shapes
 
     def __post_init__(self) -> None:
         for name in ("filling", "white"):
             check_part(f"scenes.{name}", getattr(self, name))
-        check_least("scenes.nouns", self.nouns, 1)
+        self._check_nouns()
         check_least("scenes.side", self.side, 8)
+
+    def _check_nouns(self) -> None:
+        if isinstance(self.nouns, list) and self.nouns and all(isinstance(noun, str) for noun in self.nouns):
+            return
+        if self.nouns is not None and not isinstance(self.nouns, int):
+            raise ConfigError(f"scenes.nouns is a number of nouns or a list of them, as in [cat,ice cream], not {self.nouns!r}")
+        check_least("scenes.nouns", self.nouns, 1)
 
 
 @dataclass
