@@ -5,7 +5,7 @@ Shapes: B batch, H W picture, C h w latent, L tokens of a caption.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -26,10 +26,14 @@ TRIES = 20
 
 @dataclass(frozen=True)
 class Mixture:
-    """Which pictures are drawn how often: shares of those of one object that fills the frame, and of those on white."""
+    """Which pictures are drawn how often: shares of those of one object that fills the frame, and of those on white.
+
+    `small` is the share of batches of one object that fills a frame as small as a box: a patch that is put into one is denoised so.
+    """
 
     filling: float
     white: float
+    small: float = 0.0
 
 
 class Captioned(NamedTuple):
@@ -101,7 +105,7 @@ def _sprite_of(sprites: Sprites, rng: np.random.Generator, label: int) -> int:
 class SceneDraws:
     """Captioned pictures as training sees them: latents by `encode` ([-1, 1] (B, 3, H, W) -> (B, C, h, w)), captions by `tokens` (B, L).
 
-    A batch has one shape (H, W), drawn among `shapes`; every picture depends on its own seed only.
+    A batch has one shape (H, W), drawn among `shapes`, or of a small one among `small`; every picture depends on its own seed only.
     """
 
     def __init__(
@@ -111,14 +115,20 @@ class SceneDraws:
         tokens: Callable[[Sequence[str]], Tensor],
         shapes: Sequence[tuple[int, int]],
         mixture: Mixture,
+        small: Sequence[tuple[int, int]] = (),
     ) -> None:
-        self.sprites, self.encode, self.tokens, self.shapes, self.mixture = sprites, encode, tokens, shapes, mixture
+        self.sprites, self.encode, self.tokens, self.shapes, self.mixture, self.small = sprites, encode, tokens, shapes, mixture, small
         self.chances = torch.tensor([float(SQUARE if height == width else 1) for height, width in shapes])
 
     def draw(self, generator: torch.Generator, batch: int, rows: slice) -> tuple[Tensor, Tensor]:
         """Latents (rows, C, h, w) and the numbers of their captions' tokens (rows, L)."""
-        height, width = self.shapes[int(torch.multinomial(self.chances, 1, generator=generator))]
+        mixture = self.mixture
+        if mixture.small and float(torch.rand((), generator=generator)) < mixture.small:
+            height, width = self.small[int(torch.randint(len(self.small), (), generator=generator))]
+            mixture = replace(mixture, filling=1.0)
+        else:
+            height, width = self.shapes[int(torch.multinomial(self.chances, 1, generator=generator))]
         seeds = torch.randint(2**62, (batch,), generator=generator)[rows]
-        drawn = [captioned(self.sprites, np.random.default_rng(seed), height, width, self.mixture) for seed in seeds.tolist()]
+        drawn = [captioned(self.sprites, np.random.default_rng(seed), height, width, mixture) for seed in seeds.tolist()]
         images = from_uint8(torch.from_numpy(np.stack([picture.scene.image for picture in drawn])).movedim(-1, 1))
         return self.encode(images), self.tokens([picture.caption for picture in drawn])

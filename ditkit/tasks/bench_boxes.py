@@ -108,13 +108,13 @@ def _judge(config: BenchConfig) -> str | None:
 
 
 def _in_turn(request: SamplingRequest, config: BenchConfig) -> GroundedRequest:
-    """Layouts in turn, each time round with the next seed, a picture at a time as the network makes it."""
+    """Layouts in turn, a picture at a time as the network makes it, each from noise of its own: that of one seed may suit a thing."""
     assert isinstance(request, GroundedRequest)
     many = len(request.scenes)
     count = config.count or many
     if count < 2:
         raise RequestError("a comparison needs at least 2 pictures: give more layouts, or --count 2 or more")
-    labels, seeds = [index % many for index in range(count)], [config.seed + index // many for index in range(count)]
+    labels, seeds = [index % many for index in range(count)], range(config.seed, config.seed + count)
     scenes = tuple(replace(scene, picture=None) for scene in request.scenes)
     return replace(request, labels=tuple(labels), seeds=tuple(seeds), scenes=scenes, batch=1)
 
@@ -185,7 +185,7 @@ def _finish(config: BenchConfig, judge: str | None, scores: Sequence[Score], set
     sections: list[Section] = [Table("Cost and success", columns, rows, note=NOTE, reference=[0])]
     sections += [Figure("Failures against cost", plot.read_bytes(), "Below and to the left is better.")] if points else []
     sections += [_shown(sets), Protocol("How it was measured", {**facts, **library_versions()}), Code("The same again", command)]
-    intro = "Every row draws the same layouts with the same seeds, one picture at a time, all rows in turns."
+    intro = "Every row draws the same layouts with the same seeds, each layout its own, one picture at a time, all rows in turns."
     write_page(Page(f"ditkit bench: boxes by {config.model}", intro, tuple(sections)), page)
     return Report(f"bench {config.model}", facts, columns, rows, [numbers, *([plot] if points else []), page], [NOTE], record)
 

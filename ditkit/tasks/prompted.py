@@ -46,8 +46,10 @@ def scene_draws(spec: ModelSpec, sprites: Sprites, vocabulary: bytes, where: tor
     shown = sprites
     if asked.nouns:
         shown = of_classes(sprites, sprites.class_names[: asked.nouns] if isinstance(asked.nouns, int) else asked.nouns)
-    mixture = Mixture(asked.filling, asked.white)
-    return SceneDraws(shown, encode, lambda captions: reader.encode(captions, tokens)[0], shapes, mixture)
+    sides = range(spec.image_size // 4 // step * step or step, spec.image_size // 2 + 1, step)
+    small = [(height, width) for height in sides for width in sides]
+    mixture = Mixture(asked.filling, asked.white, asked.small)
+    return SceneDraws(shown, encode, lambda captions: reader.encode(captions, tokens)[0], shapes, mixture, small)
 
 
 def starting_encoder(spec: ModelSpec, vocabulary: bytes, init: str | None) -> Any:

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from importlib.resources import files
 from itertools import combinations
 
@@ -116,3 +117,21 @@ def test_a_batch_has_one_shape_and_its_rows_do_not_depend_on_each_other(sprites:
     assert shapes[96, 96] == max(shapes.values()) and len(shapes) >= 6
     whole, part = draw(5, slice(0, 4)), draw(5, slice(1, 3))
     assert all(torch.equal(all_of_it[1:3], some) for all_of_it, some in zip(whole, part, strict=True))
+
+
+def test_small_pictures_show_one_thing_each_as_often_as_asked(sprites: Sprites) -> None:
+    mixture = Mixture(filling=0, white=0.3, small=0.4)
+    said: list[str] = []
+
+    def heard(captions: Sequence[str]) -> torch.Tensor:
+        said.extend(captions)
+        return torch.zeros(0)
+
+    draws = SceneDraws(sprites, lambda images: images, heard, SHAPES, mixture, [(24, 32)])
+    small = 0
+    for seed in range(100):
+        said.clear()
+        shape = draws.draw(torch.Generator().manual_seed(seed), 4, slice(0, 4))[0].shape[2:]
+        small += shape == (24, 32)
+        assert shape != (24, 32) or all(caption.removeprefix("a ").removeprefix("an ") in NOUNS for caption in said)
+    assert 30 <= small <= 50

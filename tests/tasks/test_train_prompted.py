@@ -47,7 +47,7 @@ def test_both_networks_are_written_and_read_as_any_other(tiny_pixart: ModelSpec,
 def test_words_can_be_learned_on_few_and_small_pictures_first_and_all_of_them_are_in_the_vocabulary(
     sprite_sheet: Path, tmp_path: Path
 ) -> None:
-    few = ScenesConfig(filling=1, white=1, nouns=1, side=16)
+    few = ScenesConfig(filling=1, white=1, small=0.5, nouns=1, side=16)
     train.run(_config(sprite_sheet, tmp_path / "few", scenes=few), NoProgress())
     (weights,) = train.run(_config(sprite_sheet, tmp_path / "all", init=str(tmp_path / "few" / "model.safetensors")), NoProgress()).files
     vocabularies = {(tmp_path / run / "text_encoder" / "spiece.model").read_bytes() for run in ("few", "all")}

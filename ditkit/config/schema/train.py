@@ -39,11 +39,12 @@ class ScenesConfig:
 
     filling: float = 0.42  # share of pictures of one object that fills the frame
     white: float = 0.25  # share of pictures on white
+    small: float = 0.0  # share of batches of pictures a quarter to half as large, as things in boxes are, of one object each
     nouns: Any = None  # only the first so many, or those of a list; None: all
     side: int | None = None  # of square pictures, in pixels; None: all the model's shapes
 
     def __post_init__(self) -> None:
-        for name in ("filling", "white"):
+        for name in ("filling", "white", "small"):
             check_part(f"scenes.{name}", getattr(self, name))
         self._check_nouns()
         check_least("scenes.side", self.side, 8)
