@@ -17,7 +17,6 @@ from ditkit.tasks import eval as evaluation
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SHAPES = ROOT.parent / "shared" / "data" / "shapes"
-SPRITES = ROOT.parent / "shared" / "data" / "emoji" / "emoji_rgba64.npz"
 SAMPLES = 16
 NOISE = 1.5  # in half widths of an interval: two sets of samples, of which one is small
 
@@ -86,14 +85,3 @@ def test_clouds(tmp_path: Path) -> None:
     against = ReferenceConfig(str(SHAPES), ["chair"])
     report = evaluation.run(EvalConfig([str(asked.out)], against, points=1024, resamples=5, out=str(tmp_path / "measured")), NoProgress())
     assert abs(100 * report.data["rows"][0]["values"]["1-NNA"] - expected) <= NOISE * half_width
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not SPRITES.is_file(), reason="needs the drawings")
-def test_things_in_boxes(tmp_path: Path) -> None:
-    """The first of the hundred layouts, plain, by the default rules, and with real drawings in the boxes."""
-    rows = table("`pixart-emoji`, 100 held-out layouts")
-    asked = BenchConfig(model="pixart-emoji", boxes="held-out", rules=["default"], reference=str(SPRITES), count=SAMPLES, out=str(tmp_path))
-    for score in bench.run(asked, NoProgress()).data["scores"]:
-        expected, half_width = error_and_half_width(rows[score["name"]][-4])
-        assert abs(100 * score["success"]["score"]["success"] - expected) <= NOISE * half_width * (100 / SAMPLES) ** 0.5, score["name"]
