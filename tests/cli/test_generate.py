@@ -22,7 +22,7 @@ def test_overrides_go_to_the_command_that_knows_them():
     [
         ("dit-emoji", ["data.path=nowhere"], "no data at nowhere"),
         ("dit-emoji", ["points=512"], "points means nothing for pictures"),
-        ("pixart-emoji", [], "the judge sees pictures of 64 x 64, pixart-emoji makes others"),
+        ("pixart-emoji", [], "the judge sees pictures of 64 x 64, pixart-emoji makes 96 x 96"),
         ("dit3d-shapes", [], "clouds are measured against others: --data"),
     ],
 )
