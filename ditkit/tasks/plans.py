@@ -31,7 +31,7 @@ SHIPPED = ASSETS.parent / "plans"
 CALIBRATION_SEED = 2**40  # far from the seeds of pictures that people ask for
 
 
-def check(cache: CacheConfig) -> None:
+def check_file(cache: CacheConfig) -> None:
     """Raise `PlanMismatch` for a file that is no plan, which needs no model; whether it fits is seen with the model."""
     if isinstance(cache, FileCache):
         read_plan(Path(cache.path))

@@ -23,8 +23,8 @@ from ditkit.models.spec import ModelSpec
 from ditkit.outputs import RunFolder, changed_keys, read_manifest
 from ditkit.progress import NoProgress, Progress
 from ditkit.report import Report
-from ditkit.tasks import build, plans
-from ditkit.tasks.plans import with_estimated_plan, with_plan
+from ditkit.tasks import build
+from ditkit.tasks.plans import check_file, with_estimated_plan, with_plan
 from ditkit.tasks.prompts import prompt_bytes
 
 Record = dict[str, Any]
@@ -86,7 +86,7 @@ def run(kind: Kind, config: RunConfig, progress: Progress) -> Report:
     source = _manifest(config)
     config, plan = _resolved(kind, config)
     kind.check(config, registry.find(config.model))
-    plans.check(config.cache)
+    check_file(config.cache)
     world = join_world(build.device(config.runtime))
     model, asked = kind.request(config, build.model(config), plan, progress, world)
     request = with_plan(asked, config.cache, model, progress, world)
