@@ -12,7 +12,6 @@ from torch import Tensor
 from ditkit.codecs.codec import from_uint8
 from ditkit.codecs.registry import CODECS, load_codec
 from ditkit.config.schema import EvalConfig
-from ditkit.data.images import SUFFIXES as OF_PICTURES
 from ditkit.data.images import Pictures, load_pictures
 from ditkit.data.picture_sets import arrays_in
 from ditkit.errors import DataError, RequestError
@@ -96,11 +95,14 @@ def are_clouds(target: Path) -> bool:
     if (target / "manifest.json").exists():
         return "clouds" in read_manifest(target / "manifest.json")
     if target.is_file() and target.suffix == ".npz":
-        return bool({"points", "train_points"} & set(arrays_in(target)))
+        return _holds_points(target)
     if not target.is_dir():
         raise DataError(f"nothing to measure at {target}: give a run folder, a folder of samples, or an .npz of samples")
-    kinds = {file.suffix.lower() for file in target.rglob("*")}
-    return bool(kinds & set(OF_CLOUDS)) or (".npz" in kinds and not kinds & OF_PICTURES)
+    return any(file.suffix.lower() in OF_CLOUDS or (file.suffix == ".npz" and _holds_points(file)) for file in target.rglob("*"))
+
+
+def _holds_points(file: Path) -> bool:
+    return bool({"points", "train_points"} & set(arrays_in(file)))
 
 
 def _helper(target: str, config: EvalConfig) -> Report:
