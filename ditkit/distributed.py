@@ -1,8 +1,8 @@
-"""Which of `torchrun`'s processes this one is, and the one exchange that training makes between them."""
+"""Which of `torchrun`'s processes this one is, and the exchanges that training makes between them."""
 
 import atexit
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
@@ -67,3 +67,12 @@ def sum_gradients(parameters: Iterable[torch.nn.Parameter], world: World) -> Non
     dist.all_reduce(flat)
     for parameter, gradient in zip(owners, flat.split([g.numel() for g in gradients]), strict=True):
         parameter.grad = gradient.view_as(parameter)
+
+
+def averaged(values: Mapping[str, Tensor], world: World) -> dict[str, Tensor]:
+    """The means of scalars over the processes, in one exchange."""
+    if world.size == 1:
+        return dict(values)
+    means = torch.stack([value.detach().float() for value in values.values()]) / world.size
+    dist.all_reduce(means)
+    return dict(zip(values, means.unbind(), strict=True))

@@ -15,12 +15,17 @@ KINDS: dict[str, type[Params]] = {"dit": DiTParams, "uvit": UViTParams, "dit3d":
 
 @dataclass(frozen=True)
 class Defaults:
-    """What `ditkit sample` does when nothing is said. `guidance` is w in null + w (cond - null), `start` the time a run begins at."""
+    """What `ditkit sample` does when nothing is said.
+
+    `guidance` is w in null + w (cond - null), `start` the time a run begins at, `grid` which times it visits, if not those that the
+    solver visits by itself.
+    """
 
     solver: str
     steps: int
     guidance: float
     start: float = 1.0
+    grid: str | None = None
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ def voxel_coordinates(x_B3N: Tensor, side: int, frame_B3M: Tensor | None = None)
     frame_B3M = x_B3N if frame_B3M is None else frame_B3M.detach().to(precise)
     mean_B31 = frame_B3M.mean(dim=2, keepdim=True)
     centred_B3N = x_B3N - mean_B31
-    radius_B11 = (frame_B3M - mean_B31).norm(dim=1, keepdim=True).amax(dim=2, keepdim=True)
+    radius_B11 = (frame_B3M - mean_B31).square().sum(dim=1, keepdim=True).amax(dim=2, keepdim=True).sqrt()
     unit_B3N = centred_B3N / (2 * radius_B11).clamp_min(torch.finfo(x_B3N.dtype).tiny) + 0.5
     return (unit_B3N * side).clamp(0, side - 1).nan_to_num(0.0)
 
@@ -31,10 +31,10 @@ def voxelise(features_BCN: Tensor, at_B3N: Tensor, side: int) -> Tensor:
     """
     x_BN, y_BN, z_BN = at_B3N.round().long().unbind(1)
     index_BN = (x_BN * side + y_BN) * side + z_BN
-    weighed = torch.cat([features_BCN, torch.ones_like(features_BCN[:, :1])], dim=1).to(at_B3N.dtype)
-    empty = weighed.new_zeros(*weighed.shape[:2], side**3)
-    sums = empty.scatter_add(2, index_BN[:, None].expand_as(weighed), weighed)
-    means = sums[:, :-1] / sums[:, -1:].clamp_min(1)
+    count_BV = at_B3N.new_zeros(len(index_BN), side**3).scatter_add_(1, index_BN, torch.ones_like(at_B3N[:, 0]))
+    shares_BCN = features_BCN.to(at_B3N.dtype) / count_BV.gather(1, index_BN)[:, None]  # divided here, where there are fewer than voxels
+    empty = shares_BCN.new_zeros(*features_BCN.shape[:2], side**3)
+    means = empty.scatter_add_(2, index_BN[:, None].expand_as(shares_BCN), shares_BCN)
     return means.to(features_BCN.dtype).unflatten(2, (side, side, side))
 
 

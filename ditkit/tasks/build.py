@@ -177,7 +177,7 @@ def solver(sampler: SamplerConfig, spec: ModelSpec, evaluations: int) -> Solver:
         case AutoSampler() if spec.defaults.solver == "ddpm":
             return solver(DDPMConfig(start=sampler.start), spec, evaluations)
         case AutoSampler():
-            return SOLVERS[spec.defaults.solver](schedule, evaluations)
+            return SOLVERS[spec.defaults.solver](schedule, evaluations, **({"grid": spec.defaults.grid} if spec.defaults.grid else {}))
         case DDIMConfig(grid=grid, eta=eta):
             return SOLVERS["ddim"](schedule, evaluations, grid=grid, eta=eta)
         case DDPMConfig(grid=grid, variance=variance):

@@ -49,6 +49,7 @@ def describe(name: str) -> Report:
         "classes": f"{spec.label_count}" + (f": {', '.join(names[:6])}, ..." if names else ""),
         "noise schedule": spec.schedule,
         "by default": f"{defaults.solver}, {defaults.steps} evaluations, guidance {defaults.guidance:g}"
+        + (f", grid {defaults.grid}" if defaults.grid else "")
         + (f", from time {defaults.start:g}" if defaults.start < 1 else "")
         + (f" (its paper writes {published:g})" if spec.published_guidance_offset else ""),
         "guided channels": f"{spec.guided_channels} of {spec.params.channels}" if spec.guided_channels < spec.params.channels else "all",

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from ditkit.distributed import World, gather, sum_gradients
+from ditkit.distributed import World, averaged, gather, sum_gradients
 from ditkit.errors import CheckpointError, OutputError
 from ditkit.files import write_atomically
 from ditkit.tensorfile import write_tensors
@@ -140,7 +140,8 @@ class _Run:
             optimizer.step()
         self.step += 1
         self._move_average()
-        return loss.detach() * world.size, values
+        shown = averaged({"loss": loss.detach() * world.size, **values}, world)
+        return shown.pop("loss"), shown
 
     @torch.no_grad()
     def _move_average(self) -> None:

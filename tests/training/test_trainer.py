@@ -63,14 +63,15 @@ def test_a_stop_signal_saves_before_it_ends(tmp_path: Path) -> None:
 def _one_of_two(rank: int, folder: Path, port: int) -> None:
     os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     world = join_world(torch.device("cpu"))
-    for _ in train(Regression(), SETTINGS, folder, world):
-        pass
+    losses = [float(report.loss) for report in train(Regression(), SETTINGS, folder, world)]
+    torch.save(losses, folder / f"losses-{rank}.pt")
     barrier(world)
     dist.destroy_process_group()
 
 
-def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
-    alone = finish(tmp_path / "one")
+def test_two_processes_learn_and_say_what_one_does(tmp_path: Path) -> None:
+    losses = [float(report.loss) for report in train(Regression(), SETTINGS, tmp_path / "one")]
+    alone = torch.load(tmp_path / "one" / "state.pt", weights_only=True)["ema"]
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]  # one that nobody uses now
@@ -79,6 +80,8 @@ def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
     together = torch.load(tmp_path / "two" / "state.pt", weights_only=True)["ema"]
     for name in alone:
         torch.testing.assert_close(together[name], alone[name], rtol=1e-4, atol=1e-6)
+    for rank in (0, 1):
+        assert torch.load(tmp_path / "two" / f"losses-{rank}.pt") == pytest.approx(losses, rel=1e-4)
 
 
 def test_a_damaged_state_is_refused_with_a_way_out(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import torch
 from ditkit.diffusion.prediction import Prediction
 from ditkit.diffusion.schedule import Level, linear
 from ditkit.diffusion.solvers import ddim, dpm_solver_pp
+from ditkit.diffusion.solvers.dpmpp import Grid
 from ditkit.errors import ScheduleError
 from tests.diffusion.gaussian import flow_error, order, run
 from tests.golden_files import golden, golden_json
@@ -38,9 +39,20 @@ def test_the_continuous_grid_is_that_of_pixart() -> None:
     assert solver.times[1] == pytest.approx(949.05)
 
 
-def test_the_error_falls_with_the_second_power_of_the_steps() -> None:
+def test_the_grid_in_log_snr_is_even_in_it() -> None:
     schedule = linear()
-    errors = [flow_error(dpm_solver_pp(schedule, n, grid="pixart"), schedule.level_at(0.001)) for n in (50, 100, 200)]
+    solver = dpm_solver_pp(schedule, 20, grid="logsnr")
+    steps = np.diff([*(level.lam for level in solver.levels), schedule.level_at(0.001).lam])
+    np.testing.assert_allclose(steps, steps.mean(), atol=2e-3)
+    assert (solver.times[0], solver.levels[0]) == (999, schedule.level_at(1.0))
+    assert solver.times[10] < 310 < dpm_solver_pp(schedule, 20, grid="pixart").times[10]
+    assert dpm_solver_pp(schedule, 1, grid="logsnr").times == (999,)
+
+
+@pytest.mark.parametrize("grid", ["pixart", "logsnr"])
+def test_the_error_falls_with_the_second_power_of_the_steps(grid: Grid) -> None:
+    schedule = linear()
+    errors = [flow_error(dpm_solver_pp(schedule, n, grid=grid), schedule.level_at(0.001)) for n in (50, 100, 200)]
     assert order(*errors[:2]) > 1.75
     assert order(*errors[1:]) > 1.75
 
@@ -65,7 +77,7 @@ def test_a_constant_prediction_is_reached_from_anywhere() -> None:
 
 
 def test_what_cannot_be_is_refused_in_words() -> None:
-    with pytest.raises(ScheduleError, match="the time grid of dpm-solver\\+\\+ is 'diffusers' or 'pixart', not 'even'"):
+    with pytest.raises(ScheduleError, match="the time grid of dpm-solver\\+\\+ is 'diffusers', 'pixart' or 'logsnr', not 'even'"):
         dpm_solver_pp(linear(), 20, grid="even")  # pyright: ignore[reportArgumentType]
     with pytest.raises(ScheduleError, match="dpm-solver\\+\\+ makes at most 999 evaluations on 1000 noise levels, not 1000"):
         dpm_solver_pp(linear(), 1000)
