@@ -13,10 +13,12 @@ from ditkit.config.schema import BenchConfig, EvalConfig, Gen3DConfig, Reference
 from ditkit.progress import NoProgress
 from ditkit.tasks import bench, gen3d
 from ditkit.tasks import eval as evaluation
+from ditkit.tasks.eval_boxes import REAL
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SHAPES = ROOT.parent / "shared" / "data" / "shapes"
+EMOJI = ROOT.parent / "shared" / "data" / "emoji" / "emoji_rgba64.npz"
 SAMPLES = 16
 NOISE = 1.5  # in half widths of an interval: two sets of samples, of which one is small
 
@@ -85,3 +87,15 @@ def test_clouds(tmp_path: Path) -> None:
     against = ReferenceConfig(str(SHAPES), ["chair"])
     report = evaluation.run(EvalConfig([str(asked.out)], against, points=1024, resamples=5, out=str(tmp_path / "measured")), NoProgress())
     assert abs(100 * report.data["rows"][0]["values"]["1-NNA"] - expected) <= NOISE * half_width
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not EMOJI.is_file(), reason="needs the drawings")
+def test_grounding(tmp_path: Path) -> None:
+    rows = table("the hundred held-out layouts")
+    asked = BenchConfig("pixart-emoji", boxes="held-out", count=SAMPLES, rules=["default"], reference=str(EMOJI), out=str(tmp_path))
+    scores = {score["name"]: score["success"]["score"] for score in bench.run(asked, NoProgress()).data["scores"]}
+    assert list(scores) == ["plain", "default", REAL]
+    for name, score in scores.items():
+        expected, half_width = error_and_half_width(rows[name][3])
+        assert abs(100 * score["success"] - expected) <= NOISE * half_width * (100 / SAMPLES) ** 0.5, name

@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from ditkit.cli import completion
-from ditkit.cli.generate import divided, generated
-from ditkit.cli.launch import launch
+from ditkit.cli.generate import divided, generated, sampling
+from ditkit.cli.launch import launch, show_configuration
 from ditkit.cli.options import Cfg, Json
 from ditkit.cli.overrides import from_flags
 from ditkit.config.quoting import quoted
@@ -55,6 +55,12 @@ def evaluate(
         "--seed": seed,
         "--out": out,
     }
-    if generate and not cfg:
-        flags["RUN"] = [*targets, generated(to_sample, from_flags(flags, overrides))]
+    if generate:
+        measured = from_flags(flags, overrides)
+        config = sampling(to_sample, measured)
+        if cfg:
+            show_configuration(config)
+            typer.echo("---")
+        else:
+            flags["RUN"] = [*targets, generated(config, measured)]
     launch("eval", flags, overrides, cfg=cfg, as_json=as_json)

@@ -14,24 +14,28 @@ def divided(overrides: Sequence[str]) -> tuple[list[str], list[str]]:
     return own, [word for word in overrides if word not in own]
 
 
-def generated(overrides: Sequence[str], measured: Sequence[str]) -> str:
-    """Sample what the overrides ask for, unless it is there already; the run's folder.
+def sampling(overrides: Sequence[str], measured: Sequence[str]) -> SampleConfig | Gen3DConfig:
+    """What the overrides ask to sample; of clouds, if they say no classes, the categories that are to be `measured`."""
+    from ditkit.config.compose import compose
+    from ditkit.models import registry
 
-    What is wrong with the settings of what is to be `measured` is found before.
-    """
+    model = next((word.partition("=")[2] for word in overrides if word.startswith("model=")), SampleConfig.model)
+    clouds = bool(registry.find(model).points)
+    categories = compose(EvalConfig, measured).data.categories
+    if clouds and categories and not any(word.startswith("classes=") for word in overrides):
+        overrides = [*overrides, f"classes=[{','.join(map(quoted, categories))}]"]
+    return compose(Gen3DConfig if clouds else SampleConfig, overrides)
+
+
+def generated(config: SampleConfig | Gen3DConfig, measured: Sequence[str]) -> str:
+    """Sample that, unless it is there already; the run's folder. What is wrong with what is to be `measured` is found before."""
     from ditkit.cli.console import progress
     from ditkit.config.compose import compose
     from ditkit.models import registry
     from ditkit.tasks import gen3d, sample
     from ditkit.tasks.eval import check_before_sampling
 
-    model = next((word.partition("=")[2] for word in overrides if word.startswith("model=")), SampleConfig.model)
-    spec = registry.find(model)
-    clouds = bool(spec.points)
-    asked = compose(EvalConfig, measured)
-    check_before_sampling(asked, spec)
-    if clouds and asked.data.categories and not any(word.startswith("classes=") for word in overrides):
-        overrides = [*overrides, f"classes=[{','.join(map(quoted, asked.data.categories))}]"]
+    check_before_sampling(compose(EvalConfig, measured), registry.find(config.model))
     with progress() as shown:
-        report = gen3d.run(compose(Gen3DConfig, overrides), shown) if clouds else sample.run(compose(SampleConfig, overrides), shown)
+        report = gen3d.run(config, shown) if isinstance(config, Gen3DConfig) else sample.run(config, shown)
     return str(report.data["out"])

@@ -1,6 +1,7 @@
 """From what was typed to a task that runs: what every configured command does, once."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import typer
 
@@ -14,13 +15,12 @@ def launch(
     settings = from_flags(flags, overrides or [])
 
     from ditkit.cli.console import progress, show
-    from ditkit.config.compose import as_yaml, compose
+    from ditkit.config.compose import compose
     from ditkit.config.schema import COMMANDS
 
     config = compose(COMMANDS[command], settings)
     if cfg:
-        typer.echo(as_yaml(config), nl=False)
-        return
+        return show_configuration(config)
     name = command.replace("-", "_")
     task = getattr(__import__("ditkit.tasks", fromlist=[name]), name)  # as `from ditkit.tasks import NAME`
     if dry_run:
@@ -28,3 +28,10 @@ def launch(
     with progress() as shown:
         report = task.run(config, shown)
     show(report, as_json)
+
+
+def show_configuration(config: Any) -> None:
+    """The whole of it as YAML: what `--cfg` prints."""
+    from ditkit.config.compose import as_yaml
+
+    typer.echo(as_yaml(config), nl=False)

@@ -1,10 +1,12 @@
 """`ditkit eval --generate`: whose option each override is."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from typer.testing import Result
 
-from ditkit.cli.generate import divided, generated
+from ditkit.cli.generate import divided, generated, sampling
 from ditkit.errors import DitkitError
 from ditkit.report import Report
 from ditkit.tasks import gen3d, sample
@@ -30,13 +32,20 @@ def test_what_cannot_be_measured_is_not_sampled(model: str, measured: list[str],
     for task in (sample, gen3d):
         monkeypatch.setattr(task, "run", lambda *_: pytest.fail("sampled"))
     with pytest.raises(DitkitError, match=message):
-        generated([f"model={model}"], measured)
+        generated(sampling([f"model={model}"], measured), measured)
 
 
 def test_the_categories_that_are_measured_are_those_that_are_made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     asked: list[list[str]] = []
     monkeypatch.setattr(gen3d, "run", lambda config, _: asked.append(config.classes) or Report("", data={"out": "runs/a"}))
     settings = [f"data.path={tmp_path}", "data.categories=[sofa]"]
-    assert generated(["model=dit3d-shapes"], settings) == "runs/a"
-    generated(["model=dit3d-shapes", "classes=[chair]"], settings)
+    for overrides in (["model=dit3d-shapes"], ["model=dit3d-shapes", "classes=[chair]"]):
+        assert generated(sampling(overrides, settings), settings) == "runs/a"
     assert asked == [["sofa"], ["chair"]]
+
+
+def test_cfg_shows_what_is_sampled_and_what_is_measured(ditkit_command: Callable[..., Result]) -> None:
+    shown = ditkit_command("eval", "--generate", "--category", "sofa", "--cfg", "model=dit3d-shapes", "count=3", "resamples=5").output
+    sampled, measured = shown.split("---\n")
+    assert {"model: dit3d-shapes", "count: 3", "- sofa"} <= set(sampled.splitlines())
+    assert {"resamples: 5", "  - sofa"} <= set(measured.splitlines())
