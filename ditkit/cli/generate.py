@@ -24,7 +24,7 @@ def sampling(overrides: Sequence[str], measured: Sequence[str]) -> SampleConfig 
     categories = compose(EvalConfig, measured).data.categories
     if clouds and categories and not any(word.startswith("classes=") for word in overrides):
         overrides = [*overrides, f"classes=[{','.join(map(quoted, categories))}]"]
-    return compose(Gen3DConfig if clouds else SampleConfig, overrides)
+    return compose(Gen3DConfig, overrides) if clouds else compose(SampleConfig, overrides)
 
 
 def generated(config: SampleConfig | Gen3DConfig, measured: Sequence[str]) -> str:
