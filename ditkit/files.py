@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,13 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
 
 
+def remove_parts(folder: Path) -> None:
+    """Remove the temporary files in a folder and below it whose writers were killed. None may be at work there."""
+    for part in folder.rglob(".*.part*"):
+        if re.fullmatch(r"\..+\.\d+\.part(\.\w+)?", part.name):
+            part.unlink(missing_ok=True)
+
+
 def check_folder_free(path: Path) -> None:
     """Raise `OutputError` if a file stands where a folder is to be."""
     if (file := next((place for place in (path, *path.parents) if place.is_file()), None)) is not None:
@@ -41,5 +49,5 @@ def read_json(path: Path, kind: str, error: type[DitkitError]) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except OSError as problem:
         raise error(f"cannot read the {kind} {path}: {problem.strerror}") from problem
-    except ValueError as problem:
+    except (ValueError, RecursionError) as problem:  # lists in lists without end
         raise error(f"{path} is not a {kind}: {problem}") from problem

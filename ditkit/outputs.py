@@ -14,12 +14,14 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from ditkit.data import unreadable
 from ditkit.errors import OutputError
-from ditkit.files import read_json, write_atomically
+from ditkit.files import read_json, remove_parts, write_atomically
 
 FORMAT = "ditkit-run"
 VERSION = 1
 GRID_LIMIT = 100
+LONGEST = 200  # letters of a path that a message repeats
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class RunFolder:
         if self.manifest_file.exists():
             if changed := changed_keys(read_manifest(self.manifest_file)["request"], request):
                 raise OutputError(f"{self.path} holds a run that differs in {', '.join(changed)}; choose another folder with --out")
+            remove_parts(self.path)
         else:
             self.write_manifest({"request": request, "complete": False})
 
@@ -61,7 +64,7 @@ class RunFolder:
         try:
             with Image.open(file) as image:
                 return image.convert("RGB")
-        except (OSError, ValueError, SyntaxError) as error:  # Pillow reports a broken PNG as a SyntaxError
+        except unreadable.PICTURE as error:
             raise OutputError(f"cannot read {file}: remove it and repeat the command, which makes it again") from error
 
     def save_grid(self, images: Sequence[Image.Image], captions: Sequence[str]) -> Path:
@@ -69,6 +72,15 @@ class RunFolder:
         target = self.path / "grid.png"
         write_atomically(target, lambda path: draw_grid(images, captions).save(path, format="png"))
         return target
+
+
+def has_manifest(folder: Path) -> bool:
+    """Whether this is the folder of a run; raises `OutputError` for a path that cannot be looked at."""
+    try:
+        return (folder / "manifest.json").exists()
+    except OSError as error:
+        name = str(folder) if len(str(folder)) <= LONGEST else f"{str(folder)[:LONGEST]}\u2026"
+        raise OutputError(f"cannot look into {name}: {error.strerror}; give another folder") from error
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
@@ -99,7 +111,10 @@ def draw_grid(images: Sequence[Image.Image], captions: Sequence[str]) -> Image.I
     draw = ImageDraw.Draw(sheet)
     for place, (image, caption) in enumerate(zip(images, captions, strict=False)):
         left, top = gap + place % columns * (width + gap), gap + place // columns * (height + line + gap)
-        sheet.paste(image.resize((width, height), Image.Resampling.NEAREST if zoom > 1 else Image.Resampling.LANCZOS), (left, top))
+        share = min(width / image.width, height / image.height)  # a picture of another shape keeps it
+        size = round(image.width * share), round(image.height * share)
+        shown = image.resize(size, Image.Resampling.NEAREST if zoom > 1 else Image.Resampling.LANCZOS)
+        sheet.paste(shown, (left + (width - size[0]) // 2, top + (height - size[1]) // 2))
         draw.text((left + width / 2, top + height + 2), _fitted(caption, font, width + gap), fill="#444444", font=font, anchor="ma")
     return sheet
 

@@ -1,6 +1,6 @@
 """`ditkit eval`: measure what was made."""
 
-from pathlib import Path
+import os
 from typing import Annotated
 
 import typer
@@ -42,7 +42,7 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Measure runs against data: pictures by a judge, clouds by 1-NNA, coverage, MMD and JSD."""
-    targets = [word for word in words or [] if "=" not in word or Path(word).exists()]
+    targets = [word for word in words or [] if "=" not in word or os.path.exists(word)]  # Path.exists raises for a long word
     overrides = [word for word in words or [] if word not in targets]
     overrides, to_sample = divided(overrides) if generate else (overrides, [])
     if categories:

@@ -8,10 +8,11 @@ from ditkit.config.schema import EvalConfig, Gen3DConfig, SampleConfig
 
 
 def divided(overrides: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The overrides that are of `ditkit eval` alone, and those of the command that samples, which are all others."""
+    """The overrides of `ditkit eval`, and those of the command that samples; of options that both have, only the machine is for both."""
     known = {field.name for field in fields(EvalConfig)} - {field.name for field in fields(SampleConfig)}
-    own = [word for word in overrides if word.partition("=")[0].partition(".")[0] in known]
-    return own, [word for word in overrides if word not in own]
+    options = {word: word.partition("=")[0].partition(".")[0] for word in overrides}
+    own = [word for word, option in options.items() if option in known or option == "runtime"]
+    return own, [word for word, option in options.items() if option not in known]
 
 
 def sampling(overrides: Sequence[str], measured: Sequence[str]) -> SampleConfig | Gen3DConfig:
@@ -31,11 +32,10 @@ def generated(config: SampleConfig | Gen3DConfig, measured: Sequence[str]) -> st
     """Sample that, unless it is there already; the run's folder. What is wrong with what is to be `measured` is found before."""
     from ditkit.cli.console import progress
     from ditkit.config.compose import compose
-    from ditkit.models import registry
     from ditkit.tasks import gen3d, sample
     from ditkit.tasks.eval import check_before_sampling
 
-    check_before_sampling(compose(EvalConfig, measured), registry.find(config.model))
+    check_before_sampling(compose(EvalConfig, measured), config)
     with progress() as shown:
         report = gen3d.run(config, shown) if isinstance(config, Gen3DConfig) else sample.run(config, shown)
     return str(report.data["out"])

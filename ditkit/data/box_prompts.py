@@ -5,12 +5,13 @@ Nothing of them is shipped with ditkit.
 
 import ast
 import csv
+import io
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from ditkit.errors import DataError
 from ditkit.files import read_json
@@ -23,7 +24,7 @@ POSITIONAL = "Positional"
 RELATIONS = {"on top of": "above", "underneath": "below", "on the left of": "left", "on the right of": "right", "to the right of": "right"}
 POSITION = re.compile(rf"an? (.+) ({'|'.join(RELATIONS)}) an? (.+)\.", re.IGNORECASE)
 
-T = TypeVar("T")
+UNLIKE_ANY = "it is not laid out like one of HRS, DrawBench, NSR-1K or LMD"
 
 
 @dataclass(frozen=True)
@@ -48,54 +49,59 @@ class BoxPrompt:
         return len(self.objects)
 
 
-def read_box_prompts(path: str | Path) -> list[BoxPrompt]:
-    """The prompts of a benchmark's file, whichever it is; raises `DataError` that says what it is not.
+def read_box_prompts(path: str | Path, check: Callable[[BoxPrompt], None] = lambda asked: None) -> list[BoxPrompt]:
+    """The prompts of a benchmark's file, whichever it is; raises `DataError` that says what it is not, and where `check` refuses one.
 
     JSON lines with `labels` and `boxes` in pixels of a 512 canvas (HRS, DrawBench), DrawBench's table of prompts, of which the positional
     ones are taken, NSR-1K's lists and LMD's layouts. Boxes are clipped to the canvas, and those of which nothing is left are left out.
     """
-    file = Path(path)
-    match file.suffix:
-        case ".jsonl":
-            return [_read(_of_canvas, line, f"{file}, line {number}") for number, line in _lines(file)]
-        case ".csv":
-            return _drawbench(file)
-        case ".json":
-            data = read_json(file, "file of prompts", DataError)
-            if isinstance(data, list):
-                return [_read(_of_nsr, entry, f"{file}, entry {number}") for number, entry in enumerate(data)]
-            if isinstance(data, dict):
-                return [
-                    _read(_of_lmd, (prompt, answer, number), f"{file}, '{prompt}'")
-                    for prompt, answers in data.items()
-                    for number, answer in enumerate(answers)
-                ]
-    raise DataError(
-        f"{file} is no file of prompts with boxes; known are the .jsonl of HRS and DrawBench, .csv, and .json of NSR-1K and LMD"
-    )
+    found = []
+    for parse, entry, where in _entries(Path(path)):
+        try:
+            found.append(parse(entry))
+        except (AttributeError, KeyError, IndexError, TypeError, ValueError, OverflowError) as error:
+            raise DataError(f"{where} is no prompt with boxes: {_reason(error)}") from error
+        try:
+            check(found[-1])
+        except DataError as error:
+            raise DataError(f"{where} cannot be judged: {error}") from error
+    return found
 
 
-def _read(parse: Callable[[T], BoxPrompt], entry: T, where: str) -> BoxPrompt:
-    try:
-        return parse(entry)
-    except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
-        raise DataError(f"{where} is no prompt with boxes: {_reason(error)}") from error
+def _entries(file: Path) -> Iterator[tuple[Callable[[Any], BoxPrompt], Any, str]]:
+    """What reads it, the entry, and where it is."""
+    data = read_json(file, "file of prompts", DataError) if file.suffix == ".json" else None
+    if file.suffix == ".jsonl":
+        yield from ((_of_canvas, entry, f"{file}, line {number}") for number, entry in _lines(file))
+    elif file.suffix == ".csv":
+        yield from ((_of_drawbench, row, f"{file}, line {number}") for number, row in _positional_rows(file))
+    elif isinstance(data, list):
+        yield from ((_of_nsr, entry, f"{file}, entry {number}") for number, entry in enumerate(data))
+    elif isinstance(data, dict):
+        for prompt, answers in data.items():
+            if not isinstance(answers, list):
+                raise DataError(f"{file}, '{prompt}' is no prompt with boxes: {UNLIKE_ANY}")
+            yield from ((_of_lmd, (prompt, answer, number), f"{file}, '{prompt}'") for number, answer in enumerate(answers))
+    else:
+        raise DataError(
+            f"{file} is no file of prompts with boxes; known are the .jsonl of HRS and DrawBench, .csv, and .json of NSR-1K and LMD"
+        )
 
 
 def _reason(error: Exception) -> str:
     if isinstance(error, KeyError):
         return f"it lacks {error}"
     if isinstance(error, AttributeError | TypeError):
-        return "it is not laid out like one of HRS, DrawBench, NSR-1K or LMD"
+        return UNLIKE_ANY
     return str(error).partition("\n")[0]
 
 
 def _lines(file: Path) -> Iterable[tuple[int, Any]]:
-    for number, line in enumerate(_text(file).splitlines(), 1):
+    for number, line in enumerate(_text(file).split("\n"), 1):
         if line.strip():
             try:
                 yield number, json.loads(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:  # lists in lists without end
                 raise DataError(f"{file}, line {number} is not JSON: {error}") from error
 
 
@@ -127,11 +133,20 @@ def _positional(prompt: str, skill: str, labels: tuple[str, ...] = (), boxes: tu
     return BoxPrompt(prompt, prompt, skill, objects, relations, labels=labels, boxes=boxes)
 
 
-def _drawbench(file: Path) -> list[BoxPrompt]:
-    rows = list(csv.DictReader(_text(file).splitlines()))
-    if not rows or not {"Prompts", "Category"} <= rows[0].keys():
+def _of_drawbench(row: Mapping[str, str]) -> BoxPrompt:
+    return _positional(row["Prompts"], "spatial")
+
+
+def _positional_rows(file: Path) -> list[tuple[int, Mapping[str, str]]]:
+    """Of DrawBench's table, with the line that each ends on."""
+    reader = csv.DictReader(io.StringIO(_text(file), newline=""))
+    try:
+        rows = [(reader.line_num, row) for row in reader]
+    except csv.Error as error:
+        raise DataError(f"{file} is not DrawBench's table: {error}") from error
+    if not rows or not {"Prompts", "Category"} <= rows[0][1].keys():
         raise DataError(f"{file} is not DrawBench's table: it has no columns Prompts and Category")
-    return [_positional(row["Prompts"], "spatial") for row in rows if row["Category"] == POSITIONAL]
+    return [(number, row) for number, row in rows if row["Category"] == POSITIONAL]
 
 
 def _of_nsr(entry: Mapping[str, Any]) -> BoxPrompt:
@@ -140,7 +155,7 @@ def _of_nsr(entry: Mapping[str, Any]) -> BoxPrompt:
     labels, boxes = _kept([name for name, _ in placed], [_from_sides(sides) for _, sides in placed])
     relations = (str(entry["relation"]),) if "relation" in entry else ()
     skill = "spatial" if relations else "counting"
-    objects = tuple(name for name, _ in placed) if relations else tuple(name for name, _ in entry["num_object"])
+    objects = tuple(str(name) for name, _ in (placed if relations else entry["num_object"]))
     return BoxPrompt(f"nsr1k/{entry['id']}", str(entry["prompt"]), skill, objects, relations, labels=labels, boxes=boxes)
 
 
@@ -149,7 +164,7 @@ def _of_lmd(entry: tuple[str, str, int]) -> BoxPrompt:
     prompt, answer, number = entry
     try:
         placed = ast.literal_eval(answer.partition("\n")[0])
-    except (ValueError, SyntaxError) as error:
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
         raise ValueError("the answer does not begin with a list of things and their boxes") from error
     labels, boxes = _kept([words for words, _ in placed], [_from_sides([side / CANVAS for side in sides]) for _, sides in placed])
     return BoxPrompt(f"{prompt} #{number}", prompt, "layout", labels=labels, boxes=boxes)

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ditkit.codecs.points import Points
+from ditkit.data import unreadable
 from ditkit.errors import DataError
 from ditkit.shapes.clouds import LEAST_POINTS, SUFFIXES, checked, read_points
 
@@ -151,7 +151,7 @@ def _arrays(file: Path) -> Mapping[str, np.ndarray]:
     try:
         with np.load(file, allow_pickle=False) as content:
             return {name: content[name] for name in content.files}
-    except (ValueError, OSError, EOFError, AttributeError, BadZipFile) as error:
+    except unreadable.ARRAYS as error:
         raise DataError(f"cannot read {file} as an .npz of clouds: {error}") from error
 
 

@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
+from ditkit.data import unreadable
 from ditkit.data.scenes import Sprites, load_sprites, sprite_on_white
 from ditkit.errors import DataError
 
@@ -81,7 +82,7 @@ class FolderPictures:
         try:
             with Image.open(self.paths[index]) as file:
                 image = centre_crop(file.convert("RGB"), self.side)
-        except OSError as error:
+        except unreadable.PICTURE as error:
             raise DataError(f"cannot read the picture {self.paths[index]}: {error}") from error
         pixels = np.asarray(image)
         return pixels[:, ::-1] if variant % 2 else pixels

@@ -4,36 +4,45 @@ Shapes: N pictures, H x W pixels. A picture is uint8 (H, W, 3).
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import IO
-from zipfile import BadZipFile, ZipFile
+from zipfile import ZipFile
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
+from ditkit.data import unreadable
 from ditkit.data.images import SUFFIXES, load_pictures
 from ditkit.errors import DataError
 
 ARRAY = "arr_0"  # of samples and reference batches as ADM's evaluation reads them; the labels are arr_1
+SIDE = 64  # pixels that sprites are drawn at
 CHUNK = 2**24  # bytes hashed at once
-UNREADABLE = (OSError, EOFError, ValueError, BadZipFile, AttributeError, KeyError)
 
 
 @dataclass(frozen=True)
 class PictureSet:
-    """`read(start, end)` gives pictures as uint8 (end - start, 3, H, W); `files` are what a digest of the set is made of."""
+    """`read(parts)` gives the pictures of each part in turn, parts going up, as uint8 (len(part), 3, H, W), all of one `size` (H, W).
+
+    `files` are what a digest of the set is made of.
+    """
 
     name: str
     kind: str
     count: int
-    read: Callable[[int, int], Tensor]
+    size: tuple[int, int]
+    read: Callable[[Iterable[range]], Iterator[Tensor]]
     files: Sequence[Path]
+
+    @property
+    def described(self) -> str:
+        return f"{self.kind}, {_size(*self.size)}"
 
     def digest(self) -> str:
         """sha256 over the contents of the files, in order, shortened."""
@@ -59,7 +68,8 @@ def open_set(path: Path, files: Sequence[Path] | None = None) -> PictureSet:
     found = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES) if files is None else list(files)
     if not found:
         raise DataError(f"{path} holds no images ({' '.join(sorted(SUFFIXES))})")
-    return PictureSet(str(path), "8-bit files", len(found), partial(_from_files, found), found)
+    height, width, _ = read_picture(found[0]).shape
+    return PictureSet(str(path), "8-bit files", len(found), (height, width), partial(_from_files, found, (height, width)), found)
 
 
 def arrays_in(path: Path) -> list[str]:
@@ -67,35 +77,39 @@ def arrays_in(path: Path) -> list[str]:
     try:
         with ZipFile(path) as file:
             return [name.removesuffix(".npy") for name in file.namelist()]
-    except UNREADABLE as error:
+    except unreadable.ARRAYS as error:
         raise DataError(f"cannot read {path} as an .npz: {error}") from error
 
 
 def _of_sheet(path: Path) -> PictureSet:
-    pictures = load_pictures(path, 64)
+    pictures = load_pictures(path, SIDE)
 
-    def read(start: int, end: int) -> Tensor:
-        return _as_tensor(np.stack([pictures.picture(index, 0) for index in range(start, end)]))
+    def read(parts: Iterable[range]) -> Iterator[Tensor]:
+        for part in parts:
+            yield _as_tensor(np.stack([pictures.picture(index, 0) for index in part]))
 
-    return PictureSet(str(path), "sprites drawn on white, 64 x 64", len(pictures), read, [path])
+    return PictureSet(str(path), "sprites drawn on white", len(pictures), (SIDE, SIDE), read, [path])
 
 
 def _of_array(path: Path) -> PictureSet:
     with _stream(path) as (shape, _):
-        if len(shape) != 4 or shape[3] != 3:
+        if len(shape) != 4 or shape[3] != 3 or 0 in shape[1:3]:
             raise DataError(f"{path} holds no pictures: {ARRAY} is {shape}, not (N, H, W, 3)")
-    return PictureSet(str(path), f"{ARRAY} of an .npz", shape[0], partial(_from_array, path), [path])
+    return PictureSet(str(path), f"{ARRAY} of an .npz", shape[0], (shape[1], shape[2]), partial(_from_array, path), [path])
 
 
-def _from_array(path: Path, start: int, end: int) -> Tensor:
+def _from_array(path: Path, parts: Iterable[range]) -> Iterator[Tensor]:
+    """In one pass over the file, which is unpacked once however many parts there are."""
     with _stream(path) as (shape, stream):
-        size = int(np.prod(shape[1:]))
-        try:
-            stream.seek(stream.tell() + start * size)
-            content = stream.read((end - start) * size)
-            return _as_tensor(np.frombuffer(content, np.uint8).reshape(end - start, *shape[1:]))
-        except UNREADABLE as error:
-            raise DataError(f"cannot read pictures {start} to {end - 1} of {path}: {error}") from error
+        first, size = stream.tell(), int(np.prod(shape[1:]))
+        for part in parts:
+            try:
+                stream.seek(first + part.start * size)  # ahead: what lies between is read and dropped
+                content = stream.read(len(part) * size)
+                pictures = _as_tensor(np.frombuffer(content, np.uint8).reshape(len(part), *shape[1:]))
+            except unreadable.ARRAYS as error:
+                raise DataError(f"cannot read pictures {part.start} to {part.stop - 1} of {path}: {error}") from error
+            yield pictures
 
 
 @contextmanager
@@ -111,16 +125,20 @@ def _stream(path: Path) -> Iterator[tuple[tuple[int, ...], IO[bytes]]]:
             if kind != np.uint8 or fortran:
                 raise DataError(f"{path} holds no pictures: {ARRAY} is {kind}, not uint8 in rows")
             yield shape, stream
-    except UNREADABLE as error:
+    except unreadable.ARRAYS as error:
         raise DataError(f"cannot read {path} as an .npz of pictures ({ARRAY}): {error}") from error
 
 
-def _from_files(files: Sequence[Path], start: int, end: int) -> Tensor:
-    pictures = [read_picture(file) for file in files[start:end]]
-    for file, picture in zip(files[start:end], pictures, strict=True):
-        if picture.shape != pictures[0].shape:
-            raise DataError(f"{file} is {_size(picture)}, {files[start]} is {_size(pictures[0])}; pictures of one set must have one size")
-    return _as_tensor(np.stack(pictures))
+def _from_files(files: Sequence[Path], size: tuple[int, int], parts: Iterable[range]) -> Iterator[Tensor]:
+    for part in parts:
+        pictures = []
+        for file in files[part.start : part.stop]:
+            picture = read_picture(file)
+            if picture.shape[:2] != size:
+                found, first = _size(*picture.shape[:2]), _size(*size)
+                raise DataError(f"{file} is {found}, {files[0]} is {first}; pictures of one set must have one size")
+            pictures.append(picture)
+        yield _as_tensor(np.stack(pictures))
 
 
 def read_picture(file: Path) -> np.ndarray:
@@ -130,12 +148,12 @@ def read_picture(file: Path) -> np.ndarray:
             if image.has_transparency_data:
                 image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
             return np.asarray(image.convert("RGB"))
-    except (OSError, ValueError, SyntaxError) as error:  # Pillow reports a broken PNG as a SyntaxError
+    except unreadable.PICTURE as error:
         raise DataError(f"cannot read the picture {file}: {error}") from error
 
 
-def _size(picture: np.ndarray) -> str:
-    return f"{picture.shape[1]} x {picture.shape[0]}"
+def _size(height: int, width: int) -> str:
+    return f"{width} x {height}"
 
 
 def _as_tensor(pixels_NHW3: np.ndarray) -> Tensor:

@@ -8,11 +8,11 @@ training run can be resumed, and a batch rebuilt, from an index alone.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 from PIL import Image, ImageFilter
 
+from ditkit.data import unreadable
 from ditkit.errors import DataError
 
 Box = tuple[float, float, float, float]
@@ -50,7 +50,7 @@ def load_sprites(path: str | Path) -> Sprites:
                 class_names=tuple(str(name) for name in file["class_names"]),
                 styles=tuple(str(file["set_names"][index]) for index in file["sets"]),
             )
-    except (OSError, EOFError, BadZipFile, KeyError, ValueError, IndexError, TypeError, AttributeError) as error:
+    except unreadable.ARRAYS as error:
         raise DataError(f"{path} is not a sprite sheet: {error}") from error
     shape = sprites.rgba.shape
     if sprites.rgba.dtype != np.uint8 or len(shape) != 4 or shape[-1] != 4 or shape[:1] != sprites.labels.shape or not len(sprites):

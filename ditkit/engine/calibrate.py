@@ -18,13 +18,15 @@ from ditkit.execution import Execution, Site
 
 @torch.inference_mode()
 def output_changes(model: Model, request: SamplingRequest, longest: int, on_step: OnStep | None = None) -> Tensor:
-    """The relative change (E, A, S) of each branch's output since 1 ... `longest` evaluations before, mean over the request's samples.
+    """The relative change (E, A, S) of each branch's output since 1 ... `longest` evaluations before.
 
-    The change is |now - then| / |now| over all rows, tokens and channels; infinite where there is no evaluation that far back.
+    The change is |now - then| / |now| over all samples of the request, their tokens and channels, whatever its batches; infinite where
+    there is no evaluation that far back.
     """
     solver, sites = request.solver, model.backbone.sites
     columns = {site: column for column, site in enumerate(sites)}
-    total = torch.zeros(len(solver.times), longest, len(sites), dtype=torch.float64, device=model.device)
+    changed = torch.zeros(len(solver.times), longest, len(sites), dtype=torch.float64, device=model.device)  # squares
+    whole = torch.zeros(len(solver.times), 1, len(sites), dtype=torch.float64, device=model.device)
     for batch in request.batches():
         before: deque[dict[Site, Tensor]] = deque(maxlen=longest)
 
@@ -35,9 +37,9 @@ def output_changes(model: Model, request: SamplingRequest, longest: int, on_step
 
             def branch(site: Site, compute: Callable[[], Tensor]) -> Tensor:
                 output = now[site] = compute()
+                whole[evaluation, 0, columns[site]] += _square(output)
                 for back, outputs in enumerate(then):
-                    change = (output - outputs[site]).norm() / output.norm().clamp_min(1e-12)
-                    total[evaluation, back, columns[site]] += change.double() * output.shape[0]
+                    changed[evaluation, back, columns[site]] += _square(output - outputs[site])
                 return output
 
             return Execution(branch=branch)
@@ -47,8 +49,11 @@ def output_changes(model: Model, request: SamplingRequest, longest: int, on_step
         state = solver.init(noise[1:] if solver.draws else None)
         for _ in trajectory(denoiser(model, request, labels, on_step, executions=at), solver, noise[0], state):
             pass
-    rows = len(request.seeds) * (1 if request.guidance == 1 else 2)
-    changes = (total / rows).cpu()
+    changes = (changed / whole.clamp_min(1e-24)).sqrt().cpu()
     for evaluation in range(len(solver.times)):
         changes[evaluation, evaluation:] = float("inf")
     return changes
+
+
+def _square(output: Tensor) -> Tensor:
+    return output.float().norm().double().square()

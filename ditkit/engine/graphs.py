@@ -31,12 +31,14 @@ class Buffers:
 class GraphedNetwork:
     """A network under a plan, for all batches of a request.
 
-    The first evaluation of a batch size runs eagerly and shows the shapes; from the second on nothing is allocated but what
-    the graphs themselves need, so on a GPU they are captured as CUDA graphs. A graph knows its row and no more: all
-    evaluations with the same row share one.
+    Before the first evaluation of a batch size an eager one shows the shapes; from then on nothing is allocated but what
+    the graphs themselves need, so on a GPU they are captured as CUDA graphs. Its output is not used: bits would depend on which
+    batch came first. A graph knows its row and no more: all evaluations with the same row share one.
     """
 
-    def __init__(self, backbone: Backbone, plan: CachePlan | None, device: torch.device, backend: str = "inductor") -> None:
+    def __init__(
+        self, backbone: Backbone, plan: CachePlan | None, device: torch.device, backend: str | Callable[..., Any] = "inductor"
+    ) -> None:
         self._backbone = backbone
         self._plan = plan
         self._everything = (True,) * len(backbone.sites)
@@ -57,13 +59,14 @@ class GraphedNetwork:
     def __call__(self, x: Tensor, conditioning: Any, evaluation: int) -> Tensor:
         """The network's output at this evaluation; `x` (R, ...) and its conditioning have R rows."""
         row = self._plan.compute[evaluation] if self._plan else self._everything
-        buffers = self._buffers.get(len(x))
-        if buffers is None:
-            return self._first(x, conditioning, row)
+        if len(x) not in self._buffers:
+            self._buffers[len(x)] = self._shown(x, conditioning, row)
+        buffers = self._buffers[len(x)]
         tree_map(lambda kept, new: kept.copy_(new), (buffers.x, buffers.conditioning), (x, conditioning))
         return self._graph(self._backbone, buffers, row).clone()  # a captured graph writes its next output to the same address
 
-    def _first(self, x: Tensor, conditioning: Any, row: Row) -> Tensor:
+    def _shown(self, x: Tensor, conditioning: Any, row: Row) -> Buffers:
+        """Room for the inputs and for the outputs that are kept."""
         assert all(row), "a plan computes everything at its first evaluation"
         kept: dict[Site, Tensor] = {}
 
@@ -73,13 +76,12 @@ class GraphedNetwork:
                 kept[site] = output.clone(memory_format=torch.contiguous_format)
             return output
 
-        out = self._backbone(x, conditioning, Execution(branch=branch))
+        self._backbone(x, conditioning, Execution(branch=branch))
         x, conditioning = tree_map(lambda value: value.clone(memory_format=torch.contiguous_format), (x, conditioning))
         buffers = Buffers(x, conditioning, kept)
         if x.is_cuda:
             _stays(buffers.x, *kept.values())
-        self._buffers[len(x)] = buffers
-        return out
+        return buffers
 
 
 def _stays(*values: Tensor) -> None:

@@ -18,7 +18,7 @@ def is_benchmark(path: Path) -> bool:
     try:
         with path.open(encoding="utf-8") as lines:
             first = json.loads(next(lines, ""))
-    except (OSError, ValueError):  # whoever reads it whole says what is wrong
+    except (OSError, ValueError, RecursionError):  # whoever reads it whole says what is wrong
         return False
     return isinstance(first, dict) and first.keys() >= KEYS
 

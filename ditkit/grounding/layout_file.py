@@ -32,7 +32,7 @@ def read_layouts(path: Path) -> tuple[Layout, ...]:
 def parse_layouts(text: str, source: str, *, lines: bool = False) -> tuple[Layout, ...]:
     """The layouts in a text, which errors call `source`."""
     if lines:
-        kept = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+        kept = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
         found = [_layout(_json(line, source, number), f"{source}, line {number}") for number, line in kept]
     else:
         found = _layouts(_json(text, source), source)

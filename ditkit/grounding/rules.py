@@ -11,8 +11,8 @@ class Rules:
 
     For the first `share` of the solver's steps, x is pulled up to `pulls` times by `weight` * the gradient of `scale` * the loss of its
     attention maps, then what was denoised beside each object's own picture is put into its boxes (`transplant` of it; 0: nothing is).
-    The maps are the mean over the first `blocks` of the network's blocks, in the published code over all: the last third makes a pull
-    half as dear again, and of pixart-emoji's boxes in the first twelve held-out layouts as many held what they should without it.
+    The maps are the mean over the first `blocks` of the network's blocks, in the published code over all, which makes a pull twice as
+    dear.
     Pulling ends when the scaled loss is at most `stop`; a phrase whose attention overlaps its boxes by `enough` (intersection over
     union) has none.
 
@@ -28,7 +28,7 @@ class Rules:
     stop: float = 1e-5
     enough: float = 0.85
     transplant: float = 1.0
-    blocks: float = 0.67
+    blocks: float = 0.5
     inclusive: bool = True
     aligned: bool = True
     between_words: bool = True
@@ -54,7 +54,7 @@ class Rules:
 
 DEFAULT = Rules()
 PUBLISHED = Rules(blocks=1.0, inclusive=False, aligned=False, between_words=False)
-FAST = Rules(pulls=1, blocks=0.5)
+FAST = Rules(pulls=1)
 PLAIN = Rules(share=0.0)
 PULL, TRANSPLANT = Rules(transplant=0.0), Rules(pulls=0)
 RULES: dict[str, Rules] = {

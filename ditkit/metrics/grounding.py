@@ -36,6 +36,10 @@ class Verdict(NamedTuple):
 class BoxJudge(Protocol):
     """Anything that says of each box of a picture whether it holds what its label says."""
 
+    def check(self, labels: Sequence[str]) -> None:
+        """Raise `DataError` for a label that cannot be judged."""
+        ...
+
     def judge(self, picture_3HW: Tensor, labels: Sequence[str], boxes: Sequence[Box]) -> list[Verdict]: ...
 
 
@@ -45,6 +49,9 @@ class DetectorJudge:
 
     detector: Detector
     least: float = SUCCESS
+
+    def check(self, labels: Sequence[str]) -> None:
+        """A detector looks for anything."""
 
     def judge(self, picture_3HW: Tensor, labels: Sequence[str], boxes: Sequence[Box]) -> list[Verdict]:
         found = self.detector.detect(picture_3HW, list(dict.fromkeys(labels)))
@@ -61,6 +68,10 @@ class CropJudge:
 
     classifier: Judge
     class_names: Sequence[str]
+
+    def check(self, labels: Sequence[str]) -> None:
+        for label in labels:
+            class_of(label, self.class_names)
 
     @torch.inference_mode()
     def judge(self, picture_3HW: Tensor, labels: Sequence[str], boxes: Sequence[Box]) -> list[Verdict]:

@@ -65,6 +65,20 @@ POSITIONS: dict[str, Relation] = {
 SIZES: dict[str, Relation] = {"bigger": is_bigger, "larger": is_bigger, "smaller": is_smaller}
 
 
+def check(asked: BoxPrompt) -> None:
+    """Raise `DataError` for a prompt that has not as many relations, or colours, as the rule for its kind looks at."""
+    objects, relations, colours = len(asked.objects), len(asked.relations), len(asked.colours)
+    if asked.skill == "color" and not objects == colours > 0:
+        raise DataError(f"it has {objects} objects and {colours} colours; give each object one colour")
+    if asked.skill in ("spatial", "size"):
+        between = asked.skill == "spatial" and relations > 0 and asked.relations[0] in BETWEEN
+        fitting = {3: 1, 4: 1} if between else {2: 1, 3: 2, 4: 2}
+        if fitting.get(objects) != relations:
+            known = ", ".join(f"{fitting[count]} for {count}" for count in fitting)
+            hint = "" if asked.objects or asked.skill == "size" else "; say 'A cat on the left of a dog.', or name them under meta"
+            raise DataError(f"it has {relations} relations for {objects} objects, and the rule takes {known}{hint}")
+
+
 def spatial_holds(asked: BoxPrompt, detections: Sequence[Detection]) -> bool:
     """Whether every object is there and lies as the prompt says; the last detection of a class counts.
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ditkit.codecs.codec import from_uint8
 from ditkit.errors import CheckpointError, DataError, MissingDependency
+from ditkit.metrics.pretrained import loading, whole
 from ditkit.models.judge import JUDGE, load_judge
 from ditkit.weights import locate
 
@@ -57,6 +58,12 @@ def find_network(name: str, path: str | None, device: torch.device) -> FeatureNe
     raise AssertionError(name)
 
 
+def check_square(height: int, width: int) -> None:
+    """Raise `DataError` for pictures that the judge, who sees squares, cannot be shown."""
+    if height != width:
+        raise DataError(f"the judge sees square pictures, these are {width} x {height}; take features=inception, dinov2 or clip")
+
+
 def _judge(path: str | None, device: torch.device) -> FeatureNetwork:
     judge = load_judge(path).to(device)
     file = locate(JUDGE, path)
@@ -64,16 +71,17 @@ def _judge(path: str | None, device: torch.device) -> FeatureNetwork:
 
     @torch.inference_mode()
     def see(pictures: Tensor) -> Seen:
-        if pictures.shape[2:] != (JUDGE_SIDE, JUDGE_SIDE):
-            found = f"{pictures.shape[3]} x {pictures.shape[2]}"
-            raise DataError(
-                f"the judge sees pictures of {JUDGE_SIDE} x {JUDGE_SIDE}, these are {found}; take features=inception, dinov2 or clip"
-            )
-        spatial = judge.spatial(from_uint8(pictures.to(device)))
+        height, width = pictures.shape[2:]
+        check_square(height, width)
+        images = from_uint8(pictures.to(device))
+        if height != JUDGE_SIDE:
+            images = F.interpolate(images, (JUDGE_SIDE, JUDGE_SIDE), mode="bilinear", antialias=True)
+        spatial = judge.spatial(images)
         pooled = spatial.mean(dim=(2, 3))
         return Seen(pooled, spatial[:, :SPATIAL].flatten(1), judge.head(pooled).softmax(1))
 
-    return FeatureNetwork("judge", _digest(file.path), "as they are", see)
+    side = f"{JUDGE_SIDE} x {JUDGE_SIDE}"
+    return FeatureNetwork("judge", _digest(file.path), f"as they are if {side}, else resized to that, bilinear with antialiasing", see)
 
 
 def _inception(path: str | None, device: torch.device) -> FeatureNetwork:
@@ -85,7 +93,13 @@ def _inception(path: str | None, device: torch.device) -> FeatureNetwork:
         raise MissingDependency(
             "features=inception needs torch-fidelity, which brings torchvision; pip install 'ditkit[metrics]', or take features=judge"
         ) from error
-    extractor = FeatureExtractorInceptionV3("inception-v3-compat", ["2048", "logits_unbiased"], path).to(device)
+    if path:
+        wrong, way_out = f"feature_weights={path} is not the Inception-v3 of torch-fidelity", "; without feature_weights it is fetched"
+    else:
+        wrong, way_out = "torch-fidelity cannot fetch its Inception-v3", "; give its file with feature_weights=FILE"
+    with loading(wrong, way_out):
+        extractor = FeatureExtractorInceptionV3("inception-v3-compat", ["2048", "logits_unbiased"], path)
+    extractor.to(device)
 
     @torch.inference_mode()
     def see(pictures: Tensor) -> Seen:
@@ -115,13 +129,9 @@ def _load(name: str, folder: Path) -> tuple[Any, int]:
     from transformers import CLIPVisionModelWithProjection, Dinov2Model
 
     family: Any = CLIPVisionModelWithProjection if name == "clip" else Dinov2Model
-    try:
-        network, report = family.from_pretrained(folder, local_files_only=True, output_loading_info=True)
-    except Exception as error:  # a wrong folder can make transformers raise anything
-        raise CheckpointError(f"{folder} is not a {name}: {type(error).__name__}: {error}") from error
-    if missing := sorted(report["missing_keys"]):
-        raise CheckpointError(f"{folder} is not a {name}: it lacks {len(missing)} tensors, first {missing[0]}")
-    return network.eval().requires_grad_(False), network.config.image_size
+    with loading(f"{folder} is not a {name}"):
+        network = whole(family, folder)
+        return network, network.config.image_size
 
 
 def _digest(path: Path) -> str:

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from ditkit.codecs.codec import to_uint8
-from ditkit.errors import CheckpointError
 from ditkit.metrics.detections import Detection
+from ditkit.metrics.pretrained import loading, whole
 
 LEAST = 0.1  # the score from which on OWL's authors count a detection
 
@@ -24,12 +24,9 @@ class ZeroShotDetector:
         """Raises `CheckpointError` unless the folder holds config.json, safetensors and a tokenizer of an OWL model."""
         self.least = least
         self._device = torch.device(device)
-        try:
+        with loading(f"{folder} holds no OWL-ViT or OWLv2 that transformers reads"):
             self._model, self._tokenizer, self._images = _loaded(str(folder))
-        except (OSError, ValueError, KeyError) as error:
-            reason = str(error).partition("\n")[0][:160]
-            raise CheckpointError(f"{folder} holds no OWL-ViT or OWLv2 that transformers reads: {reason}") from error
-        self._model.to(self._device).eval()
+        self._model.to(self._device)
 
     @torch.inference_mode()
     def detect(self, picture_3HW: Tensor, names: Sequence[str]) -> list[Detection]:
@@ -73,7 +70,7 @@ def _loaded(folder: str) -> tuple[Any, Any, Any]:
     config = AutoConfig.from_pretrained(folder, local_files_only=True)
     if config.model_type not in processors:
         raise ValueError(f"its config.json is of a {config.model_type}")
-    model = AutoModelForZeroShotObjectDetection.from_pretrained(folder, local_files_only=True, use_safetensors=True)
+    model = whole(AutoModelForZeroShotObjectDetection, folder, use_safetensors=True)
     side = config.vision_config.image_size
     return (
         model,

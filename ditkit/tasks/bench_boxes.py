@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ditkit.codecs.codec import to_uint8
 from ditkit.config.schema import BenchConfig, GroundConfig
+from ditkit.data.scenes import load_sprites
 from ditkit.distributed import World
 from ditkit.engine.model import Model
 from ditkit.engine.race import Contender, Outcome, race
@@ -37,7 +38,7 @@ from ditkit.report import Cell, Report
 from ditkit.tasks import build
 from ditkit.tasks.command_line import command_line
 from ditkit.tasks.eval_boxes import JUDGE, REAL, Pictures, composed, judge_of, verdicts_on
-from ditkit.tasks.ground import GroundedPictures, extra_cost, with_layouts_read
+from ditkit.tasks.ground import GroundedPictures, extra_cost, phrase_tokens, with_layouts_read
 
 PLAIN = "plain"
 JUDGED_TEXTS = ("t5-emoji",)  # text encoders of models that draw what the bundled judge knows
@@ -74,23 +75,27 @@ def run(config: BenchConfig, progress: Progress) -> Report:
     ground = with_layouts_read(_ground(config))
     kind = GroundedPictures()
     kind.check(ground, registry.find(config.model))
-    judge = _judge(config)
+    name = _judge(config)
+    judge = judge_of(name, build.device(config.runtime)) if name else None
+    sprites = load_sprites(config.reference) if judge and config.reference else None
     model, request = kind.request(ground, build.model(config), None, progress, World())
     asked = _in_turn(request, config)
     layouts = [asked.scenes[label].layout for label in asked.labels]
-    entries = [_contender(name, model, asked) for name in dict.fromkeys((PLAIN, *config.rules))]
+    if judge:
+        judge.check([text for layout in layouts for text in layout.texts])
+    entries = [_contender(rules, ground, model, asked) for rules in dict.fromkeys((PLAIN, *config.rules))]
     progress.start(sum(len(layouts) * len(entry.request.solver.times) for entry in entries), "drawing in turns")
     outcomes = race(entries, progress.advance)
     sets = [_decoded(entry.name, model, outcome, layouts) for entry, outcome in zip(entries, outcomes, strict=True)]
     verdicts: list[list[list[Verdict]]] = []
-    if judge is not None:
-        judged = [*sets, *([composed(sets[0], config.reference, config.seed)] if config.reference else [])]
+    if judge:
+        judged = [*sets, *([composed(sets[0], sprites, config.seed)] if sprites else [])]
         progress.start(sum(each.count for each in judged), "pictures judged")
-        verdicts = [verdicts_on(each, judge_of(judge), progress) for each in judged]
+        verdicts = [verdicts_on(each, judge, progress) for each in judged]
     scores = [_score(place, entries, outcomes, layouts, verdicts) for place in range(len(entries))]
-    if judge is not None and config.reference:
+    if sprites:
         scores.append(Score(REAL, None, None, {}, None, _success(len(entries), verdicts)))
-    return _finish(config, judge, scores, sets)
+    return _finish(config, name, scores, sets)
 
 
 def _ground(config: BenchConfig) -> GroundConfig:
@@ -119,8 +124,11 @@ def _in_turn(request: SamplingRequest, config: BenchConfig) -> GroundedRequest:
     return replace(request, labels=tuple(labels), seeds=tuple(seeds), scenes=scenes, batch=1)
 
 
-def _contender(name: str, model: Model, request: GroundedRequest) -> Contender:
-    return Contender(name, name, model, replace(request, rules=rule_sets.named(name)), _sampler)
+def _contender(name: str, config: GroundConfig, model: Model, request: GroundedRequest) -> Contender:
+    rules = rule_sets.named(name)
+    found = phrase_tokens(config, model, [scene.layout for scene in request.scenes], rules)
+    scenes = tuple(replace(scene, tokens=own) for scene, own in zip(request.scenes, found, strict=True))
+    return Contender(name, name, model, replace(request, rules=rules, scenes=scenes), _sampler)
 
 
 def _sampler(model: Model, request: SamplingRequest, on_step: OnStep | None) -> Iterator[SampleBatch]:

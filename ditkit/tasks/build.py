@@ -147,24 +147,29 @@ def labels(wanted: Sequence[str], count: int, of: Model, prompts: PromptTable | 
         if wanted:
             raise RequestError(f"{spec.name} is unconditional: it has no classes to choose from")
         return (0,) * count
-    chosen = [_label(word, spec, names) for word in wanted] or [
+    chosen = [_label(word, spec, names, classes) for word in wanted] or [
         index * classes // min(count, classes) for index in range(min(count, classes))
     ]
     return tuple(chosen[index % len(chosen)] for index in range(count))
 
 
-def _label(word: str, spec: ModelSpec, names: Sequence[str]) -> int:
+def _label(word: str, spec: ModelSpec, names: Sequence[str], classes: int) -> int:
     if word.removeprefix("-").isdecimal():
-        if not 0 <= int(word) < spec.label_count:
-            raise RequestError(f"{spec.name} has classes 0 to {spec.label_count - 1}, not {word}")
+        if not 0 <= int(word) < classes:
+            raise RequestError(f"{spec.name} has classes 0 to {classes - 1}, not {word}")
         return int(word)
-    wanted = _plain(word)
-    for label, synonyms in enumerate(names):
-        if wanted in (_plain(synonym) for synonym in synonyms.split(",")):
-            return label
+    label = label_of(word, names)
+    if label is not None:
+        return label
     if not names:
         raise RequestError(f"the class names of {spec.name} are not on file; give class numbers, 0 to {spec.label_count - 1}")
     raise UnknownName("class", word, names)
+
+
+def label_of(name: str, names: Sequence[str]) -> int | None:
+    """Which class is called that, or has it as a synonym."""
+    wanted = _plain(name)
+    return next((label for label, synonyms in enumerate(names) if wanted in map(_plain, synonyms.split(","))), None)
 
 
 def _plain(name: str) -> str:

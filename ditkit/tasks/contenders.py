@@ -1,6 +1,7 @@
 """Who takes part in `ditkit bench`: the run without a plan, plans, policies at equal cost, fewer steps, other engines."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from ditkit.engine.conditions import PromptTable
 from ditkit.engine.model import Model
 from ditkit.engine.race import Contender
 from ditkit.engine.request import SamplingRequest
-from ditkit.errors import RequestError
+from ditkit.errors import RequestError, ScheduleError
 from ditkit.peers import DBCache, as_backbone
 from ditkit.progress import Progress
 from ditkit.tasks import build
@@ -31,7 +32,7 @@ def contenders(config: BenchConfig, model: Model, progress: Progress) -> list[Co
     entries = [Contender(UNCACHED, UNCACHED, model, plain)]
     entries += [Contender(name, _group(plan), model, plan) for name, plan in plans]
     entries += [_policy(words, budget, model, plain, progress) for words in config.policies]
-    entries += [_fewer(config, model, plain.prompts, evaluations) for evaluations in config.fewer or _equal_cost(plain, budget)]
+    entries += _cheaper(config, model, plain, budget)
     entries += [entry for name in config.against for entry in _peers(name, model, plain)]
     return _renamed(entries)
 
@@ -80,6 +81,15 @@ def _policy(words: str, budget: float, model: Model, plain: SamplingRequest, pro
     name, _, own = words.partition(":")
     cache = option("cache", name, budget=float(own) if own else budget)
     return Contender(name, name, model, with_plan(plain, cache, model, progress))
+
+
+def _cheaper(config: BenchConfig, model: Model, plain: SamplingRequest, budget: float) -> Iterator[Contender]:
+    """Fewer evaluations: those that are asked for, else those of equal cost that the time grid can have."""
+    for evaluations in config.fewer:
+        yield _fewer(config, model, plain.prompts, evaluations)
+    for evaluations in [] if config.fewer else _equal_cost(plain, budget):
+        with suppress(ScheduleError):
+            yield _fewer(config, model, plain.prompts, evaluations)
 
 
 def _fewer(config: BenchConfig, model: Model, prompts: PromptTable | None, evaluations: int) -> Contender:

@@ -11,17 +11,17 @@ from torch import Tensor
 
 from ditkit.codecs.codec import from_uint8
 from ditkit.codecs.registry import CODECS, load_codec
-from ditkit.config.schema import EvalConfig
+from ditkit.config.schema import EvalConfig, Gen3DConfig, SampleConfig
 from ditkit.data.images import Pictures, load_pictures
 from ditkit.data.picture_sets import arrays_in
 from ditkit.errors import DataError, RequestError
 from ditkit.files import check_folder_free
 from ditkit.metrics.judged import judged_accuracy
 from ditkit.metrics.reconstruction import psnr
-from ditkit.metrics.vision import JUDGE_SIDE, find_network
-from ditkit.models.judge import load_judge
-from ditkit.models.spec import ModelSpec
-from ditkit.outputs import read_manifest
+from ditkit.metrics.vision import JUDGE_SIDE, check_square, find_network
+from ditkit.models import registry
+from ditkit.models.judge import JUDGED, load_judge
+from ditkit.outputs import has_manifest, read_manifest
 from ditkit.progress import Progress
 from ditkit.report import Report
 from ditkit.shapes.clouds import SUFFIXES as OF_CLOUDS
@@ -44,16 +44,15 @@ def check(config: EvalConfig) -> None:
         check_folder_free(Path(config.out))
 
 
-def check_before_sampling(config: EvalConfig, spec: ModelSpec) -> None:
-    """Raise for what would be wrong once there are samples of this model, so that none is made in vain."""
+def check_before_sampling(config: EvalConfig, sampling: SampleConfig | Gen3DConfig) -> None:
+    """Raise for what would be wrong once there are these samples, so that none is made in vain."""
     check(config)
+    spec = registry.find(sampling.model)
     _check_heard(eval_clouds if spec.points else eval_images, config)
-    if spec.points:
+    if isinstance(sampling, Gen3DConfig):
         return eval_clouds.check(config)
-    if config.features == "judge" and spec.image_size != JUDGE_SIDE:
-        side = f"{JUDGE_SIDE} x {JUDGE_SIDE}"
-        own = f"{spec.image_size} x {spec.image_size}"
-        raise DataError(f"the judge sees pictures of {side}, {spec.name} makes {own}; take features=inception, dinov2 or clip")
+    if config.features == "judge":
+        check_square(sampling.height or spec.image_size, sampling.width or spec.image_size)
     find_network(config.features, config.feature_weights, build.device(config.runtime))
 
 
@@ -92,7 +91,7 @@ def _check_heard(kind: Any, config: EvalConfig) -> None:
 
 def are_clouds(target: Path) -> bool:
     """Whether a run, a folder or a file holds clouds, and not pictures; raises `DataError` if there is nothing."""
-    if (target / "manifest.json").exists():
+    if has_manifest(target):
         return "clouds" in read_manifest(target / "manifest.json")
     if target.is_file() and target.suffix == ".npz":
         return _holds_points(target)
@@ -115,8 +114,17 @@ def _helper(target: str, config: EvalConfig) -> Report:
 
 
 def _judge(pictures: Pictures) -> Report:
-    accuracy = judged_accuracy(load_judge(), _all(pictures), torch.from_numpy(pictures.labels))
+    accuracy = judged_accuracy(load_judge(), _all(pictures), _judged_labels(pictures))
     return Report(title="eval judge", facts={"pictures": len(pictures), "accuracy": f"{accuracy:.4f}"}, data={"accuracy": accuracy})
+
+
+def _judged_labels(pictures: Pictures) -> Tensor:
+    """Of each picture the class as the judge numbers them, found by its name."""
+    known = build.known_classes(JUDGED)
+    labels = [build.label_of(name, known) for name in pictures.class_names]
+    if strange := [pictures.class_names[label] for label in np.unique(pictures.labels) if labels[label] is None]:
+        raise DataError(f"the judge knows no class '{strange[0]}'; name classes as it does: {', '.join(known[:6])}, ...")
+    return torch.tensor([labels[label] for label in pictures.labels])
 
 
 @torch.inference_mode()

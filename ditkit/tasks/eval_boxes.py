@@ -14,7 +14,7 @@ from ditkit.codecs.codec import from_uint8
 from ditkit.config.schema import EvalConfig
 from ditkit.data.box_prompts import BoxPrompt, read_box_prompts
 from ditkit.data.picture_sets import read_picture
-from ditkit.data.scenes import Scene, load_sprites, put_into_boxes
+from ditkit.data.scenes import Scene, Sprites, load_sprites, put_into_boxes
 from ditkit.errors import DataError, OutputError, RequestError
 from ditkit.grounding.layout import Layout
 from ditkit.grounding.layout_file import layout_from
@@ -24,7 +24,7 @@ from ditkit.metrics.grounding import BoxJudge, BoxScore, CropJudge, DetectorJudg
 from ditkit.metrics.relations import BenchmarkScore
 from ditkit.metrics.zero_shot import ZeroShotDetector
 from ditkit.models.judge import JUDGED, load_judge
-from ditkit.outputs import RunFolder, read_manifest
+from ditkit.outputs import RunFolder, has_manifest, read_manifest
 from ditkit.progress import Progress
 from ditkit.report import Cell, Report
 from ditkit.tasks import build
@@ -60,8 +60,7 @@ class Result:
 
 def has_boxes(target: Path) -> bool:
     """Whether this is a run of grounded pictures."""
-    manifest = target / "manifest.json"
-    return manifest.exists() and "layouts" in read_manifest(manifest).get("request", {})
+    return has_manifest(target) and "layouts" in read_manifest(target / "manifest.json").get("request", {})
 
 
 def run(config: EvalConfig, progress: Progress) -> Measured:
@@ -76,8 +75,8 @@ def run(config: EvalConfig, progress: Progress) -> Measured:
         raise RequestError("boxes are measured without data; leave out --data, or add --real to put its drawings into the boxes")
     if config.real and config.data.path is None:
         raise DataError("--real puts real drawings into the boxes: say which with --data SPRITES.npz")
-    judge = judge_of(config.detector)
-    sets += [composed(sets[0], str(config.data.path), config.seed)] if config.real else []
+    judge = judge_of(config.detector, build.device(config.runtime))
+    sets += [composed(sets[0], load_sprites(str(config.data.path)), config.seed)] if config.real else []
     progress.start(sum(each.count for each in sets), "pictures")
     results = [_judged(each, judge, config, progress) for each in sets]
     facts = _protocol(config)
@@ -94,7 +93,7 @@ def run(config: EvalConfig, progress: Progress) -> Measured:
 def read_pictures(target: str, *, prompts: bool = False) -> Pictures:
     """The pictures of a finished run that was asked in words."""
     path = Path(target)
-    if not (path / "manifest.json").exists():
+    if not has_manifest(path):
         raise DataError(f"{target} is no run folder; only a run says what was asked of its pictures")
     manifest = read_manifest(path / "manifest.json")
     if not manifest.get("complete"):
@@ -116,9 +115,8 @@ def read_pictures(target: str, *, prompts: bool = False) -> Pictures:
     )
 
 
-def composed(like: Pictures, data: str, seed: int) -> Pictures:
-    """The drawings of `data` put into the boxes of the same layouts, which is what a perfect model could be judged by."""
-    sprites = load_sprites(data)
+def composed(like: Pictures, sprites: Sprites, seed: int) -> Pictures:
+    """These drawings put into the boxes of the same layouts, which is what a perfect model could be judged by."""
 
     def picture(index: int) -> Tensor:
         layout, rng = like.layouts[index], np.random.default_rng((seed, index))
@@ -131,9 +129,9 @@ def composed(like: Pictures, data: str, seed: int) -> Pictures:
     return Pictures(REAL, like.count, picture, like.prompts, like.layouts)
 
 
-def judge_of(detector: str) -> BoxJudge:
-    """The bundled judge, or the detector in a folder."""
-    return _bundled() if detector == JUDGE else DetectorJudge(ZeroShotDetector(detector))
+def judge_of(detector: str, device: torch.device) -> BoxJudge:
+    """The bundled judge, which is small and stays on the CPU, or the detector in a folder."""
+    return _bundled() if detector == JUDGE else DetectorJudge(ZeroShotDetector(detector, device))
 
 
 def _bundled() -> CropJudge:
@@ -217,8 +215,10 @@ def _benchmark(config: EvalConfig, sets: Sequence[Pictures], progress: Progress)
     """The share of prompts that came out right by the benchmark's rules, by skill; of colours, the share of objects."""
     if config.real:
         raise RequestError("--real puts drawings into boxes, and a benchmark's rules look at none; leave out one of the two")
-    asked = {prompt.prompt: prompt for prompt in read_box_prompts(str(config.prompts)) if prompt.skill in relations.SKILLS}
-    detector: Detector = _bundled() if config.detector == JUDGE else ZeroShotDetector(config.detector, least=relations.LEAST)
+    prompts = read_box_prompts(str(config.prompts), relations.check)
+    asked = {prompt.prompt: prompt for prompt in prompts if prompt.skill in relations.SKILLS}
+    where = build.device(config.runtime)
+    detector: Detector = _bundled() if config.detector == JUDGE else ZeroShotDetector(config.detector, where, least=relations.LEAST)
     progress.start(sum(each.count for each in sets), "pictures")
     scores = [(each, _scores(each, asked, detector, config, progress)) for each in sets]
     levels = sorted({level for _, by_skill in scores for score in by_skill.values() for level in score.levels})

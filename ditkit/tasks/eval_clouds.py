@@ -19,7 +19,7 @@ from ditkit.metrics import cloud_distances
 from ditkit.metrics.bootstrap import Interval, of_blocks
 from ditkit.metrics.cloud_distances import CloudDistance
 from ditkit.metrics.clouds import Scores, occupancy_scores, pairs_to_measure, set_scores
-from ditkit.outputs import RunFolder, read_manifest
+from ditkit.outputs import RunFolder, has_manifest, read_manifest
 from ditkit.progress import Progress
 from ditkit.report import Cell, Report
 from ditkit.shapes.clouds import SUFFIXES, read_points
@@ -101,7 +101,7 @@ def _entry(result: Result) -> Entry:
 def read_block(target: str, categories: Sequence[str] = ()) -> Block:
     """The clouds of a finished run, of an .npz, of a folder of categories, or of a folder of clouds of the one category given."""
     path = Path(target)
-    if (path / "manifest.json").exists():
+    if has_manifest(path):
         return _run_block(path)
     if path.is_dir() and (files := sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)):
         if len(categories) != 1:

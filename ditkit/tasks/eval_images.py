@@ -14,7 +14,9 @@ from torch import Tensor
 
 from ditkit.codecs.codec import from_uint8
 from ditkit.config.schema import EvalConfig
-from ditkit.data.picture_sets import UNREADABLE, PictureSet, arrays_in, digest, open_set
+from ditkit.data import unreadable
+from ditkit.data.captions import plural
+from ditkit.data.picture_sets import PictureSet, arrays_in, digest, open_set
 from ditkit.distributed import World, gather, join_world
 from ditkit.errors import DataError, OutputError, RequestError
 from ditkit.metrics.bootstrap import Interval, mean_interval
@@ -26,7 +28,7 @@ from ditkit.metrics.precision_recall import NEIGHBOURS, precision_recall
 from ditkit.metrics.vision import FeatureNetwork, Seen, find_network
 from ditkit.models import registry
 from ditkit.models.judge import JUDGED
-from ditkit.outputs import RunFolder, read_manifest
+from ditkit.outputs import RunFolder, has_manifest, read_manifest
 from ditkit.progress import Progress
 from ditkit.report import Cell, Report
 from ditkit.tasks import build
@@ -93,7 +95,7 @@ def _entry(result: Result) -> Entry:
 def read_samples(target: str) -> Samples:
     """The pictures of a finished run, of a folder or of a file."""
     path = Path(target)
-    if not (path / "manifest.json").exists():
+    if not has_manifest(path):
         return Samples(_at_least_two(open_set(path)))
     manifest = read_manifest(path / "manifest.json")
     if not manifest.get("complete"):
@@ -106,19 +108,32 @@ def read_samples(target: str) -> Samples:
 
 
 def check_same_model(runs: Sequence[tuple[str, Mapping[str, Any] | None]], *, across: bool) -> None:
-    """Raise `RequestError` for runs of different models, unless they are meant to be compared."""
+    """Raise `RequestError` for runs of different models or weights, unless they are meant to be compared."""
+    if across:
+        return
     models = {request["model"]: name for name, request in runs if request}
-    if len(models) > 1 and not across:
+    if len(models) > 1:
         (one, its), (other, theirs), *_ = models.items()
         raise RequestError(f"{its} is of {one}, {theirs} of {other}; add across=true to compare different models")
+    weights = {known: name for name, request in runs if request and (known := _weights(request))}
+    if len(weights) > 1:
+        its, theirs, *_ = weights.values()
+        raise RequestError(f"{its} and {theirs} are of {next(iter(models))} with different weights; add across=true to compare them")
+
+
+def _weights(request: Mapping[str, Any]) -> str | None:
+    """What tells the weights of a run from others; None for a run that did not write it down."""
+    origin = request.get("weights") or {}
+    return origin.get("fingerprint") or origin.get("sketch")  # random ones have no file, and so no fingerprint
 
 
 def see(pictures: PictureSet, network: FeatureNetwork, batch: int, world: World, progress: Progress) -> Seen:
     """Features of all pictures, in order, a batch in memory at a time; every process sees whole batches, so that bits stay the same."""
     parts = []
-    for start in _my_batches(pictures.count, batch, world):
-        seen = network.see(pictures.read(start, min(start + batch, pictures.count)))
-        parts.append((start, replace(seen, **{name: None if value is None else value.cpu() for name, value in vars(seen).items()})))
+    mine = _my_batches(pictures.count, batch, world)
+    for part, read in zip(mine, pictures.read(mine), strict=True):
+        seen = network.see(read)
+        parts.append((part.start, replace(seen, **{name: None if value is None else value.cpu() for name, value in vars(seen).items()})))
         progress.advance()
     ordered = [seen for _, seen in sorted((part for share in gather(parts, world) for part in share), key=lambda part: part[0])]
 
@@ -134,7 +149,7 @@ def moments_in(path: Path) -> tuple[Moments, Moments | None]:
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: torch.from_numpy(file[name]).double() for name in ("mu", "sigma", "mu_s", "sigma_s") if name in file.files}
-    except (*UNREADABLE, TypeError) as error:
+    except unreadable.ARRAYS as error:
         raise DataError(f"cannot read {path} as an .npz of moments: {error}") from error
     found = [
         _moments(arrays[mean], arrays[sigma], path) if {mean, sigma} <= arrays.keys() else None
@@ -160,9 +175,13 @@ def _at_least_two(pictures: PictureSet) -> PictureSet:
     return pictures
 
 
-def _my_batches(count: int, batch: int, world: World) -> list[int]:
-    """Where this process's batches start."""
-    return list(range(0, count, batch))[world.rank :: world.size]
+def _batches(count: int, batch: int) -> list[range]:
+    return [range(start, min(start + batch, count)) for start in range(0, count, batch)]
+
+
+def _my_batches(count: int, batch: int, world: World) -> list[range]:
+    """Those that this process sees."""
+    return _batches(count, batch)[world.rank :: world.size]
 
 
 def _pictures_or_moments(path: Path) -> PictureSet | Path:
@@ -176,7 +195,7 @@ def _reference(real: PictureSet | Path, network: FeatureNetwork, config: EvalCon
         return Reference(*moments_in(real), None, None, {"reference": f"moments in {real}", "reference hash": digest([real])})
     seen = see(real, network, config.batch, world, progress)
     facts: dict[str, Cell] = {
-        "reference": f"{real.count} pictures of {real.name} ({real.kind})",
+        "reference": f"{real.count} pictures of {real.name} ({real.described})",
         "reference hash": real.digest(),
     }
     spatial = None if seen.spatial is None else Moments.from_features(seen.spatial)
@@ -201,7 +220,7 @@ def _measured(samples: Samples, seen: Seen, reference: Reference | None, config:
             result.notes.append(f"{samples.pictures.name}: IS in one split, {count} pictures are too few for {SPLITS}")
     if reference is not None and config.features == "judge" and samples.request and _judged(samples.request):
         real = reference.pictures
-        if real is not None and real.read(0, 1).shape == samples.pictures.read(0, 1).shape:
+        if real is not None and real.size == samples.pictures.size:
             result.values |= _nearest(samples.pictures, real, config.batch)
     return result
 
@@ -221,6 +240,8 @@ def _against(result: Result, seen: Seen, reference: Reference, config: EvalConfi
         spatial = Moments.from_features(seen.spatial)
         result.values["sFID"] = frechet_distance(spatial, reference.spatial)
         result.notes += [f"{name}: of spatial features, {said}" for said in (few_samples(spatial),) if said]
+        if reference.seen and (said := few_samples(reference.spatial)):
+            result.notes.append(f"the reference: of spatial features, {said}")
     if reference.seen is None:
         return
     size = min(SUBSET_SIZE, len(seen.pooled), len(reference.seen.pooled))
@@ -237,12 +258,13 @@ def _against(result: Result, seen: Seen, reference: Reference, config: EvalConfi
 def _nearest(pictures: PictureSet, real: PictureSet, batch: int) -> dict[str, float]:
     """How far the pictures are from the nearest of the reference's and their mirror images."""
     nearest = torch.full((pictures.count,), torch.inf)
-    for first in range(0, real.count, HELD):
-        references = from_uint8(real.read(first, min(first + HELD, real.count)))
+    parts = _batches(pictures.count, batch)
+    for held in real.read(_batches(real.count, HELD)):
+        references = from_uint8(held)
         either = torch.cat([references, references.flip(-1)])
-        for start in range(0, pictures.count, batch):
-            part = slice(start, min(start + batch, pictures.count))
-            nearest[part] = nearest[part].minimum(nearest_distances(from_uint8(pictures.read(part.start, part.stop)), either))
+        for part, read in zip(parts, pictures.read(parts), strict=True):
+            here = slice(part.start, part.stop)
+            nearest[here] = nearest[here].minimum(nearest_distances(from_uint8(read), either))
     return {"median distance to the nearest reference picture": nearest.median().item(), "least distance": nearest.min().item()}
 
 
@@ -255,6 +277,7 @@ def _report(config: EvalConfig, network: FeatureNetwork, reference: Reference | 
     facts: dict[str, Cell] = {
         "features": f"{network.name}, pictures {network.input}",
         "feature hash": network.digest,
+        **_told([result.samples for result in results]),
         **(reference.facts if reference else {"reference": "none; give one with --data"}),
         "rounding of runs": ROUNDING,
         "intervals": f"95 %, bootstrap of {config.resamples} over the samples, of {min(config.resamples, FRECHET_RESAMPLES)} for Frechet",
@@ -270,6 +293,27 @@ def _report(config: EvalConfig, network: FeatureNetwork, reference: Reference | 
         notes=list(dict.fromkeys(note for result in results for note in result.notes)),
         data={"protocol": facts, "rows": [_record(result) for result in results]},
     )
+
+
+def _told(sets: Sequence[Samples]) -> dict[str, Cell]:
+    """What the samples are and what was asked for: once if it is the same of all."""
+    told = {each.pictures.name: _summary(each) for each in sets}
+    if len(set(told.values())) == 1:
+        return {"samples": next(iter(told.values()))}
+    return {f"samples of {name}": summary for name, summary in told.items()}
+
+
+def _summary(samples: Samples) -> str:
+    request, said = samples.request or {}, [samples.pictures.described]
+    if seeds := sorted(set(request.get("seeds") or ())):
+        first, last = seeds[0], seeds[-1]
+        together = f"seeds {first}-{last}" if first < last else f"seed {first}"
+        said.append(together if len(seeds) == last - first + 1 else f"{len(seeds)} seeds from {first} to {last}")
+    prompted = bool(request.get("prompts"))
+    if (labels := set(request.get("labels") or ())) and (prompted or registry.find(request["model"]).label_count):
+        noun = "prompt" if prompted else "class"
+        said.append(f"1 {noun}" if len(labels) == 1 else f"{len(labels)} {plural(noun)}")
+    return ", ".join(said)
 
 
 def _estimators(results: Sequence[Result], reference: Reference | None) -> dict[str, Cell]:

@@ -13,7 +13,7 @@ from PIL import Image
 from ditkit.cache.plan import CachePlan, from_data
 from ditkit.config.schema import EvalConfig
 from ditkit.files import write_atomically
-from ditkit.outputs import library_versions
+from ditkit.outputs import has_manifest, library_versions
 from ditkit.page import Code, Figure, Page, Pictures, Protocol, Section, Table, write_page
 from ditkit.plots import ParetoPoint, draw_pareto, draw_plan
 from ditkit.report import Report
@@ -76,7 +76,7 @@ def _folder(config: EvalConfig) -> Path:
     """Where the report goes: --out, or the one run that it is about, or a folder named after what was asked."""
     if config.out:
         return Path(config.out)
-    if len(config.targets) == 1 and (Path(config.targets[0]) / "manifest.json").exists():
+    if len(config.targets) == 1 and has_manifest(Path(config.targets[0])):
         return Path(config.targets[0])
     asked = json.dumps(asdict(config), sort_keys=True).encode()
     return Path("runs") / f"eval-{hashlib.sha256(asked).hexdigest()[:8]}"

@@ -76,7 +76,7 @@ class GroundedPictures:
                 tuple(2 * len(asked) + phrases.index(phrase.text) for phrase in layout.phrases),
                 tokens,
             )
-            for layout, shape, tokens in zip(asked, shapes, _tokens(config, model, asked, rules), strict=True)
+            for layout, shape, tokens in zip(asked, shapes, phrase_tokens(config, model, asked, rules), strict=True)
         )
         count = config.count or 1
         seeds = list(range(config.seed, config.seed + count)) * len(asked)
@@ -89,7 +89,8 @@ class GroundedPictures:
     def record(self, config: GroundConfig, request: SamplingRequest) -> Record:
         assert isinstance(request, GroundedRequest) and request.prompts
         said = {"negative": config.negative, "text_encoder": dict(request.prompts.origin)}
-        return {"layouts": [as_data(scene.layout) for scene in request.scenes], "rules": asdict(request.rules), **said}
+        strips = {"frames": config.frames} if config.frames else {}
+        return {"layouts": [as_data(scene.layout) for scene in request.scenes], "rules": asdict(request.rules), **said, **strips}
 
     def sample(
         self, config: GroundConfig, model: Model, request: SamplingRequest, folder: RunFolder, batches: Sequence[range], on_step: OnStep
@@ -182,7 +183,7 @@ def rules_of(config: GroundConfig) -> Rules:
     return rule_sets.named(**asdict(config.rules))
 
 
-def _tokens(config: GroundConfig, model: Model, asked: Sequence[Layout], rules: Rules) -> list[tuple[tuple[int, ...], ...]]:
+def phrase_tokens(config: GroundConfig, model: Model, asked: Sequence[Layout], rules: Rules) -> list[tuple[tuple[int, ...], ...]]:
     """The tokens of every layout's phrases; of a model without weights any, for its text encoder is not there either."""
     assert model.spec.text
     if model.device.type == "meta":

@@ -1,6 +1,8 @@
 """A training loop as people watch it: a bar, a line of log.jsonl every few steps, tensorboard if wanted."""
 
 import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,8 @@ from ditkit.progress import Progress
 from ditkit.training.trainer import StepReport, Task, TrainSettings, train
 
 LOG_EVERY = 20
+HOUSEKEEPING = ("out", "save_minutes", "runtime", "steps", "decay", "tensorboard")  # may change without changing what is learned
+PLACES = ("data.path", "data.cache")  # of the same things, wherever they have been moved
 
 
 def run_steps(
@@ -38,8 +42,22 @@ def read_log(folder: Path) -> dict[int, dict[str, float]]:
     """What was logged, by step; of a step that was done twice, before and after a kill, the second time."""
     file = folder / "log.jsonl"
     lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
-    entries = [json.loads(line) for line in lines]
-    return dict(sorted((entry.pop("step"), entry) for entry in entries))
+    entries = sorted(map(json.loads, lines), key=lambda entry: entry["step"])  # stable: of one step the later line stays behind
+    return {entry.pop("step"): entry for entry in entries}
+
+
+def asked(config: Any) -> dict[str, Any]:
+    """What a configuration says of what is learned, by dotted name."""
+    named = _named({name: value for name, value in asdict(config).items() if name not in HOUSEKEEPING})
+    return {name: value for name, value in named if name not in PLACES}
+
+
+def _named(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _named(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
 
 
 def _log(folder: Path, step: int, values: dict[str, float]) -> None:

@@ -51,6 +51,12 @@ def reader(config: SampleConfig | GroundConfig | BenchConfig | TrainRouterConfig
     return replace(text, path=str(folder)) if (folder / FOLDER / "config.json").exists() else text
 
 
+def reader_bytes(config: TextConfig, spec: ModelSpec) -> int:
+    """The memory of the model's own text encoder, which is gone before anything is sampled; 0 where nothing is read."""
+    size = torch.bfloat16.itemsize if config.precision == "bfloat16" else torch.float32.itemsize
+    return ENCODERS[spec.text].parameters * size if spec.text and config.path != random.RANDOM else 0
+
+
 def pieces(config: TextConfig, spec: ModelSpec) -> Callable[[str], list[str]]:
     """How the model's prompts are cut into tokens."""
     if config.path == random.RANDOM:

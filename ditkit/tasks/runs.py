@@ -25,7 +25,7 @@ from ditkit.progress import NoProgress, Progress
 from ditkit.report import Report
 from ditkit.tasks import build
 from ditkit.tasks.plans import check_file, with_estimated_plan, with_plan
-from ditkit.tasks.prompts import prompt_bytes
+from ditkit.tasks.prompts import prompt_bytes, reader_bytes
 
 Record = dict[str, Any]
 Costs = Callable[[Model, SamplingRequest, int], tuple[Mapping[str, Any], Mapping[str, Any]]]
@@ -117,6 +117,7 @@ def estimate(kind: Kind, config: RunConfig, more: Costs | None = None) -> Report
     size = model.dtype.itemsize
     cached = build.cache_bytes(model, request)
     prompted = prompt_bytes(model, request.prompts, build.most_rows(request)) if request.prompts else 0
+    reading = reader_bytes(config.text, model.spec) if isinstance(config, SampleConfig | GroundConfig) else 0
     facts = {
         "model": config.model,
         kind.samples: len(request.seeds),
@@ -127,6 +128,7 @@ def estimate(kind: Kind, config: RunConfig, more: Costs | None = None) -> Report
         "memory for weights": f"{parameters * size / 2**20:.0f} MiB",
         "memory for cached outputs": f"{cached / 2**20:.0f} MiB",
         **({"memory for prompts": f"{prompted / 2**20:.0f} MiB"} if request.prompts else {}),
+        **({"memory for the text encoder": f"{reading / 2**20:.0f} MiB, before anything is sampled"} if reading else {}),
     }
     data = {
         "multiply_adds": cost.planned,
@@ -135,6 +137,7 @@ def estimate(kind: Kind, config: RunConfig, more: Costs | None = None) -> Report
         "weight_bytes": parameters * size,
         "cache_bytes": cached,
         "prompt_bytes": prompted,
+        "text_encoder_bytes": reading,
     }
     more_facts, more_data = more(model, request, cost.full) if more else ({}, {})
     named = {"model": config.model, kind.samples: len(request.seeds)}

@@ -28,7 +28,7 @@ from ditkit.report import Report
 from ditkit.tasks import build
 from ditkit.tasks.clouds import labelled
 from ditkit.tasks.latents import encoded
-from ditkit.tasks.loop import run_steps
+from ditkit.tasks.loop import asked, run_steps
 from ditkit.tasks.prompted import scene_draws, starting_encoder, trained_encoder, vocabulary_of
 from ditkit.tasks.prompts import FOLDER
 from ditkit.tensorfile import State, read_tensors
@@ -184,6 +184,7 @@ def _settings(config: TrainConfig) -> TrainSettings:
         precision=config.runtime.precision,
         save_minutes=config.save_minutes,
         optimizer=config.optimizer,
+        beside=asked(config),
     )
 
 

@@ -36,13 +36,12 @@ from ditkit.routing.trials import SingleEvaluations, Trial, WholeRuns
 from ditkit.tasks import build
 from ditkit.tasks.clouds import labelled
 from ditkit.tasks.latents import encoded
-from ditkit.tasks.loop import read_log, run_steps
+from ditkit.tasks.loop import HOUSEKEEPING, asked, read_log, run_steps
 from ditkit.tasks.prompts import table_for
 from ditkit.tensorfile import read_metadata, read_tensors, write_tensors
 from ditkit.training.trainer import TrainSettings
 
 TRAJECTORY_BATCH = 32
-HOUSEKEEPING = ("out", "save_minutes", "runtime", "steps", "decay")  # what may change without changing what is learned
 
 
 def run(config: TrainRouterConfig, progress: Progress) -> Report:
@@ -53,6 +52,8 @@ def run(config: TrainRouterConfig, progress: Progress) -> Report:
     evaluations = model.spec.defaults.steps if config.evaluations is None else config.evaluations
     solver = build.solver(config.sampler, model.spec, evaluations)
     guidance = model.spec.defaults.guidance if config.guidance is None else config.guidance
+    if guidance != 1 and not model.spec.can_be_guided:
+        raise RequestError(f"{model.spec.name} was trained without a null class and cannot be guided; use guidance=1")
     gated = gates(solver, config.period)
     costs = model.backbone.multiply_adds()
     folder = Path(config.out)
@@ -128,8 +129,6 @@ def _starts(
         batch=TRAJECTORY_BATCH,
         prompts=prompts,
     )
-    if guidance != 1 and not model.spec.can_be_guided:
-        raise RequestError(f"{model.spec.name} was trained without a null class and cannot be guided; use guidance=1")
     known = ["with ends", dict(model.origin), solver.name, solver.times, guidance, request.labels, request.seeds, repr(config.sampler)]
     known += [prompts.texts, dict(prompts.origin)] if prompts else []
     digest = hashlib.sha256(json.dumps(known).encode()).hexdigest()[:12]
@@ -166,6 +165,7 @@ def _settings(config: TrainRouterConfig) -> TrainSettings:
         ema=0.0,
         seed=config.seed,
         save_minutes=config.save_minutes,
+        beside=asked(config),
     )
 
 

@@ -29,11 +29,12 @@ OPTION = "text.path"
 
 @dataclass(frozen=True)
 class EncoderSpec:
-    """A text encoder as models use it: how wide its features are, how many `tokens` a prompt has, and where it is.
+    """A text encoder as models use it: how large it is, how wide its features, how many `tokens` a prompt has, and where it is.
 
     That is a repository of the `hub`, or the folder `asset` of those that ditkit ships.
     """
 
+    parameters: int
     width: int
     tokens: int
     hub: str | None = None
@@ -41,8 +42,8 @@ class EncoderSpec:
 
 
 ENCODERS: dict[str, EncoderSpec] = {
-    "t5-v1.1-xxl": EncoderSpec(width=4096, tokens=120, hub="PixArt-alpha/PixArt-XL-2-1024-MS"),
-    "t5-emoji": EncoderSpec(width=128, tokens=32, asset="t5-emoji"),
+    "t5-v1.1-xxl": EncoderSpec(parameters=4_762_310_656, width=4096, tokens=120, hub="PixArt-alpha/PixArt-XL-2-1024-MS"),
+    "t5-emoji": EncoderSpec(parameters=528_128, width=128, tokens=32, asset="t5-emoji"),
 }
 
 

@@ -10,7 +10,7 @@ import copy
 import signal
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,12 +18,12 @@ import torch
 from torch import Tensor, nn
 
 from ditkit.distributed import World, averaged, gather, sum_gradients
-from ditkit.errors import CheckpointError, OutputError
+from ditkit.errors import CheckpointError, ConfigError, OutputError
 from ditkit.files import write_atomically
 from ditkit.tensorfile import write_tensors
 from ditkit.training.optimizer import build_optimizers
 
-EXTENDABLE = ("steps", "decay", "save_minutes")  # settings that a resumed run may change
+EXTENDABLE = ("steps", "decay", "save_minutes", "beside")  # settings that a resumed run may change; what is in the last it may not
 
 
 class Task(Protocol):
@@ -41,7 +41,8 @@ class Task(Protocol):
 class TrainSettings:
     """How long and how fast: `steps` updates of `batch` samples.
 
-    The learning rate rises over `warmup` steps, stays, and falls to zero over the last `decay`.
+    The learning rate rises over `warmup` steps, stays, and falls to zero over the last `decay`. `beside` is what else the run was asked
+    for, by name, in plain values: a resumed run has to say the same.
     """
 
     steps: int
@@ -57,6 +58,7 @@ class TrainSettings:
     precision: str = "float32"
     save_minutes: float = 5.0
     optimizer: str = "adamw"
+    beside: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,8 @@ def train(task: Task, settings: TrainSettings, folder: Path, world: World | None
     Ends early, after saving, on SIGINT or SIGTERM. The averaged weights are in `folder/weights.safetensors`.
     """
     world = world or World()
+    if settings.batch < world.size:
+        raise ConfigError(f"a batch of {settings.batch} cannot be shared by {world.size} processes; say batch={world.size} or more")
     run = _Run(task, settings, folder)
     rows = world.share(settings.batch)
     saved = time.monotonic()
@@ -172,12 +176,14 @@ class _Run:
             earlier = TrainSettings(**state["settings"])
         except Exception as error:
             raise self._cannot_resume(error) from error
-        mine, theirs = asdict(self.settings), asdict(earlier)
-        changed = [f"{name}={theirs[name]}" for name in mine if name not in EXTENDABLE and mine[name] != theirs[name]]
+        mine, theirs = ({**asdict(settings), **settings.beside} for settings in (self.settings, earlier))
+        changed = [f"{name}={value}" for name, value in theirs.items() if name not in EXTENDABLE and mine.get(name) != value]
         if changed:
             raise CheckpointError(
                 f"{self.state_file} was trained with {', '.join(changed)}; say the same, or choose another folder with --out"
             )
+        if state["step"] > self.settings.steps:
+            raise CheckpointError(f"{self.state_file} has {state['step']} steps behind it, which steps={self.settings.steps} cannot undo")
         try:
             self.task.module.load_state_dict(state["model"])
             self.average.load_state_dict(state["ema"])

@@ -37,3 +37,11 @@ def test_an_option_that_is_none_says_what_was_meant(ditkit_command, asked):
     assert result.exit_code == 2 and "No such option: --dta (Possible options: --data)" in result.stderr
     result = ditkit_command("eval", "runs/a", "protokoll=batches")
     assert (result.exit_code, result.stderr) == (2, "ditkit: no option named 'protokoll' in eval; did you mean 'protocol'?\n")
+
+
+def test_an_override_may_be_too_long_for_a_path(ditkit_command, asked):
+    names = [f"category{index}" for index in range(1000)]
+    result = ditkit_command("eval", "runs/a", f"data.categories=[{','.join(names)}]")
+    assert result.exit_code == 0, result.stderr
+    ((_, (config, _)),) = asked.calls
+    assert (config.targets, config.data.categories) == (["runs/a"], names)

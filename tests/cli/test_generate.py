@@ -13,10 +13,19 @@ from ditkit.tasks import gen3d, sample
 
 
 def test_overrides_go_to_the_command_that_knows_them():
-    words = ["model=dit-emoji", "features=clip", "count=8", "out=runs/x", "data.path=y", "sampler.eta=0.5", "resamples=9"]
+    words = [
+        "model=dit-emoji",
+        "features=clip",
+        "count=8",
+        "out=runs/x",
+        "data.path=y",
+        "sampler.eta=0.5",
+        "resamples=9",
+        "runtime.device=cpu",
+    ]
     own, to_sample = divided(words)
-    assert own == ["features=clip", "data.path=y", "resamples=9"]
-    assert to_sample == ["model=dit-emoji", "count=8", "out=runs/x", "sampler.eta=0.5"]
+    assert own == ["features=clip", "data.path=y", "resamples=9", "runtime.device=cpu"]
+    assert to_sample == ["model=dit-emoji", "count=8", "out=runs/x", "sampler.eta=0.5", "runtime.device=cpu"]
 
 
 @pytest.mark.parametrize(
@@ -24,7 +33,7 @@ def test_overrides_go_to_the_command_that_knows_them():
     [
         ("dit-emoji", ["data.path=nowhere"], "no data at nowhere"),
         ("dit-emoji", ["points=512"], "points means nothing for pictures"),
-        ("pixart-emoji", [], "the judge sees pictures of 64 x 64, pixart-emoji makes 96 x 96"),
+        ("pixart-emoji height=64 width=128", [], "the judge sees square pictures, these are 128 x 64; take features="),
         ("dit3d-shapes", [], "clouds are measured against others: --data"),
     ],
 )
@@ -32,7 +41,7 @@ def test_what_cannot_be_measured_is_not_sampled(model: str, measured: list[str],
     for task in (sample, gen3d):
         monkeypatch.setattr(task, "run", lambda *_: pytest.fail("sampled"))
     with pytest.raises(DitkitError, match=message):
-        generated(sampling([f"model={model}"], measured), measured)
+        generated(sampling(f"model={model}".split(), measured), measured)
 
 
 def test_the_categories_that_are_measured_are_those_that_are_made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -119,3 +119,31 @@ def test_the_published_files_are_read_whole() -> None:
         assert boxed[asked.prompt].labels == asked.objects
     for name in ("nsr1k_spatial.train.json", "nsr1k_spatial.val.json", "nsr1k_counting.val.json", "lmd_gpt4_layouts.json"):
         assert len(read_box_prompts(PUBLISHED / name)) > 100
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("a.jsonl", "{}\n" + "[" * 100_000, "line 2 is not JSON: maximum recursion depth exceeded"),
+        ("a.json", "[" * 100_000, "a.json is not a file of prompts: maximum recursion depth exceeded"),
+        ("a.json", '{"a": 3}', "a.json, 'a' is no prompt with boxes: it is not laid out like one of HRS"),
+        ("a.json", json.dumps({"a": ["-" * 100_000 + "1"]}), "'a' is no prompt with boxes: the answer does not begin with a list"),
+        ("a.csv", "Category,Prompts\nPositional\n", "a.csv, line 2 is no prompt with boxes: it is not laid out like one of HRS"),
+        ("a.csv", "Prompts,Category\n" + "x" * 200_000, "a.csv is not DrawBench's table: field larger than field limit"),
+        ("a.jsonl", json.dumps({**HRS, "boxes": [[0, 0, 10**400, 1]] * 3}), "a.jsonl, line 1 is no prompt with boxes: integer division"),
+    ],
+)
+def test_what_is_laid_out_otherwise_says_where(tmp_path: Path, name: str, text: str, message: str) -> None:
+    (tmp_path / name).write_text(text.replace("{}\n", json.dumps(HRS) + "\n"))
+    with pytest.raises(DataError, match=message):
+        read_box_prompts(tmp_path / name)
+
+
+def test_what_is_refused_is_named_with_its_line(tmp_path: Path) -> None:
+    def refuse_dogs(asked: BoxPrompt) -> None:
+        if "dog" in asked.objects:
+            raise DataError("it has a dog")
+
+    file = _written(tmp_path / "a.jsonl", {**HRS, "meta": {"obj1": "cat"}}, HRS)
+    with pytest.raises(DataError, match=r"a\.jsonl, line 2 cannot be judged: it has a dog$"):
+        read_box_prompts(file, refuse_dogs)

@@ -65,7 +65,22 @@ def test_optimised_graphs_match_the_eager_network(family: str) -> None:
 
 
 @torch.inference_mode()
-def test_buffers_stay_where_they_are_from_the_second_evaluation_on() -> None:
+def test_the_first_batch_comes_from_the_graph_as_all_others_do() -> None:
+    torch.compiler.reset()
+    model = tiny("dit")
+    x, t, y = inputs(model)
+
+    def marked(graph: torch.fx.GraphModule, _inputs: Sequence[torch.Tensor]):
+        return lambda *values: tuple(output + 1 for output in graph(*values))
+
+    graphs = GraphedNetwork(model, None, torch.device("cpu"), marked)
+    conditioning = model.condition(t, y)
+    first, second = (graphs(x, conditioning, 0) for _ in range(2))
+    assert first.equal(second) and not torch.allclose(first, model(x, conditioning), atol=0.5)
+
+
+@torch.inference_mode()
+def test_buffers_stay_where_they_are() -> None:
     model = tiny("dit")
     graphs = GraphedNetwork(model, _plan(model), torch.device("cpu"), "eager")
     places: list[list[int]] = []

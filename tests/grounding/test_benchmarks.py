@@ -3,7 +3,10 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from ditkit.data.box_prompts import BoxPrompt
+from ditkit.errors import RequestError
 from ditkit.grounding.benchmarks import layout_for
 from ditkit.grounding.layout import Box, Phrase
 from ditkit.tasks.ground import read_named
@@ -24,3 +27,9 @@ def test_phrases_are_the_prompts_own_words_and_what_it_does_not_name_is_left_out
 def test_no_more_boxes_than_a_layout_may_have() -> None:
     asked = BoxPrompt("many", "cups", "counting", labels=("cup",) * 20, boxes=((0.0, 0.0, 1.0, 1.0),) * 20)
     assert len(layout_for(asked).boxes) == 16
+
+
+def test_lists_in_lists_without_end_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "deep.jsonl").write_text("[" * 100_000)
+    with pytest.raises(RequestError, match=r"deep\.jsonl cannot be read as JSON: maximum recursion depth exceeded"):
+        read_named(str(tmp_path / "deep.jsonl"))

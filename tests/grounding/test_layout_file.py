@@ -39,6 +39,8 @@ def test_lines_are_layouts(tmp_path: Path) -> None:
     file = tmp_path / "boxes.jsonl"
     file.write_text(json.dumps(one()) + "\n\n" + json.dumps(as_data(LAYOUT)) + "\n")
     assert read_layouts(file) == (Layout("a dog", (DOG,)), LAYOUT)
+    file.write_bytes(json.dumps(one(prompt="a dog\u2028and a cat"), ensure_ascii=False).encode() + b"\r\n")
+    assert read_layouts(file) == (Layout("a dog\u2028and a cat", (DOG,)),)
     file.write_text(json.dumps(one()) + '\n{"prompt": 3}\n{')
     with pytest.raises(RequestError, match=r"boxes\.jsonl, line 2: prompt is a text, not 3$"):
         read_layouts(file)

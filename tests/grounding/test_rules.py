@@ -15,7 +15,7 @@ def test_published_numbers_are_the_published_ones() -> None:
 
 
 def test_rules_are_named_and_changed() -> None:
-    assert named("fast", share=0.25, pulls=None) == Rules(share=0.25, pulls=1, blocks=FAST.blocks)
+    assert named("fast", share=0.25, pulls=None) == Rules(share=0.25, pulls=1)
     with pytest.raises(UnknownName, match="^no set of rules named 'fats'; did you mean 'fast'\\?$"):
         named("fats")
 

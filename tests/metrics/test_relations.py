@@ -8,7 +8,7 @@ import torch
 from ditkit.data.box_prompts import Box, BoxPrompt, read_box_prompts
 from ditkit.errors import DataError
 from ditkit.metrics.detections import Detection, distinct
-from ditkit.metrics.relations import POSITIONS, colour_of, coloured, hue, judged, score, sizes_hold, spatial_holds
+from ditkit.metrics.relations import POSITIONS, check, colour_of, coloured, hue, judged, score, sizes_hold, spatial_holds
 
 MIDDLE: Box = (0.4, 0.4, 0.6, 0.6)
 PLACES: dict[str, Box] = {
@@ -137,10 +137,29 @@ def test_what_has_no_rule_is_refused() -> None:
         spatial_holds(asked("a b", "next to"), seen(a=MIDDLE, b=MIDDLE))
 
 
+@pytest.mark.parametrize(
+    ("prompt", "message"),
+    [
+        (asked("a b"), "^it has 0 relations for 2 objects, and the rule takes 1 for 2, 2 for 3, 2 for 4$"),
+        (asked(""), "takes 1 for 2, 2 for 3, 2 for 4; say 'A cat on the left of a dog.', or name them under meta$"),
+        (asked("a b c", "left"), "^it has 1 relations for 3 objects, "),
+        (asked("a b", "between"), "^it has 1 relations for 2 objects, and the rule takes 1 for 3, 1 for 4$"),
+        (asked("a b c d e", "left", "above"), "^it has 2 relations for 5 objects, "),
+        (asked("a b c d", "larger", skill="size"), "^it has 1 relations for 4 objects, and the rule takes 1 for 2, 2 for 3, 2 for 4$"),
+        (asked("a b", skill="color", colours="red"), "^it has 2 objects and 1 colours; give each object one colour$"),
+        (asked("", skill="color"), "^it has 0 objects and 0 colours; "),
+    ],
+)
+def test_a_prompt_that_its_rule_cannot_judge_is_refused(prompt: BoxPrompt, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        check(prompt)
+
+
 @pytest.mark.skipif(not PUBLISHED.is_dir(), reason="the published prompts are not here")
 def test_every_published_prompt_has_a_rule_and_most_of_their_own_boxes_obey_it() -> None:
     """GPT-4 drew the boxes to fit; a rule read wrongly would refuse nearly all boxes of its relation."""
-    prompts = [asked for file in ("hrs_prompts_boxes.jsonl", "drawbench_boxes.jsonl") for asked in read_box_prompts(PUBLISHED / file)]
+    files = ("hrs_prompts_boxes.jsonl", "drawbench_boxes.jsonl")
+    prompts = [asked for file in files for asked in read_box_prompts(PUBLISHED / file, check)]
     fitting = [asked for asked in prompts if asked.skill in ("spatial", "size") and len(asked.boxes) == len(asked.objects)]
     held: dict[str, list[bool]] = {}
     for asked_ in fitting:

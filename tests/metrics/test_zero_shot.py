@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from ditkit.codecs.codec import to_uint8
 from ditkit.errors import CheckpointError
@@ -76,3 +77,18 @@ def test_a_folder_of_something_else_is_refused_in_one_line(tmp_path: Path) -> No
     (tmp_path / "config.json").write_text('{"model_type": "t5"}')
     with pytest.raises(CheckpointError, match=r"holds no OWL-ViT or OWLv2 that transformers reads: its config\.json is of a t5$"):
         ZeroShotDetector(tmp_path)
+
+
+def test_weights_that_are_not_whole_are_refused_in_one_line(folder: Path) -> None:
+    file, said = folder / "model.safetensors", "holds no OWL-ViT or OWLv2 that transformers reads: "
+    whole = load_file(file)
+    first, *others = sorted(whole)
+    save_file({name: whole[name] for name in others}, file, {"format": "pt"})
+    with pytest.raises(CheckpointError, match=f"{said}it lacks 1 tensors, first {first}$"):
+        ZeroShotDetector(folder)
+    save_file({**whole, first: torch.zeros(1, 2, 3)}, file, {"format": "pt"})
+    with pytest.raises(CheckpointError, match=f"{said}RuntimeError: "):
+        ZeroShotDetector(folder)
+    file.write_bytes(b"torn")
+    with pytest.raises(CheckpointError, match=f"{said}SafetensorError: "):
+        ZeroShotDetector(folder)

@@ -2,16 +2,17 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ditkit.cache.plan import read_plan, write_plan
 from ditkit.cache.policies import random
 from ditkit.config.compose import compose
-from ditkit.config.schema import BenchConfig
+from ditkit.config.schema import BenchConfig, DDIMConfig
 from ditkit.diffusion.schedule import named
 from ditkit.diffusion.solvers import SOLVERS
-from ditkit.errors import ConfigError, PlanMismatch, RequestError, UnknownName
+from ditkit.errors import ConfigError, PlanMismatch, RequestError, ScheduleError, UnknownName
 from ditkit.models import checkpoints, registry
 from ditkit.progress import NoProgress
 from ditkit.tasks import bench
@@ -73,6 +74,14 @@ def test_without_a_plan_the_baselines_cost_the_default_budget(tiny: str, weights
     kept = {score["name"]: score["kept"] for score in report.data["scores"]}
     assert kept["7 evaluations"] == pytest.approx(0.7)
     assert 0.6 < kept["top"] <= 0.7
+
+
+def test_fewer_evaluations_that_the_time_grid_cannot_have_take_no_part(weights: str, tiny: str, tmp_path: Path) -> None:
+    given: dict[str, Any] = {"steps": 10, "fewer": [], "policies": ["top"], "sampler": DDIMConfig(grid="10")}
+    report = _run(tiny, weights, tmp_path / "bench", **given)
+    assert [score["name"] for score in report.data["scores"]] == ["uncached", "top"]
+    with pytest.raises(ScheduleError):
+        _run(tiny, weights, tmp_path / "asked", **given | {"fewer": [7]})
 
 
 @pytest.mark.parametrize("peer", ["diffusers"])

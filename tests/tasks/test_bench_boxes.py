@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ditkit.config.schema import BenchConfig, GroundConfig, RulesConfig, TextConfig
 from ditkit.data.box_prompts import Box
-from ditkit.errors import RequestError, UnknownName
+from ditkit.errors import DataError, RequestError, UnknownName
 from ditkit.metrics.grounding import Verdict
 from ditkit.progress import NoProgress
 from ditkit.report import Report
@@ -23,6 +23,8 @@ LAYOUTS: list[dict[str, Any]] = [{"prompt": "a hot dog", "phrases": [ONE]}, {"pr
 
 class Brightness:
     """To whom what is brighter than grey is there."""
+
+    def check(self, labels: Sequence[str]) -> None: ...
 
     def judge(self, picture_3HW: Tensor, labels: Sequence[str], boxes: Sequence[Box]) -> list[Verdict]:
         return [Verdict(bool(picture_3HW.mean() > 0), 0.25) for _ in boxes]
@@ -63,7 +65,7 @@ def test_pictures_are_those_of_ditkit_ground(config: BenchConfig, tmp_path: Path
             seen.append(picture_3HW)
             return super().judge(picture_3HW, labels, boxes)
 
-    monkeypatch.setattr(bench_boxes, "judge_of", lambda detector: Watching())
+    monkeypatch.setattr(bench_boxes, "judge_of", lambda detector, device: Watching())
     report = measured(config, detector="owl", count=4, rules=["fast"])
     assert [column for column in report.columns if "plain" in column] == ["times plain"]
     assert {Path(file).name for file in report.files} == {"bench.json", "pareto.png", "report.html"}
@@ -82,6 +84,11 @@ def test_what_cannot_be_compared_says_why(config: BenchConfig) -> None:
         measured(config, count=1)
     with pytest.raises(RequestError, match="^drawings of sprites.npz are put into boxes for a judge; say which with detector=FOLDER$"):
         measured(config, reference="sprites.npz")
+    with pytest.raises(DataError, match="^sprites.npz is not a sprite sheet"):
+        measured(config, reference="sprites.npz", detector="judge")
+    Path(str(config.boxes)).write_text(json.dumps([LAYOUTS[0], {"prompt": "a cat", "phrases": [{**ONE, "text": "a"}]}]))
+    with pytest.raises(DataError, match="^no class is known that 'a' ends with"):
+        measured(config, reference=None, detector="judge", count=2)
     with pytest.raises(RequestError, match="^dit-emoji cannot be grounded, which takes a PixArt"):
         measured(BenchConfig(boxes="held-out"))
     with pytest.raises(UnknownName, match="^no set of rules named 'fats'; did you mean 'fast'\\?$"):

@@ -1,5 +1,6 @@
 """Measuring runs, codecs and the judge itself."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -7,12 +8,12 @@ import pytest
 from PIL import Image
 
 from ditkit.config.schema import DataConfig, EvalConfig, ReferenceConfig, SampleConfig, TrainConfig
-from ditkit.errors import DataError
+from ditkit.errors import DataError, OutputError
 from ditkit.models import judge
 from ditkit.progress import NoProgress
 from ditkit.report import Report
+from ditkit.tasks import build, eval_boxes, eval_clouds, eval_images, eval_report, sample, train
 from ditkit.tasks import eval as task
-from ditkit.tasks import sample, train
 from ditkit.weights import WeightSource
 
 
@@ -53,8 +54,49 @@ def test_the_judge_and_a_codec_are_measured_on_given_pictures(sprite_sheet: Path
     assert measured("ae-emoji", str(sprite_sheet)).data["psnr"] > 5
 
 
+@pytest.fixture
+def a_folder_per_class(tmp_path: Path) -> Path:
+    for name in ("Hot_Dog", "apple"):  # in this order, which is not the judge's
+        (tmp_path / "classes" / name).mkdir(parents=True)
+        Image.new("RGB", (64, 64), "red").save(tmp_path / "classes" / name / "0.png")
+    (tmp_path / "classes" / "notes").mkdir()
+    return tmp_path / "classes"
+
+
+def test_folders_are_told_to_the_judge_by_their_names(a_folder_per_class: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[list[int]] = []
+    monkeypatch.setattr(task, "judged_accuracy", lambda judge, images, labels: asked.append(labels.tolist()) or 1.0)
+    measured("judge", str(a_folder_per_class))
+    known = build.known_classes("emoji")
+    assert asked == [[known.index("hot dog"), known.index("apple")]]
+
+
+def test_a_folder_that_names_no_class_of_the_judge_is_refused(a_folder_per_class: Path) -> None:
+    (a_folder_per_class / "apple").rename(a_folder_per_class / "axolotl")
+    with pytest.raises(DataError, match="^the judge knows no class 'axolotl'; name classes as it does: apple, banana, "):
+        measured("judge", str(a_folder_per_class))
+
+
 def test_what_cannot_be_measured_says_why(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="to measure judge, give pictures it was not trained on: --data"):
         measured("judge", None)
     with pytest.raises(DataError, match="nothing to measure at .*absent: give a run folder, a folder of samples, or an .npz"):
         measured(str(tmp_path / "absent"), None)
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda name: measured(name, None),
+        lambda name: task.are_clouds(Path(name)),
+        lambda name: eval_boxes.has_boxes(Path(name)),
+        eval_boxes.read_pictures,
+        eval_images.read_samples,
+        eval_clouds.read_block,
+        lambda name: eval_report.written(eval_report.Measured(Report("t")), EvalConfig([name])),
+    ],
+)
+def test_a_name_that_no_folder_can_have_is_refused_in_one_line(look: Callable[[str], object]) -> None:
+    message = f"^cannot look into {'x' * 200}\u2026: File name too long; give another folder$"
+    with pytest.raises(OutputError, match=message):
+        look("x" * 5000)

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ditkit.config.schema import EvalConfig, ReferenceConfig
+from ditkit.config.schema import EvalConfig, ReferenceConfig, RuntimeConfig
 from ditkit.data.box_prompts import Box
 from ditkit.errors import DataError, OutputError, RequestError
 from ditkit.grounding.layout import Layout
@@ -41,8 +41,8 @@ class WhiteIsThere:
 class CatLeftOfDog:
     """A detector that sees the same everywhere."""
 
-    def __init__(self, folder: str = "", least: float = 0.0) -> None:
-        assert least == 0.5
+    def __init__(self, folder: str, device: torch.device, least: float) -> None:
+        assert device.type == "cpu" and least == 0.5
 
     def detect(self, picture_3HW: Tensor, names: Sequence[str]) -> list[Detection]:
         return [Detection("cat", 0.9, (0.1, 0.4, 0.3, 0.6)), Detection("dog", 0.9, (0.6, 0.4, 0.9, 0.6))]
@@ -51,7 +51,7 @@ class CatLeftOfDog:
 @pytest.fixture(autouse=True)
 def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(eval_boxes, "judge_of", lambda detector: WhiteIsThere())
+    monkeypatch.setattr(eval_boxes, "judge_of", lambda detector, device: WhiteIsThere())
     monkeypatch.setattr(eval_boxes, "ZeroShotDetector", CatLeftOfDog)
 
 
@@ -73,7 +73,7 @@ def a_run(name: str, layouts: Sequence[Layout] = (TWO, ONE), white: Sequence[Box
 
 
 def measured(*targets: str, **values: Any) -> Report:
-    return task.run(replace(EvalConfig(list(targets), resamples=20), **values), NoProgress())
+    return task.run(replace(EvalConfig(list(targets), resamples=20, runtime=RuntimeConfig(device="cpu")), **values), NoProgress())
 
 
 def test_success_overlap_and_the_paired_ratio_to_the_first_run() -> None:
@@ -118,6 +118,13 @@ def test_a_benchmark_is_judged_by_its_rules(tmp_path: Path) -> None:
         measured(a_run("other"), prompts=str(tmp_path / "hrs.jsonl"), detector="owl")
     with pytest.raises(RequestError, match="^--real puts drawings into boxes, and a benchmark's rules look at none"):
         measured("run", prompts=str(tmp_path / "hrs.jsonl"), detector="owl", real=True)
+
+
+def test_a_prompt_of_a_benchmark_that_has_no_relation_is_named_with_its_line(tmp_path: Path) -> None:
+    line = {"prompt": "a cat and a dog", "category": "spatial"}
+    (tmp_path / "drawbench.jsonl").write_text(json.dumps(line))
+    with pytest.raises(DataError, match=r"drawbench\.jsonl, line 1 cannot be judged: it has 0 relations for 0 objects"):
+        measured(a_run("run"), prompts=str(tmp_path / "drawbench.jsonl"), detector="owl")
 
 
 def test_what_cannot_be_measured_says_why() -> None:

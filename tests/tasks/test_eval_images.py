@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -12,9 +13,11 @@ from PIL import Image
 
 from ditkit.codecs.codec import from_uint8
 from ditkit.config.schema import EvalConfig, ReferenceConfig
+from ditkit.data import picture_sets
 from ditkit.data.picture_sets import read_picture
 from ditkit.errors import CheckpointError, DataError, DitkitError, MissingDependency, RequestError
 from ditkit.models.judge import load_judge
+from ditkit.outputs import RunFolder
 from ditkit.progress import NoProgress
 from ditkit.report import Report
 from ditkit.tasks import eval as task
@@ -98,24 +101,74 @@ def test_the_layout_of_a_set_changes_no_number(made: Path, real: Path, tmp_path:
 def test_the_protocol_is_said_and_changes_with_the_reference(made: Path, real: Path, tmp_path: Path) -> None:
     one = measured(made, real)
     other = measured(made, an_array(tmp_path / "other.npz", pixels(9, seed=2)))
-    assert one.facts["reference"] == f"9 pictures of {real} (arr_0 of an .npz)"
+    assert one.facts["reference"] == f"9 pictures of {real} (arr_0 of an .npz, 64 x 64)"
     assert one.facts["rounding of runs"] == "8 bits: clamp(127.5 x + 128, 0, 255), truncated"
     assert one.facts["feature hash"] == other.facts["feature hash"] and one.facts["reference hash"] != other.facts["reference hash"]
-    assert any("10 samples for 128 feature dimensions: the covariance is singular" in note for note in one.notes)
+    said = [note.partition(": the covariance")[0] for note in one.notes]
+    assert said[:3] == [
+        f"{made}: 10 samples for 128 feature dimensions",
+        "the reference: 9 samples for 128 feature dimensions",
+        f"{made}: of spatial features, 10 samples for 128 feature dimensions",
+    ]
+    assert said[3] == "the reference: of spatial features, 9 samples for 128 feature dimensions"
+
+
+def a_run(path: Path, pictures: np.ndarray, **request: object) -> Path:
+    folder = RunFolder(path)
+    for index, picture in enumerate(pictures):
+        folder.save_image(index, picture)
+    images = [{"file": f"images/{index:06d}.png"} for index in range(len(pictures))]
+    asked = {"model": "dit-emoji", "labels": [0] * len(pictures), "seeds": list(range(len(pictures)))} | request
+    folder.write_manifest({"request": asked, "complete": True, "command": "sample", "images": images})
+    return path
 
 
 def test_a_run_is_a_reference_without_its_grid(made: Path, tmp_path: Path) -> None:
-    from ditkit.outputs import RunFolder
-
-    folder = RunFolder(tmp_path / "run")
-    for index, picture in enumerate(pixels(9, seed=1) // 2):
-        folder.save_image(index, picture)
-    folder.save_grid([Image.new("RGB", (200, 100))], [""])
-    images = [{"file": f"images/{index:06d}.png"} for index in range(9)]
-    request = {"model": "dit-emoji", "labels": [0] * 9, "seeds": [0] * 9}
-    folder.write_manifest({"request": request, "complete": True, "command": "sample", "images": images})
+    run = a_run(tmp_path / "run", pixels(9, seed=1) // 2)
+    RunFolder(run).save_grid([Image.new("RGB", (200, 100))], [""])
     plain = a_folder(tmp_path / "plain", pixels(9, seed=1) // 2)
-    assert values(measured(made, folder.path)) == values(measured(made, plain))
+    assert values(measured(made, run)) == values(measured(made, plain))
+
+
+def test_the_protocol_says_which_samples_were_asked_for(tmp_path: Path) -> None:
+    one = a_run(tmp_path / "one", pixels(4, seed=0), labels=[0, 5, 0, 5])
+    two = a_run(tmp_path / "two", pixels(4, seed=1), labels=[0, 5, 0, 5])
+    other = a_run(tmp_path / "other", pixels(3, seed=2), seeds=[7, 1, 9])
+    worded = {"model": "pixart-emoji", "labels": [0, 1, 2], "prompts": ["a", "b", "c"], "seeds": [3, 3, 3]}
+    prompted = a_run(tmp_path / "prompted", pixels(3, seed=2), **worded)
+    asked = EvalConfig([str(one), str(two)], resamples=5, across=True)
+    assert task.run(asked, NoProgress()).facts["samples"] == "8-bit files, 64 x 64, seeds 0-3, 2 classes"
+    plain = a_folder(tmp_path / "plain", pixels(2, seed=3))
+    facts = task.run(replace(asked, targets=[str(each) for each in (one, other, prompted, plain)]), NoProgress()).facts
+    assert {name: fact for name, fact in facts.items() if name.startswith("samples")} == {
+        f"samples of {one}": "8-bit files, 64 x 64, seeds 0-3, 2 classes",
+        f"samples of {other}": "8-bit files, 64 x 64, 3 seeds from 1 to 9, 1 class",
+        f"samples of {prompted}": "8-bit files, 64 x 64, seed 3, 3 prompts",
+        f"samples of {plain}": "8-bit files, 64 x 64",
+    }
+
+
+def test_pictures_of_another_size_are_scaled_for_the_judge(real: Path, tmp_path: Path) -> None:
+    report = measured(a_folder(tmp_path / "large", pixels(9, seed=1, side=96)), real)
+    how = "as they are if 64 x 64, else resized to that, bilinear with antialiasing"
+    assert report.facts["features"] == f"judge, pictures {how}" and report.facts["samples"] == "8-bit files, 96 x 96"
+    assert values(report)["Frechet"] > 0
+
+
+def test_a_large_file_is_unpacked_once(real: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+
+    class Watched(ZipFile):
+        def open(self, name: Any, *rest: Any, **more: Any) -> Any:
+            opened.append(str(name))
+            return super().open(name, *rest, **more)
+
+    monkeypatch.setattr(picture_sets, "ZipFile", Watched)
+    every_third = [range(start, start + 2) for start in range(0, 8, 3)]
+    parts = list(picture_sets.open_set(real).read(every_third))
+    assert opened == ["arr_0.npy"] * 2  # what its header says, and what it holds
+    known = torch.from_numpy(pixels(9, seed=1) // 2).movedim(-1, 1)
+    assert all(torch.equal(part, known[place.start : place.stop]) for part, place in zip(parts, every_third, strict=True))
 
 
 @pytest.mark.parametrize(
@@ -190,13 +243,20 @@ def test_what_cannot_be_measured_says_why(made: Path, real: Path, tmp_path: Path
         measured(tmp_path / "absent", real)
     with pytest.raises(DataError, match="single holds one picture; a set to measure has at least 2"):
         measured(a_folder(tmp_path / "single", pixels(1, seed=0)), real)
-    with pytest.raises(DataError, match="the judge sees pictures of 64 x 64, these are 32 x 32; take features="):
-        measured(a_folder(tmp_path / "small", pixels(3, seed=0, side=32)), real)
+    with pytest.raises(DataError, match="the judge sees square pictures, these are 64 x 32; take features=inception, dinov2 or clip"):
+        measured(a_folder(tmp_path / "wide", pixels(3, seed=0)[:, :32]), real)
     Image.fromarray(pixels(1, seed=0, side=32)[0]).save(made / "002.png")
     with pytest.raises(DataError, match=r"002.png is 32 x 32, .*000.png is 64 x 64; pictures of one set must have one size"):
         measured(made, real)
     (made / "002.png").write_bytes((made / "001.png").read_bytes()[:100])
     with pytest.raises(DataError, match=r"cannot read the picture .*002.png"):
+        measured(made, real)
+
+
+def test_sizes_that_change_between_batches_are_seen(made: Path, real: Path) -> None:
+    for name in ("008.png", "009.png"):
+        Image.fromarray(pixels(1, seed=0, side=32)[0]).save(made / name)
+    with pytest.raises(DataError, match=r"008.png is 32 x 32, .*000.png is 64 x 64; pictures of one set must have one size"):
         measured(made, real)
 
 
@@ -226,21 +286,26 @@ def test_a_target_named_twice_has_one_row_and_a_set_is_not_far_from_itself(made:
 
 
 def test_runs_of_different_models_are_compared_only_on_request(tmp_path: Path, real: Path) -> None:
-    from ditkit.outputs import RunFolder
-
     for name, model in (("a", "dit-emoji"), ("b", "uvit-emoji")):
-        folder = RunFolder(tmp_path / name)
-        for index, picture in enumerate(pixels(2, seed=index_of(name))):
-            folder.save_image(index, picture)
-        images = [{"file": f"images/{index:06d}.png"} for index in range(2)]
-        request = {"model": model, "labels": [0, 1], "seeds": [0, 1]}
-        folder.write_manifest({"request": request, "complete": True, "command": "sample", "images": images})
+        a_run(tmp_path / name, pixels(2, seed=index_of(name)), model=model, labels=[0, 1])
     asked = EvalConfig([str(tmp_path / "a"), str(tmp_path / "b")], resamples=5)
     with pytest.raises(RequestError, match="a is of dit-emoji, .*b of uvit-emoji; add across=true to compare different models"):
         task.run(asked, NoProgress())
     report = task.run(replace(asked, across=True), NoProgress())
     assert [row["model"] for row in report.data["rows"]] == ["dit-emoji", "uvit-emoji"]
     assert {"judged accuracy", "IS"} == set(report.data["rows"][0]["values"])
+
+
+def test_runs_of_different_weights_are_compared_only_on_request(tmp_path: Path) -> None:
+    origins = {"a": {"weights": "ditkit:x", "fingerprint": "1"}, "b": {"weights": "file:y", "fingerprint": "1"}, "c": {"fingerprint": "2"}}
+    origins |= {"old": {}, "random": {"weights": "random", "sketch": "3"}}
+    runs = {name: str(a_run(tmp_path / name, pixels(2, seed=0), weights=origin)) for name, origin in origins.items()}
+    assert len(task.run(EvalConfig([runs["a"], runs["b"], runs["old"]], resamples=5), NoProgress()).rows) == 3
+    for other in ("c", "random"):
+        asked = EvalConfig([runs["old"], runs["a"], runs[other]], resamples=5)
+        with pytest.raises(RequestError, match=f"a and .*{other} are of dit-emoji with different weights; add across=true to compare them"):
+            task.run(asked, NoProgress())
+    assert len(task.run(replace(asked, across=True), NoProgress()).rows) == 3
 
 
 def index_of(name: str) -> int:

@@ -108,6 +108,12 @@ def test_a_rerun_makes_only_what_is_missing_and_makes_it_the_same(config: Ground
         ground.run(replace(config, rules=RulesConfig("fast")), NoProgress())
 
 
+def test_strips_are_not_asked_of_pictures_that_are_made_already(config: GroundConfig) -> None:
+    ground.run(replace(config, frames=0), NoProgress())
+    with pytest.raises(OutputError, match="holds a run that differs in frames; choose another folder with --out"):
+        ground.run(replace(config, frames=2), NoProgress())
+
+
 def test_lost_boxes_are_drawn_again(config: GroundConfig) -> None:
     ground.run(config, NoProgress())
     boxed = Path(str(config.out)) / "boxed" / "000000.png"

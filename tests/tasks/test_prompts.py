@@ -209,7 +209,9 @@ def test_an_estimate_reads_no_prompt_and_counts_the_shape(config: SampleConfig, 
     wide = sample.estimate(replace(nowhere, height=128, width=512, cache=EveryCache(period=2)))
     assert square.data["images"] == 2
     assert square.data["prompt_bytes"] == (4 + 3) * 2 * 2 * 14 * 24 * 4  # rows and columns, keys and values, blocks, tokens, width
-    assert square.facts["memory for prompts"] == "0 MiB"
+    assert square.facts["memory for prompts"] == "0 MiB" and square.data["text_encoder_bytes"] == 1000 * 4
+    assert square.facts["memory for the text encoder"] == "0 MiB, before anything is sampled"
+    assert sample.estimate(replace(nowhere, text=replace(nowhere.text, precision="bfloat16"))).data["text_encoder_bytes"] == 1000 * 2
     assert wide.data["multiply_adds_without_plan"] == square.data["multiply_adds"]  # 8 x 32 tokens are 16 x 16
     assert 0 < wide.data["multiply_adds"] < square.data["multiply_adds"]
     assert not Path(str(config.out)).exists()

@@ -7,7 +7,7 @@ import pytest
 
 from ditkit.codecs.registry import load_codec
 from ditkit.config.schema import DataConfig, SampleConfig, TrainConfig
-from ditkit.errors import ConfigError, DataError
+from ditkit.errors import ConfigError, DataError, RequestError
 from ditkit.models.judge import load_judge
 from ditkit.progress import NoProgress
 from ditkit.tasks import sample, train
@@ -24,6 +24,8 @@ def test_weights_trained_on_a_folder_of_pictures_sample(tiny: str, folder_of_pic
     (weights,) = report.files
     made = sample.run(SampleConfig(model=tiny, weights=str(weights), count=2, classes=["dog"], out=str(tmp_path / "run")), NoProgress())
     assert made.data["sampled"] == 2  # of a class called as its folder was
+    with pytest.raises(RequestError, match="has classes 0 to 1, not 2"):  # of the three that the network has room for
+        sample.run(SampleConfig(model=tiny, weights=str(weights), count=1, classes=["2"], out=str(tmp_path / "other")), NoProgress())
 
 
 def test_a_finished_run_started_again_with_more_steps_goes_on(tiny: str, folder_of_pictures: Path, tmp_path: Path) -> None:

@@ -7,9 +7,10 @@ import pytest
 
 from ditkit.cache.plan import read_plan
 from ditkit.config.schema import DataConfig, FileCache, SampleConfig, TrainRouterConfig
-from ditkit.errors import ConfigError, DitkitError, PlanMismatch
+from ditkit.errors import CheckpointError, ConfigError, DitkitError, PlanMismatch
 from ditkit.progress import NoProgress
 from ditkit.tasks import sample, train_router
+from ditkit.tasks.loop import read_log
 from ditkit.tensorfile import read_metadata, read_tensors
 
 
@@ -80,6 +81,18 @@ def test_bad_values_are_refused_in_one_line(changes: dict, line: str) -> None:
     with pytest.raises(DitkitError) as caught:
         TrainRouterConfig(**changes)
     assert str(caught.value) == line
+
+
+def test_a_step_that_was_logged_twice_counts_as_it_was_done_last(tmp_path: Path) -> None:
+    lines = [{"step": 20, "loss": 0.5}, {"step": 40, "loss": 0.4}, {"step": 20, "loss": 0.3}, {"step": 20, "loss": 0.6}]
+    (tmp_path / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert read_log(tmp_path) == {20: {"loss": 0.6}, 40: {"loss": 0.4}}
+
+
+def test_other_values_are_not_learned_by_the_same_scores(tiny: str, weights: str, tmp_path: Path) -> None:
+    train_router.run(_config(tiny, weights, tmp_path / "router"), NoProgress())
+    with pytest.raises(CheckpointError, match=r"was trained with price=0\.0001; say the same"):
+        train_router.run(_config(tiny, weights, tmp_path / "router", price=1e-3), NoProgress())
 
 
 def test_a_budget_that_cannot_be_met_is_refused_before_any_work(tiny: str, weights: str, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from ditkit import hub
 from ditkit.errors import CheckpointError, ConfigError, RequestError, UnknownName
 from ditkit.hub import Snapshot
 from ditkit.models.registry import SPECS
-from ditkit.tensorfile import write_tensors
+from ditkit.tensorfile import read_tensors, write_tensors
 from ditkit.text import encoder
 from ditkit.text.encoder import ENCODERS, EncoderSpec, Vocabulary, encode, find_encoder, load_encoder
 from ditkit.text.spans import phrase_tokens
@@ -241,13 +241,23 @@ def test_every_model_that_is_asked_in_words_has_an_encoder_of_its_width() -> Non
             assert ENCODERS[spec.text].hub in hub.TEXT_ENCODERS or ENCODERS[spec.text].asset == spec.text
 
 
+def test_encoders_are_as_large_as_is_said() -> None:
+    from transformers import T5Config, T5EncoderModel
+
+    v11_xxl = T5Config(d_model=4096, d_kv=64, d_ff=10240, num_layers=24, num_heads=64, feed_forward_proj="gated-gelu")
+    with torch.device("meta"):
+        assert sum(value.numel() for value in T5EncoderModel(v11_xxl).parameters()) == ENCODERS["t5-v1.1-xxl"].parameters
+    weights = find_encoder("t5-emoji", None).weights
+    assert sum(value.numel() for value in read_tensors(weights / "model.safetensors").values()) == ENCODERS["t5-emoji"].parameters
+
+
 def test_an_encoder_that_ditkit_ships_is_found_in_its_assets(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(encoder, "ASSETS", folder.parent)
-    monkeypatch.setitem(ENCODERS, "t5-tiny", EncoderSpec(width=16, tokens=14, asset=folder.name))
+    monkeypatch.setitem(ENCODERS, "t5-tiny", EncoderSpec(parameters=1000, width=16, tokens=14, asset=folder.name))
     assert find_encoder("t5-tiny").origin == f"ditkit:{folder.name}"
     assert find_encoder("t5-tiny", str(folder)).origin == f"file:{folder}"
     with pytest.raises(ConfigError, match=f"^revision=v1 is for a text encoder from the hub; this one comes from {folder.name}$"):
         find_encoder("t5-tiny", revision="v1")
-    monkeypatch.setitem(ENCODERS, "t5-tiny", EncoderSpec(width=16, tokens=14, asset="t5-absent"))
+    monkeypatch.setitem(ENCODERS, "t5-tiny", EncoderSpec(parameters=1000, width=16, tokens=14, asset="t5-absent"))
     with pytest.raises(CheckpointError, match=r"^ditkit/assets/weights/t5-absent is not in this copy of ditkit; give text.path=FOLDER$"):
         find_encoder("t5-tiny")

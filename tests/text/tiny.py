@@ -12,7 +12,7 @@ from torch import Tensor
 from ditkit.tensorfile import write_tensors
 from ditkit.text.encoder import EncoderSpec
 
-SPEC = EncoderSpec(width=16, tokens=14, hub="PixArt-alpha/PixArt-XL-2-1024-MS")
+SPEC = EncoderSpec(parameters=1000, width=16, tokens=14, hub="PixArt-alpha/PixArt-XL-2-1024-MS")
 CONFIG = {"vocab_size": 64, "d_model": 16, "d_kv": 4, "d_ff": 32, "num_layers": 2, "num_heads": 2, "feed_forward_proj": "gated-gelu"}
 
 

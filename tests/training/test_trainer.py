@@ -13,8 +13,8 @@ import torch.multiprocessing as mp
 from torch import Tensor, nn
 
 from ditkit.diffusion.noise import step_generator
-from ditkit.distributed import barrier, join_world
-from ditkit.errors import CheckpointError
+from ditkit.distributed import World, barrier, join_world
+from ditkit.errors import CheckpointError, ConfigError
 from ditkit.training.trainer import TrainSettings, rate_factor, train
 
 SETTINGS = TrainSettings(steps=8, batch=6, learning_rate=0.01, warmup=2, decay=3, weight_decay=0.01, save_minutes=0.0)
@@ -97,6 +97,20 @@ def test_a_state_of_other_settings_is_refused_but_may_be_trained_longer(tmp_path
     finish(tmp_path, replace(SETTINGS, steps=10, decay=1, save_minutes=1.0))
     with pytest.raises(CheckpointError, match="was trained with batch=6, learning_rate=0.01; say the same, or choose another folder"):
         finish(tmp_path, replace(SETTINGS, batch=3, learning_rate=0.1))
+    with pytest.raises(CheckpointError, match=r"state\.pt has 10 steps behind it, which steps=9 cannot undo"):
+        finish(tmp_path, replace(SETTINGS, steps=9))
+
+
+def test_what_else_was_asked_for_has_to_be_said_again(tmp_path: Path) -> None:
+    finish(tmp_path, replace(SETTINGS, beside={"scenes.small": 0.5}))
+    finish(tmp_path, replace(SETTINGS, steps=10, beside={"scenes.small": 0.5, "min_snr": 5.0}))  # a later version has more to say
+    with pytest.raises(CheckpointError, match=r"was trained with scenes\.small=0\.5; say the same"):
+        finish(tmp_path, replace(SETTINGS, steps=10, beside={"scenes.small": 0.1, "min_snr": 5.0}))
+
+
+def test_a_batch_has_something_for_every_process(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="a batch of 6 cannot be shared by 7 processes; say batch=7 or more"):
+        next(train(Regression(), SETTINGS, tmp_path, World(0, 7)))
 
 
 def test_the_rate_rises_stays_and_falls_to_nothing() -> None:

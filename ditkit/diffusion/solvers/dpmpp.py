@@ -85,6 +85,8 @@ def _whole_levels(schedule: NoiseSchedule, evaluations: int) -> DPMSolverPP:
 
 
 def _continuous(schedule: NoiseSchedule, times: Sequence[float]) -> DPMSolverPP:
+    if schedule.steps < 2:
+        raise ScheduleError("one noise level is left to start from, and a run ends at the cleanest; give a larger sampler.start")
     levels = [schedule.level_at(t) for t in times]
     return DPMSolverPP(
         times=tuple(schedule.network_time(t) for t in times[:-1]),

@@ -81,3 +81,6 @@ def test_what_cannot_be_is_refused_in_words() -> None:
         dpm_solver_pp(linear(), 20, grid="even")  # pyright: ignore[reportArgumentType]
     with pytest.raises(ScheduleError, match="dpm-solver\\+\\+ makes at most 999 evaluations on 1000 noise levels, not 1000"):
         dpm_solver_pp(linear(), 1000)
+    for grid in ("pixart", "logsnr"):
+        with pytest.raises(ScheduleError, match="one noise level is left to start from, .* give a larger sampler.start"):
+            dpm_solver_pp(linear().below(0.001), 20, grid=grid)

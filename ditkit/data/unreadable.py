@@ -1,0 +1,20 @@
+"""What reading a damaged file raises; whoever reads one makes a line of it that names the file."""
+
+import zlib
+from zipfile import BadZipFile
+
+from PIL import Image
+
+ARRAYS = (
+    OSError,
+    EOFError,
+    BadZipFile,
+    zlib.error,
+    RuntimeError,  # of zipfile: packed in a way that it does not know, or encrypted
+    ValueError,
+    KeyError,
+    IndexError,
+    TypeError,
+    AttributeError,
+)
+PICTURE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)  # a broken PNG is a SyntaxError to Pillow
