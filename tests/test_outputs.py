@@ -1,13 +1,10 @@
 """Captions of a grid: readable, and never longer than their picture; and what is no folder of a run."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from PIL import Image, ImageFont
 
-from ditkit.errors import OutputError
-from ditkit.outputs import draw_grid, has_manifest
+from ditkit.outputs import draw_grid
 
 SIDE = 256
 
@@ -39,14 +36,3 @@ def test_a_picture_of_another_shape_keeps_it() -> None:
     pixels = np.asarray(draw_grid([Image.new("RGB", (SIDE, SIDE), "white"), tall], ["", ""]).convert("L"))[8 : 8 + SIDE]
     dark = np.flatnonzero((pixels < 128).all(axis=0))
     assert len(dark) == SIDE // 2 and dark[0] == 8 + SIDE + 8 + SIDE // 4
-
-
-def test_a_folder_that_cannot_be_looked_into_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert not has_manifest(tmp_path / "absent")
-
-    def forbidden(path: Path) -> bool:
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr(Path, "exists", forbidden)
-    with pytest.raises(OutputError, match="^cannot look into theirs: Permission denied; give another folder$"):
-        has_manifest(Path("theirs"))

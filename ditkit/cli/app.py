@@ -15,6 +15,7 @@ from ditkit.cli import bench, doctor, eval, gen3d, ground, models, plan, sample,
 from ditkit.errors import DitkitError
 
 INTERRUPTED = 130
+LONGEST = 200  # letters of a path that a message repeats
 
 
 class OneLineErrors(TyperGroup):
@@ -31,6 +32,10 @@ class OneLineErrors(TyperGroup):
             code = _say(_usage(error))
         except DitkitError as error:
             code = _say(str(error))
+        except OSError as error:  # of a path that nobody expected to be wrong: too long, not permitted, gone meanwhile
+            if error.filename is None:
+                raise
+            code = _say(f"cannot use {_shortened(str(error.filename))}: {error.strerror}")
         sys.exit(code)
 
     def invoke(self, ctx: Any) -> Any:
@@ -82,6 +87,10 @@ def _usage(error: typer.TyperException) -> str:
         return error.format_message()
     nearest = get_close_matches(getattr(error, "option_name", ""), possible, n=1, cutoff=0.0)
     return f"{error.message} (Possible options: {nearest[0]})"
+
+
+def _shortened(path: str) -> str:
+    return path if len(path) <= LONGEST else f"{path[:LONGEST]}\u2026"
 
 
 def _say(message: str) -> int:

@@ -60,6 +60,14 @@ def test_an_error_of_a_task_is_one_line_too(ditkit_command, monkeypatch):
     assert (result.stdout, result.stderr, result.exit_code) == ("", "ditkit: a.pt is cut off\n", 2)
 
 
+def test_a_path_that_nobody_expected_to_be_wrong_is_one_line(ditkit_command, monkeypatch):
+    _fail(monkeypatch, OSError(36, "File name too long", "a" * 5000))
+    result = ditkit_command("sample")
+    assert (result.stderr, result.exit_code) == (f"ditkit: cannot use {'a' * 200}\u2026: File name too long\n", 2)
+    _fail(monkeypatch, OSError(12, "Cannot allocate memory"))
+    assert type(ditkit_command("sample").exception) is OSError
+
+
 def test_an_interrupted_run_says_so(ditkit_command, monkeypatch):
     _fail(monkeypatch, KeyboardInterrupt())
     result = ditkit_command("sample")

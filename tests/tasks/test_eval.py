@@ -1,6 +1,5 @@
 """Measuring runs, codecs and the judge itself."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +7,11 @@ import pytest
 from PIL import Image
 
 from ditkit.config.schema import DataConfig, EvalConfig, ReferenceConfig, SampleConfig, TrainConfig
-from ditkit.errors import DataError, OutputError
+from ditkit.errors import DataError
 from ditkit.models import judge
 from ditkit.progress import NoProgress
 from ditkit.report import Report
-from ditkit.tasks import build, eval_boxes, eval_clouds, eval_images, eval_report, sample, train
+from ditkit.tasks import build, sample, train
 from ditkit.tasks import eval as task
 from ditkit.weights import WeightSource
 
@@ -82,21 +81,3 @@ def test_what_cannot_be_measured_says_why(tmp_path: Path) -> None:
         measured("judge", None)
     with pytest.raises(DataError, match="nothing to measure at .*absent: give a run folder, a folder of samples, or an .npz"):
         measured(str(tmp_path / "absent"), None)
-
-
-@pytest.mark.parametrize(
-    "look",
-    [
-        lambda name: measured(name, None),
-        lambda name: task.are_clouds(Path(name)),
-        lambda name: eval_boxes.has_boxes(Path(name)),
-        eval_boxes.read_pictures,
-        eval_images.read_samples,
-        eval_clouds.read_block,
-        lambda name: eval_report.written(eval_report.Measured(Report("t")), EvalConfig([name])),
-    ],
-)
-def test_a_name_that_no_folder_can_have_is_refused_in_one_line(look: Callable[[str], object]) -> None:
-    message = f"^cannot look into {'x' * 200}\u2026: File name too long; give another folder$"
-    with pytest.raises(OutputError, match=message):
-        look("x" * 5000)
