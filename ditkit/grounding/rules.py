@@ -11,8 +11,8 @@ class Rules:
 
     For the first `share` of the solver's steps, x is pulled up to `pulls` times by `weight` * the gradient of `scale` * the loss of its
     attention maps, then what was denoised beside each object's own picture is put into its boxes (`transplant` of it; 0: nothing is).
-    The maps are the mean over the first `blocks` of the network's blocks, in the published code over all, which makes a pull twice as
-    dear.
+    The maps are the mean over the first `blocks` of the network's blocks, in the published code over all, which doubles a pull's
+    multiply-adds.
     Pulling ends when the scaled loss is at most `stop`; a phrase whose attention overlaps its boxes by `enough` (intersection over
     union) has none.
 

@@ -9,10 +9,10 @@ from typing import Any
 from ditkit.distributed import World
 from ditkit.errors import ConfigError
 from ditkit.progress import Progress
-from ditkit.training.trainer import StepReport, Task, TrainSettings, train
+from ditkit.training.trainer import EXTENDABLE, StepReport, Task, TrainSettings, train
 
 LOG_EVERY = 20
-HOUSEKEEPING = ("out", "save_minutes", "runtime", "steps", "decay", "tensorboard")  # may change without changing what is learned
+HOUSEKEEPING = (*EXTENDABLE, "out", "runtime", "tensorboard")  # may change without changing what is learned
 PLACES = ("data.path", "data.cache")  # of the same things, wherever they have been moved
 
 

@@ -23,7 +23,7 @@ from ditkit.files import write_atomically
 from ditkit.tensorfile import write_tensors
 from ditkit.training.optimizer import build_optimizers
 
-EXTENDABLE = ("steps", "decay", "save_minutes", "beside")  # settings that a resumed run may change; what is in the last it may not
+EXTENDABLE = ("steps", "decay", "save_minutes")  # settings that a resumed run may change
 
 
 class Task(Protocol):
@@ -176,7 +176,7 @@ class _Run:
             earlier = TrainSettings(**state["settings"])
         except Exception as error:
             raise self._cannot_resume(error) from error
-        mine, theirs = ({**asdict(settings), **settings.beside} for settings in (self.settings, earlier))
+        mine, theirs = map(_by_name, (self.settings, earlier))
         changed = [f"{name}={value}" for name, value in theirs.items() if name not in EXTENDABLE and mine.get(name) != value]
         if changed:
             raise CheckpointError(
@@ -195,6 +195,11 @@ class _Run:
 
     def _cannot_resume(self, error: Exception) -> CheckpointError:
         return CheckpointError(f"{self.state_file} cannot be resumed ({type(error).__name__}: {error}); move it away to start afresh")
+
+
+def _by_name(settings: TrainSettings) -> dict[str, Any]:
+    named = asdict(settings)
+    return named | named.pop("beside")
 
 
 @contextlib.contextmanager
