@@ -13,8 +13,8 @@ from typing import Any
 from ditkit.cache.forecast import CALLED, HELD, Cell, check_column, plain
 from ditkit.errors import PlanMismatch
 from ditkit.execution import Site, Sites
-from ditkit.files import read_json, write_atomically
-from ditkit.sketch import same_weights
+from ditkit.files.atomic import read_json, write_atomically
+from ditkit.files.sketch import same_weights
 
 FORMAT = "ditkit-plan"
 VERSIONS = (1, 2)  # the second knows forecasts; a plan without any is written as the first, which older releases read
