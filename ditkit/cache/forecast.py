@@ -33,17 +33,16 @@ def check_column(column: Sequence[Cell | None], what: str) -> None:
     """Raise `PlanMismatch` unless every forecast has finite weights for no more outputs than were computed before it."""
     computed = 0
     for evaluation, cell in enumerate(column):
-        if cell == CALLED:
-            computed += 1
-        elif cell is not None:
-            if not all(map(math.isfinite, cell)):
-                raise PlanMismatch(f"the forecast of {what} in row {evaluation} has a weight that is not a finite number")
-            if len(cell) > MOST:
-                raise PlanMismatch(f"the forecast of {what} in row {evaluation} has {len(cell)} weights; at most {MOST} outputs are remembered")
-            if len(cell) > computed:
-                raise PlanMismatch(
-                    f"the forecast of {what} in row {evaluation} remembers {len(cell)} outputs, where {computed} were computed before it"
-                )
+        if not cell:
+            computed += cell == CALLED
+            continue
+        forecast = f"the forecast of {what} in row {evaluation}"
+        if not all(map(math.isfinite, cell)):
+            raise PlanMismatch(f"{forecast} has a weight that is not a finite number")
+        if len(cell) > MOST:
+            raise PlanMismatch(f"{forecast} has {len(cell)} weights; at most {MOST} outputs are remembered")
+        if len(cell) > computed:
+            raise PlanMismatch(f"{forecast} remembers {len(cell)} outputs, where {computed} were computed before it")
 
 
 def remembered(column: Sequence[Cell | None]) -> tuple[int, ...]:
@@ -62,10 +61,11 @@ def forecast(cell: Cell, outputs: Sequence[Tensor]) -> Tensor:
     """sum_j w_j K_j, in as few passes over memory as there are: none to hold, one fused multiply-add where two weights add up to one."""
     if cell == HELD:
         return outputs[0]
-    if len(cell) > 1 and math.isclose(cell[0] + cell[1], 1, rel_tol=0, abs_tol=1e-12):
-        made, rest = torch.lerp(outputs[0], outputs[1], cell[1]), 2
+    newest, *earlier = cell
+    if earlier and math.isclose(newest + earlier[0], 1, rel_tol=0, abs_tol=1e-12):
+        made, rest = torch.lerp(outputs[0], outputs[1], earlier[0]), 2
     else:
-        made, rest = outputs[0] * cell[0], 1
+        made, rest = outputs[0] * newest, 1
     for weight, output in zip(cell[rest:], outputs[rest:], strict=False):
         made = made.add_(output, alpha=weight)
     return made

@@ -17,7 +17,7 @@ from ditkit.files.atomic import read_json, write_atomically
 from ditkit.files.sketch import same_weights
 
 FORMAT = "ditkit-plan"
-VERSIONS = (1, 2)  # the second knows forecasts; a plan without any is written as the first, which older releases read
+LETTERS = {1: "01", 2: "01f"}  # of a row, by version: the second knows forecasts; without any, a plan is written as the first
 TIME_TOLERANCE = 1e-3  # model time runs from 0 to 1000; two grids that differ by less are the same grid
 
 
@@ -25,10 +25,10 @@ TIME_TOLERANCE = 1e-3  # model time runs from 0 to 1000; two grids that differ b
 class CachePlan:
     """What is computed at which evaluation, for the time grid it was made for; what is not computed comes from what was.
 
-    `compute[e][s]` belongs to evaluation `e` at model time `times[e]` and to `sites[s]`. A site that is not computed holds its last output,
-    unless `forecast[e, s]` has weights for its last ones. At an evaluation in `whole` the network is not called at all: its weights
-    are for the network's own last outputs, and no site is computed. `provenance` says where the plan comes from and what it was calibrated on.
-    A plan that was made for one `model`, one `solver` or the weights of one sketch names them; None fits any.
+    `compute[e][s]` belongs to evaluation `e` at model time `times[e]` and to `sites[s]`. A site that is not computed holds its last
+    output, unless `forecast[e, s]` has weights for its last ones. At an evaluation in `whole` the network is not called at all: its
+    weights are for the network's own last outputs, and no site is computed. `provenance` says where the plan comes from and what it was
+    calibrated on. A plan that was made for one `model`, one `solver` or the weights of one sketch names them; None fits any.
     """
 
     sites: Sites
@@ -127,7 +127,7 @@ def to_data(plan: CachePlan) -> dict[str, Any]:
     """The plan as JSON data; `from_data` is the inverse."""
     return {
         "format": FORMAT,
-        "version": VERSIONS[bool(plan.forecast or plan.whole)],
+        "version": 2 if plan.forecast or plan.whole else 1,
         "model": plan.model,
         "weights": plan.weights,
         "solver": plan.solver,
@@ -154,14 +154,15 @@ def from_data(data: Any, where: str) -> CachePlan:
     try:
         if not isinstance(data, dict) or data.get("format") != FORMAT:
             raise PlanMismatch(f'{where} is not a ditkit plan: it has no "format": "{FORMAT}"')
-        if data.get("version") not in VERSIONS:
-            raise PlanMismatch(f"{where} has plan version {data.get('version')}; this ditkit reads version 1 and 2")
+        if data.get("version") not in LETTERS:
+            raise PlanMismatch(f"{where} has plan version {data.get('version')}; this ditkit reads version 1 or 2")
         sites, rows = tuple(_site(name) for name in data["sites"]), data["rows"]
-        forecast, whole = _forecasts(rows) if data["version"] > 1 else ({}, {})
+        letters = LETTERS[data["version"]]
+        forecast, whole = _forecasts(rows) if "f" in letters else ({}, {})
         return CachePlan(
             sites=sites,
             times=tuple(float(row["time"]) for row in rows),
-            compute=tuple((False,) * len(sites) if at in whole else _computed(row["compute"]) for at, row in enumerate(rows)),
+            compute=tuple((False,) * len(sites) if at in whole else _computed(row["compute"], letters) for at, row in enumerate(rows)),
             provenance=_mapping(data, "provenance"),
             model=_name(data, "model"),
             weights=_name(data, "weights"),
@@ -234,7 +235,7 @@ def _cell(numbers: Any) -> Cell:
     return tuple(map(float, numbers))
 
 
-def _computed(letters: str) -> tuple[bool, ...]:
-    if set(letters) - set("01f"):
-        raise ValueError(f"a row may hold only 0, 1 and f, not {letters!r}")
-    return tuple(letter == "1" for letter in letters)
+def _computed(row: str, letters: str) -> tuple[bool, ...]:
+    if set(row) - set(letters):
+        raise ValueError(f"a row may hold only {', '.join(letters[:-1])} and {letters[-1]}, not {row!r}")
+    return tuple(letter == "1" for letter in row)
