@@ -47,6 +47,11 @@ def gates(solver: Solver, period: int = 2) -> tuple[Gate, ...]:
     return tuple(found)
 
 
+def spare_evaluations(solver: Solver) -> tuple[int, ...]:
+    """Those from which no step is made: they only say where the last evaluation of their step is to be."""
+    return tuple(evaluation for evaluations in evaluations_of_steps(solver) for evaluation in evaluations[:-1])
+
+
 def evaluations_of_steps(solver: Solver) -> list[list[int]]:
     """The evaluations that each solver step makes, in order: found by taking the steps with a network that says nothing."""
     found: list[list[int]] = []
