@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from ditkit.cache.execute import PlanRun
 from ditkit.cache.fit import DIGITS
 from ditkit.cache.forecast import Cell
 from ditkit.cache.plan import CachePlan
@@ -43,14 +44,18 @@ class Batch:
     @classmethod
     def of(cls, replay: Replay, truth: Tensor, plan: CachePlan) -> "Batch":
         batch = cls(replay, truth, [], truth)
-        batch.entries, end = replay.entries(plan)
+        batch.entries, end = replay.entries(PlanRun(plan))
         batch.left = batch.off(end)
         return batch
 
     def off(self, end: Tensor) -> Tensor:
-        """How far off an end is, in units of each sample's own size (B x ...)."""
-        size = self.truth.flatten(1).norm(dim=1).clamp_min(1e-12)
-        return ((end - self.truth).flatten(1) / size[:, None]).double().flatten()
+        return off(end, self.truth)
+
+
+def off(end: Tensor, truth: Tensor) -> Tensor:
+    """How far an end (B, ...) is off, in units of each sample's own size (B x ...)."""
+    size = truth.flatten(1).norm(dim=1).clamp_min(1e-12)
+    return ((end - truth).flatten(1) / size[:, None]).double().flatten()
 
 
 def refined(
@@ -104,9 +109,9 @@ def _normal_equations(
     for batch in batches:
         rows = []
         for evaluation, place in weights:
-            nudged = _moved(plan, [(evaluation, place)], [NUDGE])
-            end = batch.replay.end(nudged, batch.entries[step_of[evaluation]])
-            rows.append((batch.off(end) - batch.left) / NUDGE)
+            entry = batch.entries[step_of[evaluation]]
+            nudged = PlanRun(_moved(plan, [(evaluation, place)], [NUDGE]), entry.outputs)
+            rows.append((batch.off(batch.replay.end(nudged, entry)) - batch.left) / NUDGE)
         rows_PN = torch.stack(rows)
         normal += (rows_PN @ rows_PN.T).cpu()
         slope += (rows_PN @ batch.left).cpu()

@@ -17,7 +17,7 @@ from ditkit.config.schema.model import ModelConfig, TextConfig
 from ditkit.config.schema.train import DataConfig
 from ditkit.errors import ConfigError
 
-TRIALS = ("evaluations", "runs")
+TRIALS = ("evaluations", "runs", "forecasts")
 PENALTIES = ("multiply-adds", "branches")
 
 
@@ -32,10 +32,17 @@ class TrainRouterConfig(ModelConfig):
     prompt_file: str | None = None  # one prompt on each line, after those above
     text: TextConfig = field(default_factory=TextConfig)
     period: int = 2  # one evaluation in this many computes everything; from `evaluations` on only the first does
-    trial: str = "evaluations"  # what an error is of: one evaluation at a time, as published, or the end of whole "runs"
+    trial: str = "evaluations"  # what an error is of: one evaluation at a time, as published, or the end of whole "runs";
+    # or "forecasts": no scores, evaluations are forecast as a whole, by a search
     data: DataConfig = field(default_factory=DataConfig)  # no path: the model's own trajectories
     samples: int = 64  # how many trajectories
     budget: float | None = 0.7  # share of a run's multiply-adds to keep; null: keep what scores above the threshold
+    max_error: float | None = None  # of forecasts, in place of a budget: keep as little as ends that near
+    speed_up: float | None = None  # of forecasts, in place of a budget: keep this part of a run
+    order: int = 2  # of forecasts: how many outputs one is made from
+    search: bool = True  # of forecasts: choose evaluations by how runs respond; false: evenly spread
+    window: int = 4  # of forecasts: how far back, in evaluations, one may look
+    iterations: int = 2  # of forecasts: refinements of the weights on whole runs
     threshold: float = 0.5
     price: float = 1e-4  # of computing one branch, in units of the mean squared error; with a budget only where it starts
     penalty: str = "multiply-adds"  # or "branches": all alike, as published
@@ -66,6 +73,7 @@ class TrainRouterConfig(ModelConfig):
             check_positive(name, getattr(self, name))
         if self.budget is not None:
             check_budget("budget", self.budget)
+        self._check_forecasts()
         check_part("threshold", self.threshold)
         check_known("penalty", self.penalty, PENALTIES)
         check_known("trial", self.trial, TRIALS)
@@ -73,3 +81,18 @@ class TrainRouterConfig(ModelConfig):
             raise ConfigError("whole runs are the model's own and need no data; leave out --data, or say trial=evaluations")
         check_seed(self.seed)
         check_folder(self.out)
+
+    def _check_forecasts(self) -> None:
+        if self.max_error is not None and self.speed_up is not None:
+            raise ConfigError("give either max_error or speed_up: each of them says what to keep")
+        for name, least in (("max_error", 0.0), ("speed_up", 1.0)):
+            value = getattr(self, name)
+            check_finite(name, value)
+            if value is not None and value <= least:
+                raise ConfigError(f"{name} must be more than {least:g}, not {value:g}")
+            if value is not None and self.trial != "forecasts":
+                raise ConfigError(f"{name} is for forecasts of whole evaluations; say recipe=forecast")
+        if not 1 <= self.order <= 3:
+            raise ConfigError(f"order must be 1, 2 or 3, not {self.order}")
+        check_least("window", self.window, 1)
+        check_least("iterations", self.iterations, 0)

@@ -39,13 +39,19 @@ from ditkit.tasks.shared.clouds import labelled
 from ditkit.tasks.shared.latents import encoded
 from ditkit.tasks.shared.loop import HOUSEKEEPING, asked, read_log, run_steps
 from ditkit.tasks.shared.prompts import table_for
+from ditkit.tasks.train_router import forecasts
 from ditkit.training.trainer import TrainSettings
 
 TRAJECTORY_BATCH = 32
 
 
 def run(config: TrainRouterConfig, progress: Progress) -> Report:
-    """Train the scores until `steps`, or until interrupted; the plan that they make now is written either way."""
+    """Train the scores until `steps`, or until interrupted; the plan that they make now is written either way.
+
+    Without scores, for forecasts of whole evaluations, search for the plan instead.
+    """
+    if config.trial == "forecasts":
+        return forecasts.run(config, progress)
     started = time.perf_counter()
     world = join_world(build.device(config.runtime))
     model = build.model(config)
