@@ -56,7 +56,8 @@ def model(config: ModelConfig) -> Model:
         torch.set_num_threads(config.runtime.threads)
     spec = checkpoints.with_compat(registry.find(config.model), config.compat)
     where, dtype = device(config.runtime), PRECISIONS[config.runtime.precision]
-    loaded = checkpoints.load_backbone(spec, config.weights, config.revision)
+    loaded = checkpoints.load_backbone(spec, config.weights, config.revision, config.weights_key)
+    spec = loaded.spec
     with_weights = str(loaded.file) if loaded.file and spec.points else None  # how clouds are normalised is told beside the weights
     codec = load_codec(config.codec.name or spec.codec, config.codec.path or with_weights, config.codec.revision)
     backbone = loaded.backbone.to(where, dtype).eval().requires_grad_(False)
