@@ -4,6 +4,9 @@ The closed form asks each forecast to be near what the network would have said; 
 different evaluations can cancel. How a run's end moves with each weight is found by running it again from that evaluation on with
 the weight a little changed: no gradient, no graph, no more memory than sampling takes, for every network and solver.
 
+The weights of a forecast from two outputs or more are kept at a sum of one: it is then exact for what stays as it is, there is one number
+less to find for each, and two weights are one fused multiply-add.
+
 Shapes: P weights, N numbers of all ends.
 """
 
@@ -29,7 +32,7 @@ TRIES = 4  # of a step, each damped ten times more than the one before
 PATIENCE = 0.01  # a step that gains less than this share of the error is the last
 
 Weight = tuple[int, int]
-"""An evaluation that is forecast as a whole, and which of its weights."""
+"""An evaluation that is forecast as a whole, and which of its weights; what it gains the first one loses."""
 
 
 @dataclass
@@ -71,9 +74,10 @@ def refined(
 
     `on_error` is told the root mean square of the samples' relative errors, before and after every iteration.
     """
+    weights = [(evaluation, place) for evaluation, cell in plan.whole.items() for place in range(1, len(cell))]
+    plan = _moved(plan, weights, [0.0] * len(weights))
     replays = [Replay(model, request, batch, on_step) for batch in request.batches()]
     batches = [Batch.of(replay, truth, plan) for replay, truth in zip(replays, truths, strict=True)]
-    weights = [(evaluation, place) for evaluation, cell in plan.whole.items() for place in range(len(cell))]
     step_of = {evaluation: step for step, mine in enumerate(evaluations_of_steps(request.solver)) for evaluation in mine}
     error, damping = _error(batches), DAMPING
     for _ in range(iterations if weights else 0):
@@ -124,5 +128,6 @@ def _moved(plan: CachePlan, weights: Sequence[Weight], by: Sequence[float]) -> C
         cell = cells[evaluation]
         cell += [0.0] * (place + 1 - len(cell))  # where a weight was zero it is not written down
         cell[place] = round(cell[place] + change, DIGITS)
+        cell[0] = round(1 - sum(cell[1:]), DIGITS)
     whole: dict[int, Cell] = {evaluation: tuple(cell) for evaluation, cell in cells.items()}
     return replace(plan, whole=whole)

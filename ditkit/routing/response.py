@@ -54,7 +54,7 @@ def responses(model: Model, request: SamplingRequest, window: int, on_step: OnSt
     wanted = moves(len(solver.times), window)
     products = torch.zeros(len(wanted), len(wanted), dtype=torch.float64)
     for batch in request.batches():
-        replay, said = Replay(model, request, batch, on_step), _Said([])
+        replay, said = Replay(model, request, batch, on_step), Said([])
         entries, truth = replay.entries(said)
         rows = []
         for evaluation, earlier in wanted:
@@ -76,7 +76,7 @@ class _Plain:
 
 
 @dataclass
-class _Said(_Plain):
+class Said(_Plain):
     """The run without a plan; what the network says at each evaluation is noted."""
 
     said: list[Tensor]

@@ -1,0 +1,119 @@
+"""Refined weights end runs nearer to those without a plan, and responses say in advance how near."""
+
+from dataclasses import replace
+from itertools import combinations
+
+import pytest
+import torch
+
+from ditkit.cache.forecast import HELD
+from ditkit.cache.plan import CachePlan
+from ditkit.codecs.registry import load_codec
+from ditkit.diffusion.schedule import linear
+from ditkit.diffusion.solvers import SOLVERS
+from ditkit.engine.fit import fitted
+from ditkit.engine.model import Model
+from ditkit.engine.request import SamplingRequest
+from ditkit.engine.sampler import sample_latents
+from ditkit.errors import ConfigError
+from ditkit.metrics.fidelity import relative_errors
+from ditkit.models.spec import Defaults, ModelSpec
+from ditkit.routing.refine import off, refined
+from ditkit.routing.response import Response, moves, responses
+from ditkit.routing.search import best_choice, cheapest, weighed
+from tests.models.tiny import tiny
+
+EVALUATIONS = 6
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    backbone = tiny("dit").requires_grad_(False)
+    spec = ModelSpec("tiny", "dit", backbone.params, "linear", "pixels", 8, 3, Defaults("ddim", EVALUATIONS, 2.0))
+    return Model(spec, backbone, load_codec("pixels"), torch.device("cpu"))
+
+
+def _request(solver: str = "ddim", batch: int = 4) -> SamplingRequest:
+    return SamplingRequest((0, 1, 2, 0), (5, 6, 7, 8), SOLVERS[solver](linear(), EVALUATIONS), 2.0, batch=batch)
+
+
+def _plan(model: Model, request: SamplingRequest, *whole: int) -> CachePlan:
+    rows = tuple((evaluation not in whole,) * len(model.backbone.sites) for evaluation in range(EVALUATIONS))
+    return CachePlan(model.backbone.sites, request.solver.times, rows, whole=dict.fromkeys(whole, HELD))
+
+
+@pytest.mark.parametrize("solver", ["ddim", "dpm-solver-2", "dpm-solver++"])
+@pytest.mark.parametrize("batch", [4, 3])
+def test_refining_brings_the_ends_nearer_and_says_how_near(model: Model, solver: str, batch: int) -> None:
+    request = _request(solver, batch)
+    truths = [sample_latents(model, request, each) for each in request.batches()]
+    start = fitted(model, request, _plan(model, request, 2, 4), 2).plan
+    said: list[float] = []
+    plan = refined(model, request, start, truths, 2, on_error=said.append)
+    ends = [sample_latents(model, replace(request, plan=plan), each) for each in request.batches()]
+    errors = torch.cat([relative_errors(end, truth) for end, truth in zip(ends, truths, strict=True)])
+    assert said[-1] == pytest.approx(float(errors.square().mean().sqrt()), rel=1e-3)
+    assert said == sorted(said, reverse=True) and len(said) >= 2
+    assert plan.compute == start.compute and all(sum(cell) == pytest.approx(1, abs=1e-12) for cell in plan.whole.values())
+
+
+def test_a_plan_without_whole_forecasts_has_nothing_to_refine(model: Model) -> None:
+    request = _request()
+    plan = _plan(model, request)
+    truths = [sample_latents(model, request, range(4))]
+    assert refined(model, request, plan, truths, 2) == plan
+
+
+@pytest.mark.parametrize("solver", ["ddim", "dpm-solver-2"])
+def test_a_move_is_what_one_held_evaluation_changes(model: Model, solver: str) -> None:
+    request = _request(solver)
+    response = responses(model, request, 2)
+    truth = sample_latents(model, request, range(4))
+    assert response.moves == moves(EVALUATIONS, 2) and response.window == 2
+    for evaluation in (1, 3, 5):
+        end = sample_latents(model, replace(request, plan=_plan(model, request, evaluation)), range(4))
+        row = response.moves.index((evaluation, evaluation - 1))
+        moved = off(end, truth)
+        assert float(response.products[row, row]) == pytest.approx(float(moved @ moved) / 4, rel=1e-3)
+
+
+def _synthetic(evaluations: int, window: int) -> tuple[Response, torch.Tensor]:
+    wanted = moves(evaluations, window)
+    vectors = torch.randn(len(wanted), 60, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    return Response(evaluations, wanted, vectors @ vectors.T), vectors
+
+
+def test_the_weights_of_a_choice_are_those_of_least_squares() -> None:
+    response, vectors = _synthetic(5, 3)
+    choice = weighed(response, {3}, 2)
+    assert choice is not None
+    w = choice.whole[3]
+    at = {move: vectors[row] for row, move in enumerate(response.moves)}
+    end = w[0] * at[3, 2] + w[1] * at[3, 1] + (sum(w) - 1) * at[3, 3]
+    assert choice.error == pytest.approx(float(end.norm()), rel=1e-4)
+    basis = torch.stack([at[3, 2] + at[3, 3], at[3, 1] - at[3, 2]], 1)
+    solved = torch.linalg.lstsq(basis, -at[3, 2][:, None]).solution
+    best = float((at[3, 2] + (basis @ solved)[:, 0]).norm())
+    assert best - 1e-9 <= choice.error <= 1.01 * best  # the ridge is a hundredth
+
+
+def test_the_search_finds_the_best_of_all_choices() -> None:
+    response, _ = _synthetic(7, 4)
+    every_choice = [weighed(response, set(each), 2) for each in combinations(range(1, 7), 2)]
+    assert best_choice(response, 2, 2).error == pytest.approx(min(choice.error for choice in every_choice if choice))
+
+
+def test_what_has_nothing_near_to_be_forecast_from_is_no_choice() -> None:
+    response, _ = _synthetic(7, 2)
+    assert weighed(response, {3, 4, 5}, 2) is None
+    with pytest.raises(ConfigError, match="5 of 7 evaluations cannot be forecast from the 2 before them"):
+        best_choice(response, 5, 2)
+    with pytest.raises(ConfigError, match="from 1 to 6 of 7 evaluations can be forecast, not 7"):
+        best_choice(response, 7, 2)
+
+
+def test_an_error_buys_as_many_forecasts_as_stay_within_it() -> None:
+    response, _ = _synthetic(7, 4)
+    most = best_choice(response, 2, 2).error
+    assert len(cheapest(response, most, 2).whole) >= 2
+    assert cheapest(response, 0.0, 2).whole == {}
