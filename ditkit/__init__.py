@@ -8,16 +8,26 @@ Nothing heavy is imported before it is used.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
     from ditkit.cache.plan import CachePlan
     from ditkit.engine.model import Model
+    from ditkit.pipelines.accelerate import accelerate
+    from ditkit.pipelines.calibrate import calibrate
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "load", "sample"]
+__all__ = ["__version__", "accelerate", "calibrate", "load", "sample"]
+
+
+def __getattr__(name: str) -> Any:
+    """`accelerate` and `calibrate`, imported when they are used."""
+    if name in ("accelerate", "calibrate"):
+        return getattr(import_module(f"ditkit.pipelines.{name}"), name)
+    raise AttributeError(f"module 'ditkit' has no attribute '{name}'")
 
 
 def load(

@@ -15,6 +15,7 @@ LAYERS = (  # from the top; `ditkit` is __init__.py, which offers the public API
     {"ditkit", "cli"},
     {"tasks", "config.compose"},
     {"results"},
+    {"pipelines"},
     {"routing", "training", "grounding", "metrics"},
     {"data"},
     {"engine", "shapes"},

@@ -73,9 +73,13 @@ class Sums:
 
 @dataclass
 class Fit:
-    """What is known of a place's forecasts: sums for each cell of its `column` that has weights, however many these are now."""
+    """What is known of a place's forecasts: sums for each cell of its `column` that has weights, however many these are now.
+
+    `counted` is the part of an output that is to come out right.
+    """
 
     column: tuple[Cell | None, ...]
+    counted: Callable[[Tensor], Tensor] = lambda output: output
     sums: dict[int, Sums] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -107,7 +111,7 @@ class FittedPlace:
             return output
         if cell:
             sums = self._fit.sums[evaluation]
-            sums.add(self._outputs[: len(cell)], output)
+            sums.add([self._fit.counted(kept) for kept in self._outputs[: len(cell)]], self._fit.counted(output))
             output = forecast(sums.weights(), self._outputs)
         outputs = self._outputs if cell else (output, *self._outputs)
         self._outputs = outputs[: self._kept[evaluation]]

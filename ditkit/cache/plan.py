@@ -83,6 +83,10 @@ class CachePlan:
         """The same of the network as a whole."""
         return tuple(self.whole.get(evaluation, CALLED) for evaluation in range(self.evaluations))
 
+    def save(self, path: str | Path) -> None:
+        """Write the plan as JSON; `read_plan` reads it."""
+        write_plan(self, Path(path))
+
     @property
     def evaluations(self) -> int:
         return len(self.times)
