@@ -9,6 +9,7 @@ from ditkit.config.folder import commands, conf_dir, groups, options
 from ditkit.config.schema import (
     COMMANDS,
     GROUPS,
+    AccelerateConfig,
     BenchConfig,
     EvalConfig,
     Gen3DConfig,
@@ -33,6 +34,7 @@ def test_without_overrides_or_a_preset_a_configuration_is_its_schema():
     assert compose(Gen3DConfig) == Gen3DConfig()
     assert compose(GroundConfig) == GroundConfig()
     assert compose(EvalConfig) == EvalConfig()
+    assert compose(AccelerateConfig) == AccelerateConfig()
     assert compose(BenchConfig, ["out=runs/bench"]) == BenchConfig()
     assert compose(TrainConfig, ["preset=none", "out=runs/train"]) == TrainConfig()
     assert compose(TrainRouterConfig, ["out=runs/router"]) == TrainRouterConfig()

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from ditkit.cache.forecast import Cell
 from ditkit.cache.plan import CachePlan
 
+NETWORK = "network"  # the branch of a site that is a network as a whole
+
 
 def in_words(plan: CachePlan) -> str:
     """What a plan does: "computes 10 of 20 evaluations whole, forecasts 10 as a whole from the last 2 outputs"."""
@@ -13,7 +15,10 @@ def in_words(plan: CachePlan) -> str:
     said = [f"computes {len(whole)} of {plan.evaluations} evaluations whole"]
     if plan.whole:
         said.append(f"forecasts {len(plan.whole)} as a whole from the last {_outputs(plan.whole.values())}, the network not being called")
-    if parts:
+    if parts and all(site.branch == NETWORK for site in plan.sites):  # of a pipeline, whose network is all that is known
+        forecast = f"forecasts {len(parts)} from the last {_outputs(plan.forecast.values())}" if plan.forecast else f"holds {len(parts)}"
+        said.append(f"{forecast}, the network not being called")
+    elif parts:
         cells = len(parts) * len(plan.sites)
         computed = sum(sum(plan.compute[e]) for e in parts)
         held = cells - computed - len(plan.forecast)

@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from ditkit import __version__
-from ditkit.cli import bench, doctor, eval, gen3d, ground, models, plan, sample, train, train_router
+from ditkit.cli import accelerate, bench, doctor, eval, gen3d, ground, models, plan, sample, train, train_router
 from ditkit.errors import DitkitError
 
 INTERRUPTED = 130
@@ -75,6 +75,7 @@ app.command("gen3d", short_help="Make point clouds, meshes and pictures of them.
 app.command("train", short_help="Train a model, or go on training it.")(train.train)
 app.command("train-router", short_help="Learn which branches of a model may be reused.")(train_router.train_router)
 app.command("bench", short_help="Measure what plans, fewer steps and other engines gain and lose.")(bench.bench)
+app.command("accelerate", short_help="Make a plan for any diffusers pipeline.")(accelerate.accelerate)
 app.command("eval", short_help="Measure what was made.")(eval.evaluate)
 app.command("doctor", short_help="Say what is installed and what is missing.")(doctor.doctor)
 app.add_typer(plan.app, name="plan", short_help="Look at a cache plan, import one, compare two.")

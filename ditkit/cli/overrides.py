@@ -14,6 +14,7 @@ Value = str | bool | list[str] | None
 
 KEYS = {
     "MODEL": "model",
+    "PIPELINE": "pipeline",
     "--model": "model",
     "--class": "classes",
     "--prompt": "prompts",

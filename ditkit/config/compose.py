@@ -21,6 +21,7 @@ from ditkit.config.quoting import quoted
 from ditkit.config.schema import (
     COMMANDS,
     GROUPS,
+    AccelerateConfig,
     BenchConfig,
     CacheConfig,
     EvalConfig,
@@ -34,7 +35,9 @@ from ditkit.config.schema import (
 )
 from ditkit.errors import ConfigError
 
-Config = TypeVar("Config", BenchConfig, EvalConfig, Gen3DConfig, GroundConfig, SampleConfig, TrainConfig, TrainRouterConfig)
+Config = TypeVar(
+    "Config", AccelerateConfig, BenchConfig, EvalConfig, Gen3DConfig, GroundConfig, SampleConfig, TrainConfig, TrainRouterConfig
+)
 
 KEY = re.compile(r"[a-z_]\w*(\.\w+)*")
 KINDS = {"Integer": "a whole number", "Float": "a number"}
@@ -55,7 +58,7 @@ def compose(schema: type[Config], overrides: Sequence[str] = ()) -> Config:
     return config
 
 
-def as_yaml(config: BenchConfig | EvalConfig | RunConfig | TrainConfig | TrainRouterConfig) -> str:
+def as_yaml(config: AccelerateConfig | BenchConfig | EvalConfig | RunConfig | TrainConfig | TrainRouterConfig) -> str:
     """What `--cfg` prints."""
     return OmegaConf.to_yaml(asdict(config))
 
@@ -67,6 +70,7 @@ def register_schemas() -> None:
     store.store(name="schema_sample", node=SampleConfig(sampler=SamplerConfig(), cache=CacheConfig()))
     store.store(name="schema_gen3d", node=Gen3DConfig(sampler=SamplerConfig(), cache=CacheConfig()))
     store.store(name="schema_ground", node=GroundConfig(sampler=SamplerConfig(), cache=CacheConfig()))
+    store.store(name="schema_accelerate", node=AccelerateConfig)
     store.store(name="schema_bench", node=BenchConfig(sampler=SamplerConfig()))
     store.store(name="schema_eval", node=EvalConfig)
     store.store(name="schema_train", node=TrainConfig)

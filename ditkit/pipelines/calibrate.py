@@ -1,6 +1,5 @@
 """`ditkit.calibrate`: a plan for a pipeline, from runs of the pipeline itself on a few prompts."""
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,6 +12,7 @@ from ditkit.cache.forecast import MOST
 from ditkit.cache.plan import CachePlan
 from ditkit.cache.policies import spread_whole
 from ditkit.errors import RequestError
+from ditkit.pipelines import asking
 from ditkit.pipelines.calls import Around, watched
 from ditkit.pipelines.clock import Grid
 from ditkit.pipelines.denoiser import Denoiser, find, input_of, time_of
@@ -20,13 +20,11 @@ from ditkit.pipelines.outputs import packed
 from ditkit.pipelines.run import Answer, Run, sites_of
 
 LEAST = 2  # prompts: one would be fitted exactly and forecast nothing else
-Asked = str | int | Mapping[str, Any]
-"""A prompt, a class, or all that a call of the pipeline is given."""
 
 
 def calibrate(
     pipe: Any,
-    prompts: Sequence[Asked],
+    prompts: Sequence[asking.Asked],
     steps: int,
     budget: float = 0.5,
     *,
@@ -51,7 +49,7 @@ def calibrate(
 
     def run(index: int, around: Around) -> None:
         with watched(denoiser.module, around), torch.inference_mode():
-            pipe(**_arguments(pipe, prompts[index], steps, seed + index, arguments))
+            pipe(**asking.arguments(pipe, prompts[index], steps, seed + index, arguments))
         if on_run:
             on_run()
 
@@ -101,20 +99,3 @@ def _draft(denoiser: Denoiser, grid: Grid, budget: float) -> CachePlan:
     plan = spread_whole(budget, (), sites_of(grid.calls), grid.times)
     provenance = {"policy": "forecast", "of": "pipeline", "budget": budget}
     return replace(plan, whole={}, model=denoiser.known_as, solver=denoiser.scheduler, provenance=provenance)
-
-
-def _arguments(pipe: Any, asked: Asked, steps: int, seed: int, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """What the pipeline is called with: of all this, what it takes."""
-    takes = inspect.signature(type(pipe).__call__ if hasattr(pipe, "scheduler") else pipe).parameters
-    anything = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in takes.values())
-    if isinstance(asked, Mapping):
-        own = dict(asked)
-    elif isinstance(asked, int) and "class_labels" in takes:
-        own = {"class_labels": [asked]}
-    elif "prompt" in takes or anything:
-        own = {"prompt": asked}
-    else:
-        raise RequestError(f"{type(pipe).__name__} takes no prompt; give its arguments as a mapping for each run")
-    generator = torch.Generator("cpu").manual_seed(seed)
-    usual = {"num_inference_steps": steps, "generator": generator, "output_type": "latent"}
-    return {name: value for name, value in usual.items() if name in takes} | dict(arguments) | own

@@ -5,18 +5,18 @@ from typing import Any
 
 from torch import Tensor
 
+from ditkit.cache.words import NETWORK
 from ditkit.execution import Site, Sites
 from ditkit.pipelines.clock import Clock, Grid
 from ditkit.pipelines.outputs import Held, packed
 
-BRANCH = "network"
 Answer = Callable[[int, int, Callable[[], Tensor]], Tensor]
 """The output at an evaluation, in one of its calls; the last argument makes the call."""
 
 
 def sites_of(calls: int) -> Sites:
     """A site for each call that a step makes of the network: one, or two where guidance takes them one by one."""
-    return tuple(Site(call, BRANCH) for call in range(calls))
+    return tuple(Site(call, NETWORK) for call in range(calls))
 
 
 class Run:

@@ -22,6 +22,7 @@ from ditkit.results.report import Cell, Report
 from ditkit.tasks.shared import build
 
 LETTERS = {CALLED: "#", HELD: "."}
+FEW = 2  # branches whose weights are shown
 EXPORTS = ("cache-dit",)
 PUBLISHED = {56: "dit-xl-2-256", 58: "uvit-h-2-256"}  # whose routers have been published, by their number of sites
 
@@ -89,8 +90,10 @@ def _weights(plan: CachePlan, evaluation: int) -> str:
     """Those of an evaluation that is forecast as a whole, newest output first; of forecast branches how many there are."""
     if evaluation in plan.whole:
         return " ".join(f"{weight:+.3f}" for weight in plan.whole[evaluation])
-    own = sum(at == evaluation for at, _ in plan.forecast)
-    return f"of {own} branches" if own else ""
+    own = [cell for (at, _), cell in plan.forecast.items() if at == evaluation]
+    if len(own) <= FEW:
+        return "; ".join(" ".join(f"{weight:+.3f}" for weight in cell) for cell in own)
+    return f"of {len(own)} branches"
 
 
 def diff(one: str, other: str) -> Report:

@@ -3,6 +3,7 @@
 Below `ditkit.tasks` nobody sees these; they need neither torch nor Hydra.
 """
 
+from ditkit.config.schema.accelerate import AccelerateConfig
 from ditkit.config.schema.bench import BenchConfig
 from ditkit.config.schema.eval import EvalConfig, ReferenceConfig
 from ditkit.config.schema.groups import (
@@ -31,6 +32,7 @@ from ditkit.config.schema.train import DataConfig, ScenesConfig, TrainConfig
 from ditkit.config.schema.train_router import TrainRouterConfig
 
 COMMANDS: dict[str, type] = {
+    "accelerate": AccelerateConfig,
     "bench": BenchConfig,
     "eval": EvalConfig,
     "gen3d": Gen3DConfig,
@@ -44,6 +46,7 @@ __all__ = [
     "COMMANDS",
     "GROUPS",
     "RULE_SETS",
+    "AccelerateConfig",
     "AutoCache",
     "AutoSampler",
     "BenchConfig",

@@ -25,11 +25,12 @@ from ditkit.results.plots import ParetoPoint, draw_pareto
 from ditkit.results.progress import Progress
 from ditkit.results.report import Cell, Report
 from ditkit.shapes import preview
-from ditkit.tasks.bench import boxes, parts
+from ditkit.tasks.bench import boxes, parts, pipelines
 from ditkit.tasks.bench.contenders import FEWER, UNCACHED, contenders, converged
 from ditkit.tasks.bench.scores import Judges, Score, decoded, scored
 from ditkit.tasks.shared import build
 from ditkit.tasks.shared.command_line import command_line
+from ditkit.tasks.shared.pipelines import is_pipeline
 
 COUNT = 64  # images each way, if nothing is said
 PICTURED = 8
@@ -46,6 +47,8 @@ NOTE = (
 
 def run(config: BenchConfig, progress: Progress) -> Report:
     """Sample every way in turns, compare with the uncached run, write the numbers, the plot and the page."""
+    if is_pipeline(config.model):
+        return pipelines.run(config, progress)
     if config.parts:
         return parts.run(config, progress)
     if config.boxes is not None:

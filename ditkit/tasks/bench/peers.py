@@ -31,7 +31,8 @@ class DBCache:
 
     "Nearly" is a relative L1 distance below `threshold`, one mean over the whole batch, guidance's halves included: a sample depends
     on its batch. Always computed are the last `back` blocks, the first `warmup` evaluations, and one evaluation after `longest` in
-    a row that reused (-1: no limit). `taylor` is the order of TaylorSeer's forecast of the middle; 0 reuses it as it was.
+    a row that reused (-1: no limit). `taylor` is the order of TaylorSeer's forecast of the middle; 0 reuses it as it was. With `steps`
+    (1 computed, 0 not) it follows these instead, as `ditkit plan export` writes them.
 
     The defaults are those with which SGLang runs cache-dit (F1B0, 4 evaluations of warm-up, threshold 0.24, 3 in a row).
     """
@@ -42,6 +43,7 @@ class DBCache:
     warmup: int = 4
     longest: int = 3
     taylor: int = 0
+    steps: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0 < self.threshold < 1:
@@ -50,7 +52,8 @@ class DBCache:
             raise ConfigError(f"cache-dit computes at least 1 front and 0 back blocks, not {self.front} and {self.back}")
 
     def __str__(self) -> str:
-        return f"F{self.front}B{self.back} {self.threshold:g}{f' T{self.taylor}' if self.taylor else ''}"
+        when = f"at {sum(self.steps)} of {len(self.steps)}" if self.steps else f"{self.threshold:g}"
+        return f"F{self.front}B{self.back} {when}{f' T{self.taylor}' if self.taylor else ''}"
 
 
 class PeerConditioning(NamedTuple):
@@ -83,7 +86,7 @@ class PeerBackbone:
         self._outside = costs["rest"] + _linear(first.norm1.emb) + _linear(transformer.proj_out_1)
         self._finished: list[tuple[Evaluation, ...]] = []
         self._rows: list[int] = []
-        self._library = _cached(transformer, cache) if cache else None
+        self._library = cached(transformer, cache) if cache else None
 
     def parameters(self) -> Iterator[Tensor]:
         return self.transformer.parameters()
@@ -156,7 +159,7 @@ def _transformer(ours: DiT) -> Any:
     return transformer.eval().requires_grad_(False)
 
 
-def _cached(transformer: Any, cache: DBCache) -> Any:
+def cached(transformer: Any, cache: DBCache) -> Any:
     """Put cache-dit's cache around the network and return the library; one batched forward [cond; null] is one evaluation to it."""
     depth, always = len(transformer.transformer_blocks), cache.front + cache.back
     if always >= depth:
@@ -175,6 +178,7 @@ def _cached(transformer: Any, cache: DBCache) -> Any:
         max_warmup_steps=cache.warmup,
         max_continuous_cached_steps=cache.longest,
         enable_separate_cfg=False,
+        **({"steps_computation_mask": list(cache.steps), "steps_computation_policy": "static"} if cache.steps else {}),
     )
     forecast = library.TaylorSeerCalibratorConfig(taylorseer_order=cache.taylor, enable_encoder_calibrator=False) if cache.taylor else None
     library.enable_cache(transformer, cache_config=config, calibrator_config=forecast)
