@@ -113,6 +113,10 @@ def diff(one: str, other: str) -> Report:
         "differ in": f"{cells} of {mine.evaluations * len(mine.sites)} cells, {len(rows)} of {mine.evaluations} evaluations",
         "reused": f"{mine.reused:.1%} and {theirs.reused:.1%}",
     }
+    if forecasts := [{**plan.forecast, **plan.whole} for plan in (mine, theirs) if plan.forecast or plan.whole]:
+        one_s, other_s = forecasts[0], forecasts[-1] if len(forecasts) > 1 else {}
+        apart = sum(one_s.get(at) != other_s.get(at) for at in {*one_s, *other_s})
+        facts["weights differ in"] = f"{apart} of {len({*one_s, *other_s})} forecasts"
     return Report(f"{one} and {other}", facts, ("time", "only the first computes", "only the second computes"), rows, data={"cells": cells})
 
 
