@@ -11,3 +11,10 @@ def assert_close(value: Tensor, reference: Tensor, tolerance: float) -> None:
     assert value.shape == reference.shape
     error = float((value - reference).abs().max())
     assert error <= tolerance * float(reference.abs().max()), f"off by {error:.3g}"
+
+
+def assert_elementwise(value: Tensor, reference: Tensor, rtol: float) -> None:
+    """|a - b| <= rtol * (|reference| + 1e-3 * max |reference|) everywhere: the rule of the flows' path functions."""
+    assert value.shape == reference.shape
+    allowed = rtol * (reference.abs() + 1e-3 * reference.abs().max())
+    assert bool(((value - reference).abs() <= allowed).all()), f"off by {float(((value - reference).abs() / allowed).max()):.3g} tolerances"

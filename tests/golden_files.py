@@ -26,3 +26,8 @@ def golden(name: str) -> dict[str, Tensor]:
 
 def golden_json(name: str) -> dict[str, Any]:
     return json.loads(golden_path(f"{name}.json").read_text())
+
+
+def golden_manifest(name: str) -> dict[str, Any]:
+    """What is said of each file of the manifest `manifest_NAME.json`: its configuration, its tolerance."""
+    return golden_json(f"manifest_{name}")["files"]

@@ -39,7 +39,7 @@ def sample(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="ddim, ddpm, dpm-solver-2 or dpm-solver++; the model's own if not given.",
+            help="ddim, ddpm, dpm-solver-2, dpm-solver++; of flows euler, heun, euler-maruyama ...; the model's own if not given.",
             autocompletion=completion.solvers,
         ),
     ] = None,

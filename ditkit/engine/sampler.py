@@ -70,7 +70,7 @@ def denoiser(
     asked = conditions(model.backbone, request.prompts, labels, model.device, guided=guided)
     table = ConditioningTable(model.backbone, solver.times, asked, model.device)
     alone, both = table.rows(labels, guided=False), table.rows(labels, guided=guided)
-    learned = model.backbone.predicts_variance
+    learned, kind = model.backbone.predicts_variance, model.spec.prediction
 
     def denoise(x: Tensor, evaluation: int) -> Prediction:
         low = x.to(model.dtype)
@@ -81,7 +81,7 @@ def denoiser(
             out = network(low, alone(evaluation), evaluation)
         if on_step:
             on_step(len(x))
-        return split_learned_sigma(out) if learned else Prediction(out)
+        return split_learned_sigma(out, kind) if learned else Prediction(out, kind)
 
     return denoise
 
@@ -126,6 +126,10 @@ def sample(
     A batch that does not fit in memory is halved until it does. `draw` is a loop to make the latents with other than `sample_latents`.
     """
     request.check_fits(model)
+    if draw is None and not request.solver.times:
+        from ditkit.engine.adaptive import adaptive_latents  # which uses `denoiser`
+
+        draw = partial(adaptive_latents, model, request, on_step=on_step)
     if draw is None:
         graphs = GraphedNetwork(model.backbone, request.plan, model.device) if model.compiled else None
         draw = partial(sample_latents, model, request, on_step=on_step, graphs=graphs)
