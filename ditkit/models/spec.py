@@ -37,6 +37,7 @@ class ModelSpec:
     `published_guidance_offset` is what to add to the scale its paper quotes to get w (1 for U-ViT, which quotes w - 1).
     A model of point clouds has an `image_size` of 0 and says how many `points` a cloud has; its network takes any number.
     `prediction` is what the network says (`diffusion.prediction`); `drops` begin the names of what else its training leaves in a file.
+    `pipeline` is the class of diffusers' pipelines that hold it, where that is not its family's first.
     `text` names the encoder of the prompts of a model that is asked in words. `shape` is the height and width of latents that are not
     square, of a network that takes any.
     """
@@ -56,6 +57,7 @@ class ModelSpec:
     text: str | None = None
     prediction: Literal["epsilon", "v", "sample", "score", "velocity", "reversed velocity"] = "epsilon"
     drops: tuple[str, ...] = ()
+    pipeline: str | None = None
     shape: tuple[int, int] | None = None
 
     @property
