@@ -14,6 +14,7 @@ from ditkit.diffusion.noise import SampleNoise
 from ditkit.diffusion.prediction import Kind
 from ditkit.diffusion.schedule import FlowPath, named
 from ditkit.diffusion.solvers import SOLVERS, Solver
+from ditkit.diffusion.solvers.adaptive import dopri5
 from ditkit.engine.adaptive import adaptive_latents
 from ditkit.engine.model import Model
 from ditkit.engine.request import SamplingRequest
@@ -78,7 +79,7 @@ def test_solvers_of_several_stages_are_the_published_ones(run: str) -> None:
     said = config["runs"][run]
     kind: Kind = "epsilon" if said["prediction"] == "noise" else said["prediction"]
     path = _path(said["path"], kind, said["sample_eps"] or None)
-    solver = SOLVERS[METHODS.get(said["method"], said["method"])](path, said["network_evaluations"])
+    solver = SOLVERS[METHODS.get(str(said["method"]), str(said["method"]))](path, said["network_evaluations"])
     states = _states(_model("sit_ode_heun", tensors, kind), tensors, solver, config["cfg_scale"])
     assert solver.steps == said["intervals"]
     assert_close(states, tensors[f"out.{run}.states"][1:, : config["n"]], tolerance)
@@ -92,7 +93,7 @@ def test_dopri5_ends_where_the_published_one_does(run: str, monkeypatch: pytest.
     monkeypatch.setattr(SampleNoise, "draw", lambda self, *_: tensors["in.noise"][list(self.seeds)][None])
     ends = {}
     for rtol, atol in ((1e-3, 1e-6), (1e-7, 1e-8)):
-        solver = SOLVERS["dopri5"](_path(run, "velocity"), 1000, rtol=rtol, atol=atol)
+        solver = dopri5(_path(run, "velocity"), 1000, rtol=rtol, atol=atol)
         request = SamplingRequest(labels, tuple(range(len(labels))), solver, config["cfg_scale"])
         ends[rtol] = adaptive_latents(model, request, range(len(labels)))
     exact = tensors[f"out.{run}.end_exact"][: config["n"]]

@@ -93,7 +93,7 @@ def test_queries_and_keys_can_be_normalised_head_by_head() -> None:
 
     for block in model.blocks:
         for norm in (block.attn.q_norm, block.attn.k_norm):
-            torch.nn.init.ones_(norm.weight), torch.nn.init.zeros_(norm.bias)
+            norm.reset_parameters()
     model(torch.randn(2, 4, 8, 8), model.condition(torch.tensor([500.0, 100.0]), torch.tensor([0, 1])), Execution(attend=attend))
     for value in asked:
         torch.testing.assert_close(value.var(-1, correction=0), torch.ones(value.shape[:-1]), atol=1e-2, rtol=0)

@@ -18,8 +18,22 @@ SOLVERS: dict[str, Callable[..., Solver]] = {
     "dpm-solver-2": dpm_solver_2,
     "dpm-solver++": dpm_solver_pp,
     **RUNGE_KUTTAS,
-    "dopri5": dopri5,
     **{name: partial(stochastic, name) for name in ("euler-maruyama", "stochastic-heun")},
 }
+ADAPTIVE: dict[str, Callable[..., Dopri5]] = {"dopri5": dopri5}
+"""Those that choose their own times, which `engine.adaptive` runs."""
 
-__all__ = ["SOLVERS", "Denoise", "Dopri5", "Solver", "State", "ddim", "ddpm", "dpm_solver_2", "dpm_solver_pp", "runge_kutta", "stochastic"]
+__all__ = [
+    "ADAPTIVE",
+    "SOLVERS",
+    "Denoise",
+    "Dopri5",
+    "Solver",
+    "State",
+    "ddim",
+    "ddpm",
+    "dpm_solver_2",
+    "dpm_solver_pp",
+    "runge_kutta",
+    "stochastic",
+]

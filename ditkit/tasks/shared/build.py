@@ -25,7 +25,7 @@ from ditkit.config.schema import (
 )
 from ditkit.diffusion.guidance import GuidanceInterval
 from ditkit.diffusion.schedule import FlowPath, NoiseSchedule, named
-from ditkit.diffusion.solvers import SOLVERS, Solver
+from ditkit.diffusion.solvers import ADAPTIVE, SOLVERS, Solver
 from ditkit.engine.conditions import PromptTable
 from ditkit.engine.model import Model
 from ditkit.engine.request import EVERYWHERE, SamplingRequest
@@ -190,7 +190,7 @@ def solver(sampler: SamplerConfig, spec: ModelSpec, evaluations: int) -> Solver:
         if sampler.variance == "learned" and not learned:
             raise RequestError(f"{spec.name} predicts no variance; use sampler.variance=fixedsmall or sampler.variance=fixedlarge")
         options["variance"] = sampler.variance or ("learned" if learned else "fixedsmall")
-    return SOLVERS[sampler.name](_schedule(sampler, spec), evaluations, **options)
+    return {**SOLVERS, **ADAPTIVE}[sampler.name](_schedule(sampler, spec), evaluations, **options)
 
 
 def _published(sampler: AutoSampler, spec: ModelSpec) -> SamplerConfig:

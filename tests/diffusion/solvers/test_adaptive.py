@@ -3,7 +3,6 @@ import torch
 
 from ditkit.diffusion.level import CLEAN
 from ditkit.diffusion.schedule import linear_flow
-from ditkit.diffusion.solvers import SOLVERS
 from ditkit.diffusion.solvers.adaptive import dopri5
 from ditkit.errors import ScheduleError
 from tests.diffusion.gaussian import Gaussian
@@ -29,5 +28,5 @@ def test_more_evaluations_than_allowed_are_not_made() -> None:
 
 
 def test_its_times_are_not_known_beforehand() -> None:
-    solver = SOLVERS["dopri5"](linear_flow(), 20)
+    solver = dopri5(linear_flow(), 20)
     assert (solver.times, solver.steps, solver.draws) == ((), 0, 0)
