@@ -14,7 +14,7 @@ from ditkit.grounding.pull import Goal, pulled
 from ditkit.grounding.regions import mask, on_grid
 from ditkit.grounding.rules import DEFAULT, PUBLISHED, Rules
 from ditkit.models.pixart import PixArt, PixArtConditioning, Prompts
-from tests.closeness import assert_close
+from tests.closeness import assert_close, near
 from tests.golden_files import golden, golden_json
 from tests.grounding.reference import network
 from tests.models.tiny import PIXART, drawn, prompts
@@ -61,7 +61,7 @@ def test_pulls_are_the_published_ones(step: str, recompute: bool) -> None:
         seen.append(pulled(model, x, float(facts["timestep"]), goal(model), rules, recompute=recompute, on_pull=losses.append))
     reference = tensors[f"out.{step}.latents_after_each_iteration"]
     assert_close(torch.stack(seen).view_as(reference), reference, 1e-5)
-    assert torch.cat(losses).tolist() == pytest.approx(facts["scaled_losses"], rel=1e-4)
+    assert torch.cat(losses).tolist() == near(facts["scaled_losses"], rel=1e-4)
     first = tensors[f"out.{step}.first_gradient"]
     assert_close(((x - seen[0]) / PUBLISHED.weight).view_as(first), first, 1e-4)
 
@@ -135,7 +135,7 @@ def test_a_sample_is_pulled_as_if_it_were_alone() -> None:
     x = torch.randn(3, 4, 8, 12, generator=torch.Generator().manual_seed(0))
     goal = a_goal(model, Box(0.1, 0.2, 0.6, 0.8))
     alone = torch.cat([pulled(model, one[None], 500.0, goal, DEFAULT) for one in x])
-    torch.testing.assert_close(pulled(model, x, 500.0, goal, DEFAULT), alone, atol=1e-5, rtol=1e-4)
+    assert_close(pulled(model, x, 500.0, goal, DEFAULT), alone, atol=1e-5, rtol=1e-4)
 
 
 def test_weights_get_no_gradient() -> None:

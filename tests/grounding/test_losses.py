@@ -8,7 +8,7 @@ from ditkit.grounding.layout import Box
 from ditkit.grounding.losses import SOBEL, _gaussian, detected_boxes, edge_loss, grounding_loss
 from ditkit.grounding.regions import mask, on_grid
 from ditkit.grounding.rules import DEFAULT, PUBLISHED, Rules
-from tests.closeness import assert_close
+from tests.closeness import assert_close, near
 from tests.golden_files import golden, golden_json
 
 CASES = (
@@ -38,7 +38,7 @@ def test_loss_and_gradient_are_the_published_ones(name: str) -> None:
     if name == "box_covers_all":  # a box that the published checks of a layout would not let through
         where[0] = 1
     loss = grounding_loss(phrases[None], where, PUBLISHED)
-    assert loss.item() == pytest.approx(tensors[f"out.{name}.loss"].item(), rel=1e-5, abs=1e-6)
+    assert loss.item() == near(tensors[f"out.{name}.loss"].item(), rel=1e-5, abs=1e-6)
     gradient = torch.autograd.grad(loss.sum(), maps)[0][1]
     reference = tensors[f"out.{name}.grad_attn_maps"]
     assert gradient.shape == reference.shape
@@ -63,7 +63,7 @@ def test_a_map_that_fills_its_box_costs_nothing_once_the_box_ends_inclusive() ->
     inside = masks([[[0.25, 0.25, 0.75, 0.75]]], 12, 12)
     assert grounding_loss(inside[None], inside, DEFAULT).item() == 0
     published = grounding_loss(inside[None], inside, PUBLISHED).item()
-    assert published == pytest.approx(4 - 2 * (1 - 25 / 36) - (1 - 25 / 36), abs=2e-3)  # every share is 1, the soft ones but for the tails
+    assert published == near(4 - 2 * (1 - 25 / 36) - (1 - 25 / 36), abs=2e-3)  # every share is 1, the soft ones but for the tails
 
 
 def test_detected_boxes_reach_from_the_first_hit_to_the_last() -> None:
@@ -81,7 +81,7 @@ def test_samples_and_phrases_are_added_up_apart() -> None:
     maps = torch.rand(2, 2, 8, 8, generator=torch.Generator().manual_seed(0))
     where = masks([[[0, 0, 0.5, 0.5]], [[0.5, 0.5, 1, 1]]], 8, 8, DEFAULT)
     both = grounding_loss(maps, where, DEFAULT)
-    torch.testing.assert_close(both, torch.cat([grounding_loss(maps[:1], where, DEFAULT), grounding_loss(maps[1:], where, DEFAULT)]))
+    assert_close(both, torch.cat([grounding_loss(maps[:1], where, DEFAULT), grounding_loss(maps[1:], where, DEFAULT)]))
     assert both.shape == (2,)
 
 

@@ -18,7 +18,7 @@ from ditkit.metrics.cloud_distances import (
     pairs_within,
     within,
 )
-from tests.closeness import assert_close
+from tests.closeness import assert_close, near
 from tests.golden_files import golden
 
 GOLDEN = {
@@ -55,14 +55,14 @@ def test_chamfer_is_the_sum_of_its_definition_wherever_the_clouds_lie() -> None:
     a, b = x.double().numpy(), y.double().numpy()
     for index in range(2):
         squared = np.array([[((p - q) ** 2).sum() for q in b[index]] for p in a[index]])
-        assert float(chamfer(x, y)[index]) == pytest.approx(squared.min(1).mean() + squared.min(0).mean(), rel=1e-4)
+        assert float(chamfer(x, y)[index]) == near(squared.min(1).mean() + squared.min(0).mean(), rel=1e-4)
 
 
 @pytest.mark.parametrize(("name", "expected"), [("cd", 0.02), ("emd-exact", 0.1), ("emd-exact-squared", 0.01), ("emd-entropic", 0.1)])
 def test_a_shifted_grid_is_as_far_as_it_was_shifted(name: str, expected: float) -> None:
     edge = torch.arange(4.0)
     grid = torch.cartesian_prod(edge, edge, edge)[None]
-    assert float(find(name).between(grid, grid + torch.tensor([0.1, 0, 0]))) == pytest.approx(expected, rel=1e-3)
+    assert float(find(name).between(grid, grid + torch.tensor([0.1, 0, 0]))) == near(expected, rel=1e-3)
 
 
 def test_annealed_matching_is_the_published_recurrence_point_by_point() -> None:
@@ -79,8 +79,8 @@ def test_annealed_matching_is_the_published_recurrence_point_by_point() -> None:
         wanted = np.maximum(0, wanted - taken)
         step = kernel * offer[:, None] * share
         match, left = match + step, np.maximum(0, left - step.sum(1))
-    assert float(annealed_matching(x, y, power=2)) == pytest.approx((match * squared).sum() / n, rel=1e-4)
-    assert float(annealed_matching(x, y, power=1)) == pytest.approx((match * np.sqrt(squared)).sum() / n, rel=1e-4)
+    assert float(annealed_matching(x, y, power=2)) == near((match * squared).sum() / n, rel=1e-4)
+    assert float(annealed_matching(x, y, power=1)) == near((match * np.sqrt(squared)).sum() / n, rel=1e-4)
 
 
 @pytest.mark.parametrize("scale", [0.25, 25.0])
@@ -113,12 +113,12 @@ def test_a_matrix_is_made_of_its_pairs_whatever_the_block(name: str, monkeypatch
     whole = between(rows, columns, distance)
     monkeypatch.setattr(module, "ELEMENTS", 5 * 16 * 16)
     told: list[int] = []
-    torch.testing.assert_close(between(rows, columns, distance, told.append), whole)
+    assert_close(between(rows, columns, distance, told.append), whole)
     assert sum(told) == 12 and (distance.one_way or told == [5, 5, 2])
-    torch.testing.assert_close(whole[3, 1], distance.between(rows[3:], columns[1:2])[0])
+    assert_close(whole[3, 1], distance.between(rows[3:], columns[1:2])[0])
     told.clear()
     own = within(rows, distance, told.append)
-    torch.testing.assert_close(own, between(rows, rows, distance))
+    assert_close(own, between(rows, rows, distance))
     assert sum(told) == pairs_within(4, distance) == (10 if distance.symmetric else 16)
 
 
@@ -136,7 +136,7 @@ def test_the_estimator_says_how_many_points_it_looked_at() -> None:
     assert distance.estimator(512) == "earth mover's distance, optimal assignment"
     assert distance.seen(x).shape == (2, 512, 3)
     assert torch.equal(distance.seen(x), distance.seen(x))
-    torch.testing.assert_close(between(x, y, distance)[1, 1], optimal_assignment(distance.seen(x), distance.seen(y), 1)[1])
+    assert_close(between(x, y, distance)[1, 1], optimal_assignment(distance.seen(x), distance.seen(y), 1)[1])
     assert len({entry.estimator(2048) for entry in DISTANCES.values()}) == len(DISTANCES)
 
 

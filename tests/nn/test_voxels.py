@@ -3,6 +3,7 @@ import torch
 from torch import Tensor
 
 from ditkit.nn.voxels import devoxelise, voxel_coordinates, voxelise
+from tests.closeness import assert_close
 from tests.golden_files import golden
 
 SIDE = 16
@@ -10,7 +11,7 @@ SIDE = 16
 
 def close(value: Tensor | None, expected: Tensor) -> None:
     """By the rule and tolerances of the reference vectors' manifest."""
-    torch.testing.assert_close(value, expected, rtol=1e-5, atol=1e-6)
+    assert_close(value, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_the_published_voxelisation_is_reproduced_with_its_gradient() -> None:
@@ -56,7 +57,7 @@ def test_at_the_voxels_themselves_interpolation_returns_their_values() -> None:
 def test_a_linear_field_is_interpolated_exactly() -> None:
     at = torch.rand(2, 3, 40, dtype=torch.float64) * 4
     places = torch.cartesian_prod(*[torch.arange(5.0, dtype=torch.float64)] * 3).T.reshape(1, 3, 5, 5, 5)
-    torch.testing.assert_close(devoxelise(places.expand(2, -1, -1, -1, -1), at), at)
+    assert_close(devoxelise(places.expand(2, -1, -1, -1, -1), at), at)
 
 
 def test_gradients_are_those_of_finite_differences() -> None:
@@ -75,8 +76,8 @@ def test_where_a_point_lies_has_no_gradient() -> None:
 def test_neither_place_nor_size_of_a_cloud_matters() -> None:
     x = torch.randn(1, 3, 100, dtype=torch.float64)
     at = voxel_coordinates(x, 8)
-    torch.testing.assert_close(voxel_coordinates(x * 1000 - 7, 8), at)
-    torch.testing.assert_close(voxel_coordinates(x * 1e-6, 8), at)
+    assert_close(voxel_coordinates(x * 1000 - 7, 8), at)
+    assert_close(voxel_coordinates(x * 1e-6, 8), at)
     assert float(at.min()) >= 0 and float(at.max()) <= 7
 
 
@@ -86,7 +87,7 @@ def test_points_that_coincide_lie_in_the_middle_with_finite_gradients(x: Tensor)
     at = voxel_coordinates(x, 8)
     assert torch.equal(at, torch.full_like(at, 4.0))
     out = devoxelise(voxelise(x, at, 8), at)
-    torch.testing.assert_close(out, x)
+    assert_close(out, x)
     out.square().sum().backward()
     assert x.grad is not None
     assert bool(x.grad.isfinite().all())
@@ -121,5 +122,5 @@ def test_half_precision_clouds_are_averaged_in_single_precision(dtype: torch.dty
     assert at.dtype == torch.float32
     grid = voxelise(x, at, 2)
     assert grid.dtype == dtype
-    torch.testing.assert_close(grid.float(), voxelise(x.float(), at, 2), rtol=0.01, atol=1e-3)
+    assert_close(grid.float(), voxelise(x.float(), at, 2), rtol=0.01, atol=1e-3)
     assert devoxelise(grid, at).dtype == dtype

@@ -15,6 +15,7 @@ from ditkit.routing.gates import gates
 from ditkit.routing.router import to_plan
 from ditkit.routing.starts import record_trajectories
 from ditkit.routing.trials import WholeRuns
+from tests.closeness import assert_close
 from tests.models.tiny import tiny
 
 GUIDANCE = 2.0
@@ -51,7 +52,7 @@ def test_with_scores_of_0_and_1_the_error_is_that_of_the_plan(name: str, solver:
     plan = to_plan(scores.bool(), trial.gates, sites, solver.times, {})
     full, cached = (sample_latents(model, _request(solver, each), range(3)) for each in (None, plan))
     expected = (cached - full).square().flatten(1).sum(1) / full.square().flatten(1).sum(1)
-    torch.testing.assert_close(errors, expected[_drawn(trial)], rtol=1e-3, atol=1e-9)
+    assert_close(errors, expected[_drawn(trial)], rtol=1e-3, atol=1e-9)
     assert float(errors.min()) > 0 and passed.tolist() == [[1.0] * len(trial.gates)] * 4
 
 
@@ -75,4 +76,4 @@ def test_the_rows_of_two_processes_are_those_of_one() -> None:
     trial = _trial(_model(), SOLVERS[2])
     scores = torch.full((len(trial.gates), 4), 0.5)
     whole, *parts = (trial(scores, torch.Generator().manual_seed(5), rows).errors for rows in (slice(0, 4), slice(0, 1), slice(1, 4)))
-    torch.testing.assert_close(whole, torch.cat(parts))
+    assert_close(whole, torch.cat(parts))

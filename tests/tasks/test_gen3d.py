@@ -20,6 +20,7 @@ from ditkit.shapes import backend, meshes, preview
 from ditkit.shapes.clouds import read_points, write_ply
 from ditkit.tasks import gen3d, sample, train
 from ditkit.tensorfile import read_tensors
+from tests.closeness import assert_close
 
 
 @pytest.fixture(autouse=True)
@@ -74,7 +75,7 @@ def test_clouds_are_in_the_coordinates_of_the_training_data(config: Gen3DConfig)
     assert points.shape == (5, 40, 3) and points.dtype == np.float32
     assert np.array_equal(points[2], read_points(RunFolder(Path(str(config.out))).cloud_file(2), 0))
     gen3d.run(replace(config, out=f"{config.out}-plain", codec=replace(config.codec, path="random")), NoProgress())
-    np.testing.assert_allclose(points, made(f"{config.out}-plain") * 0.5 + [1, 2, 3], rtol=1e-5, atol=1e-5)
+    assert_close(points, made(f"{config.out}-plain") * 0.5 + [1, 2, 3], rtol=1e-5, atol=1e-5)
 
 
 def test_what_is_made_can_be_read_as_data(config: Gen3DConfig) -> None:

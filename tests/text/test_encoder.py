@@ -51,7 +51,7 @@ def test_prompts_become_features_padded_to_the_same_length(folder: Path) -> None
     assert mask[0].tolist() == sorted(mask[0].tolist(), reverse=True)
     assert not features.requires_grad
     for index, prompt in enumerate(PROMPTS):  # nor does a prompt depend on the others
-        torch.testing.assert_close(encode([prompt], found, SPEC).features[0], features[index])
+        assert_close(encode([prompt], found, SPEC).features[0], features[index])
 
 
 def test_features_can_be_trained_on(folder: Path) -> None:
