@@ -9,8 +9,8 @@ from typing import Any
 
 from ditkit.errors import PlanMismatch
 from ditkit.execution import Site, Sites
-from ditkit.files import read_json, write_atomically
-from ditkit.sketch import same_weights
+from ditkit.files.atomic import read_json, write_atomically
+from ditkit.files.sketch import same_weights
 
 FORMAT = "ditkit-plan"
 VERSION = 1

@@ -11,7 +11,7 @@ from ditkit.cache.plan import CachePlan, read_plan, write_plan
 from ditkit.cache.policies import every, everything
 from ditkit.errors import ConfigError, PlanMismatch
 from ditkit.execution import Site
-from ditkit.sketch import sketch
+from ditkit.files.sketch import sketch
 
 SITES = tuple(Site(block, branch) for block in range(3) for branch in ("attn", "mlp"))
 TIMES = (999.0, 666.0, 333.0, 0.0)

@@ -29,7 +29,7 @@ from ditkit.nn.embed import sincos_positions_3d, sinusoid
 from ditkit.nn.patch import unpatchify_3d
 from ditkit.nn.voxels import voxel_coordinates, voxelise
 from ditkit.training.objective import DenoisingObjective
-from tests.closeness import ANGLES, assert_close, cancelled, evaluated, near, summed
+from tests.closeness import ANGLES, assert_close, cancelled, evaluated, near
 from tests.golden_files import golden, golden_json, golden_path
 from tests.models.tiny import DIT3D, inputs, tiny
 
@@ -117,7 +117,7 @@ def test_positions_and_times_are_embedded_as_published() -> None:
         assert torch.equal(sincos_positions_3d(width, side)[0], expected)
     table = sincos_positions_3d(384, 8)[0]
     assert torch.equal(table[reference["in.rows"]], reference["out.pos_embed_D384_G8_rows"].float())
-    assert float(table.double().abs().sum()) == near(float(reference["out.pos_embed_D384_G8_sum_abs"]), summed(table.numel()))
+    assert float(table.double().abs().sum()) == near(float(reference["out.pos_embed_D384_G8_sum_abs"]), dtype=torch.float32)
     assert_close(sinusoid(reference["in.t"], 256), reference["out.timestep_freq_256"], ANGLES)
 
 
@@ -187,7 +187,7 @@ def test_published_losses_and_gradients_are_reproduced(case: str, params: DiT3DP
     model, objective, t = trained(params, reference), DenoisingObjective(schedule), reference["in.t"]
     y = torch.where(reference["in.drop_mask"], model.null(reference["in.y"]), reference["in.y"])
     x = objective.noisy(reference["in.x0"], reference["in.noise"], t)
-    assert_close(x, reference["out.x_t"])
+    assert_close(x, reference["out.x_t"], FORMULA + cancelled(1 - schedule.abar[int(t.min())]))  # in their float32 tables
     losses = objective.loss(model(x, model.condition(objective.times(t), y)), reference["in.noise"], t)
     assert_close(losses, reference["out.loss_per_sample"], 2 * evaluated(model, foreign=True))  # squares
     losses.mean().backward()
