@@ -42,12 +42,18 @@ def cancelled(share: float, terms: float = 1) -> float:
 def evaluated(network: nn.Module, evaluations: int = 1, guidance: float = 1.0, *, foreign: bool = False) -> float:
     """The roundings of a network's output, or of a run of it: a chain through the sums of all its matrices, once per evaluation.
 
-    In half precision a sum is rounded once, for it is taken in float32. Guidance, null + s (cond - null), multiplies the errors of its two
-    outputs by |s| + |1 - s|. `foreign`: another machine or library made the expected values and embedded the time with another exp.
+    In half precision a sum is rounded once, for it is taken in float32. Guidance, s cond + (1 - s) null, multiplies the errors of the two
+    outputs, which are independent. `foreign`: another machine or library made the expected values and embedded the time with another exp;
+    that error is common to both outputs.
     """
     matrices = [parameter for parameter in network.parameters() if parameter.ndim > 1]
     chain = sum(1 if matrix.element_size() < 4 else matrix.shape[1:].numel() for matrix in matrices)
-    return (abs(guidance) + abs(1 - guidance)) * (summed(chain * evaluations) + (ANGLES if foreign else 0.0))
+    return math.hypot(guidance, 1 - guidance) * summed(chain * evaluations) + (ANGLES if foreign else 0.0)
+
+
+def of_squares(mean: float, size: float, count: int) -> float:
+    """The size to tell for a mean of `count` squared differences between values of that size: d(x^2) = 2 x dx, and the mean averages dx."""
+    return 2 * math.sqrt(mean / count) * size
 
 
 def tolerance(size: float, roundings: float = FORMULA, dtype: torch.dtype = torch.float64) -> float:

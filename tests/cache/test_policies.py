@@ -8,6 +8,7 @@ from ditkit.cache.cost import trajectory_cost
 from ditkit.cache.plan import CachePlan
 from ditkit.errors import ConfigError
 from ditkit.execution import Site
+from tests.closeness import tolerance
 
 SITES = tuple(Site(block, branch) for block in range(3) for branch in ("attn", "mlp"))
 COSTS: dict[Site | str, int] = {**{site: 10 if site.branch == "attn" else 20 for site in SITES}, "rest": 6}

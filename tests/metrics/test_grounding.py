@@ -22,7 +22,7 @@ from ditkit.metrics.grounding import (
     windows,
 )
 from ditkit.models.judge import Judge, JudgeParams
-from tests.closeness import assert_close, close, near
+from tests.closeness import assert_close, close, near, tolerance
 
 WHOLE: Box = (0.0, 0.0, 1.0, 1.0)
 NAMES = ("dark", "bright, light", "hot dark")
@@ -116,7 +116,7 @@ def test_windows_are_squares_inside_the_picture_and_reach_its_edges() -> None:
         boxes = list(windows(height, width))
         for left, top, right, bottom in boxes:
             assert (right - left) * width == near((bottom - top) * height)
-            assert min(left, top) >= 0 and max(right, bottom) <= 1 + 1e-9
+            assert min(left, top) >= 0 and max(right, bottom) <= 1 + tolerance(1)
         assert max(box[2] for box in boxes) == near(1) and max(box[3] for box in boxes) == near(1)
         assert (0, 0) in [(box[0], box[1]) for box in boxes]
     assert len(list(windows(96, 96))) < 300

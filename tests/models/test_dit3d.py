@@ -29,7 +29,7 @@ from ditkit.nn.embed import sincos_positions_3d, sinusoid
 from ditkit.nn.patch import unpatchify_3d
 from ditkit.nn.voxels import voxel_coordinates, voxelise
 from ditkit.training.objective import DenoisingObjective
-from tests.closeness import ANGLES, assert_close, cancelled, evaluated, near
+from tests.closeness import ANGLES, FORMULA, assert_close, cancelled, evaluated, near
 from tests.golden_files import golden, golden_json, golden_path
 from tests.models.tiny import DIT3D, inputs, tiny
 

@@ -14,6 +14,7 @@ from ditkit.models.spec import Defaults, ModelSpec
 from ditkit.models.uvit import UViT, UViTParams
 from ditkit.routing.gates import gates
 from ditkit.routing.objective import GatedRun, straight_through
+from tests.closeness import assert_close, evaluated, of_squares
 from tests.golden_files import golden
 
 DIT = DiTParams(width=64, depth=4, heads=4, patch=2, input_size=8, classes=10)
@@ -34,7 +35,7 @@ def _evaluated_twice(run: GatedRun) -> float:
 
 def _size(error: torch.Tensor, outputs: torch.Tensor) -> float:
     """Of what is rounded in the mean squared errors (B,) between two networks' outputs, and in their gradients."""
-    return of_squares(float(error.max()), float(outputs.abs().max()), outputs[0].numel())
+    return of_squares(float(error.detach().max()), float(outputs.abs().max()), outputs[0].numel())
 
 
 def _dit_loss(tensors: dict[str, torch.Tensor], run: GatedRun, case: int, logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -16,7 +16,7 @@ from ditkit.models.dit import DiTParams
 from ditkit.models.spec import Defaults, ModelSpec
 from ditkit.routing.gates import gates
 from ditkit.routing.objective import GatedRun, straight_through
-from tests.closeness import assert_close
+from tests.closeness import assert_close, evaluated
 from tests.models.tiny import tiny
 
 SOLVERS = {

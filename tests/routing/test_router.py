@@ -11,7 +11,7 @@ from ditkit.errors import ConfigError
 from ditkit.execution import Site
 from ditkit.routing.gates import gates
 from ditkit.routing.router import Router, above, site_weights, to_plan
-from tests.closeness import near
+from tests.closeness import near, spread, tolerance
 
 SITES = (Site(0, "attn"), Site(0, "mlp"), Site(1, "attn"), Site(1, "mlp"))
 COSTS: dict[Site | str, int] = {**{site: 10 if site.branch == "attn" else 20 for site in SITES}, "rest": 4}

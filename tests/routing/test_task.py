@@ -18,7 +18,7 @@ from ditkit.routing.router import Router
 from ditkit.routing.starts import NoisedData, Starts, record_trajectories
 from ditkit.routing.task import RouterTask
 from ditkit.routing.trials import SingleEvaluations
-from tests.closeness import assert_close, near
+from tests.closeness import assert_close, evaluated, near, spread
 from tests.models.tiny import tiny
 
 SOLVER = ddim(linear(), 6)
@@ -55,7 +55,7 @@ def test_the_rows_of_two_processes_add_up_to_those_of_one() -> None:
     model = _model()
     whole, _ = _task(_data(model), model).loss(3, slice(0, 6))
     parts = [_task(_data(model), model).loss(3, rows)[0] for rows in (slice(0, 2), slice(2, 6))]
-    assert_close(whole, parts[0] + parts[1], evaluated(model.backbone, 2), size=2 * float(whole) ** 0.5)  # squares of differences
+    assert_close(whole, parts[0] + parts[1], evaluated(model.backbone, 2), size=2 * float(whole.detach()) ** 0.5)  # squares of differences
 
 
 def test_the_price_makes_the_kept_share_the_budget() -> None:

@@ -15,7 +15,7 @@ from ditkit.routing.gates import gates
 from ditkit.routing.router import to_plan
 from ditkit.routing.starts import record_trajectories
 from ditkit.routing.trials import WholeRuns
-from tests.closeness import assert_close
+from tests.closeness import assert_close, evaluated, of_squares, tolerance
 from tests.models.tiny import tiny
 
 GUIDANCE = 2.0
