@@ -17,12 +17,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 DEVIATIONS = 8
 
 ANGLES = 500.0
 """Of a time that another machine or library embedded: its exp differs by half a unit in the last place, which times 1000 is an angle."""
+
+
+ROOTS = torch.finfo(torch.float64).eps ** -0.5
+"""How much larger than roundings the roots of eigenvalues are that should be 0, as they are of a singular covariance."""
 
 
 def summed(terms: float) -> float:
@@ -39,7 +43,7 @@ def cancelled(share: float, terms: float = 1) -> float:
     return summed(terms) / share
 
 
-def evaluated(network: nn.Module, evaluations: int = 1, guidance: float = 1.0, *, foreign: bool = False) -> float:
+def evaluated(network: Any, evaluations: int = 1, guidance: float = 1.0, *, foreign: bool = False) -> float:
     """The roundings of a network's output, or of a run of it: a chain through the sums of all its matrices, once per evaluation.
 
     In half precision a sum is rounded once, for it is taken in float32. Guidance, s cond + (1 - s) null, multiplies the errors of the two

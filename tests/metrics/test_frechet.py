@@ -12,9 +12,7 @@ from ditkit.errors import ConfigError, DataError
 from ditkit.metrics import frechet
 from ditkit.metrics.bootstrap import draws
 from ditkit.metrics.frechet import Moments, few_samples, frechet_distance, frechet_interval
-from tests.closeness import assert_close, near, summed
-ROOTS = torch.finfo(torch.float64).eps ** -0.5
-"""How much larger than roundings the roots of eigenvalues are that should be 0."""
+from tests.closeness import ROOTS, assert_close, near, summed
 
 
 def features(count: int, dimensions: int, seed: int, scale: float = 1.0, shift: float = 0.0) -> Tensor:
@@ -80,9 +78,7 @@ def test_two_gaussians_with_diagonal_covariances() -> None:
 
 def test_a_set_is_at_distance_zero_from_itself_even_where_samples_are_few() -> None:
     few = Moments.from_features(features(10, 40, seed=3))
-    assert frechet_distance(few, few) == near(
-        0, size=float(few.covariance.trace()) * ROOTS
-    )
+    assert frechet_distance(few, few) == near(0, size=float(few.covariance.trace()) * ROOTS)
 
 
 def test_a_shift_adds_its_square_and_a_rotation_nothing() -> None:

@@ -133,7 +133,7 @@ def test_a_forecast_gives_what_a_plain_table_of_outputs_gives(model: Any) -> Non
         return Execution(branch=branch)
 
     for made, expected in zip(run(model, PlanRun(replace(plan, forecast=cells)).at), run(model, at), strict=True):
-        torch.testing.assert_close(made, expected, rtol=1e-4, atol=1e-5)
+        assert_close(made, expected, evaluated(model, len(TIMES)))
 
 
 def test_reusing_a_branch_changes_the_result(model: Any) -> None:

@@ -75,7 +75,7 @@ def test_clouds_are_in_the_coordinates_of_the_training_data(config: Gen3DConfig)
     assert points.shape == (5, 40, 3) and points.dtype == np.float32
     assert np.array_equal(points[2], read_points(RunFolder(Path(str(config.out))).cloud_file(2), 0))
     gen3d.run(replace(config, out=f"{config.out}-plain", codec=replace(config.codec, path="random")), NoProgress())
-    assert_close(points, made(f"{config.out}-plain") * 0.5 + [1, 2, 3], rtol=1e-5, atol=1e-5)
+    assert_close(points, made(f"{config.out}-plain") * np.float32(0.5) + np.array([1, 2, 3], np.float32))
 
 
 def test_what_is_made_can_be_read_as_data(config: Gen3DConfig) -> None:

@@ -33,7 +33,8 @@ from ditkit.tasks import bench, sample, train_router
 from ditkit.tasks import plan as plan_task
 from ditkit.tasks.shared import build, prompts
 from ditkit.text import encoder
-from tests.closeness import assert_close, near
+from ditkit.text.encoder import load_encoder
+from tests.closeness import assert_close, evaluated, near
 
 LONG = "two hot dogs and the brown cats and a tree and the sun and two dogs and a cat"
 
@@ -238,7 +239,8 @@ def test_bfloat16_reads_nearly_the_same(config: SampleConfig, t5: str) -> None:
     )
     assert rounded.rows.features.dtype == torch.bfloat16
     assert rounded.origin["precision"] == "bfloat16"
-    assert_close(rounded.rows.features.float(), exact.rows.features, atol=0.1, rtol=0.05)
+    rounding = evaluated(load_encoder(Path(t5) / "text_encoder", torch.bfloat16))
+    assert_close(rounded.rows.features, exact.rows.features, rounding)
 
 
 def test_what_is_cut_off_a_long_prompt_is_said_once(config: SampleConfig) -> None:
