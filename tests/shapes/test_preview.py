@@ -1,6 +1,7 @@
 """Pictures of clouds: where things are, how they are lit and what colours they have."""
 
 import sys
+from importlib.abc import MetaPathFinder
 
 import numpy as np
 import pytest
@@ -66,3 +67,23 @@ def test_without_open3d_one_line_says_what_brings_it(monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(sys.modules, "open3d", None)
     with pytest.raises(MissingDependency, match=r"^meshes and pictures of clouds need open3d: pip install open3d-cpu \(or open3d\)$"):
         open3d()
+
+
+@pytest.mark.parametrize(
+    ("reason", "package"),
+    [
+        ("libusb-1.0.so.0: cannot open shared object file: No such file or directory", "libusb-1.0-0"),
+        ("undefined symbol: usb_open", "libx11-6 libgl1 libegl1 libgomp1 libusb-1.0-0 libidn2-0"),
+    ],
+)
+def test_where_open3d_misses_a_library_one_line_names_its_package(reason: str, package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken(MetaPathFinder):
+        def find_spec(self, fullname: str, *_: object) -> None:
+            if fullname == "open3d":
+                raise ImportError(reason)
+
+    monkeypatch.delitem(sys.modules, "open3d", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Broken(), *sys.meta_path])
+    with pytest.raises(MissingDependency) as caught:
+        open3d()
+    assert str(caught.value) == f"meshes and pictures of clouds need open3d, which does not load ({reason}); apt install {package}"

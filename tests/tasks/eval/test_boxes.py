@@ -23,7 +23,7 @@ from ditkit.results.folder import RunFolder
 from ditkit.results.progress import NoProgress
 from ditkit.results.report import Report
 from ditkit.tasks import eval as task
-from ditkit.tasks.eval import boxes
+from ditkit.tasks.eval import benchmark, boxes
 from tests.closeness import near
 
 SIDE = 32
@@ -53,7 +53,7 @@ class CatLeftOfDog:
 def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(boxes, "judge_of", lambda detector, device: WhiteIsThere())
-    monkeypatch.setattr(boxes, "ZeroShotDetector", CatLeftOfDog)
+    monkeypatch.setattr(benchmark, "ZeroShotDetector", CatLeftOfDog)
 
 
 def a_run(name: str, layouts: Sequence[Layout] = (TWO, ONE), white: Sequence[Box] = (), **more: Any) -> str:
