@@ -26,7 +26,7 @@ ANGLES = 500.0
 
 
 ROOTS = torch.finfo(torch.float64).eps ** -0.5
-"""How much larger than roundings the roots of eigenvalues are that should be 0, as they are of a singular covariance."""
+"""How much larger than roundings the roots of eigenvalues are that should be 0, as those of a singular covariance; they add up straight."""
 
 
 def summed(terms: float) -> float:

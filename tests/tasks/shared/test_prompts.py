@@ -195,7 +195,7 @@ def test_a_size_is_made_at_the_nearest_trained_shape_and_cropped(config: SampleC
     shape = aspect_bins.nearest_bin(100, 300, 256)
     assert (shape.height, shape.width) == (144, 432)
     assert report.notes == ["made at 144x432, the nearest trained shape, then scaled and cropped"]
-    assert told[0][0, 0].tolist() == near([144, 432, 144 / 432])
+    assert told[0][0, 0].tolist() == near([144, 432, 144 / 432], dtype=torch.float32)
     assert manifest(config.out)["request"]["size"] == [100, 300]
 
 
