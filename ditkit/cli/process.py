@@ -1,0 +1,75 @@
+"""The process that a command runs in: streams that can be written to, and signals that end it in good order."""
+
+import contextlib
+import io
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any
+
+from ditkit.errors import DitkitError, Stopped
+
+ENDING = ("SIGINT", "SIGTERM", "SIGHUP")
+STDOUT = "standard output"
+
+
+class _Stdout(io.FileIO):
+    """What stands below stdout; an error of it says whose it is."""
+
+    def write(self, content: Any) -> int | None:
+        try:
+            return super().write(content)
+        except OSError as error:
+            error.filename = STDOUT
+            raise
+
+
+def open_streams() -> None:
+    """Give every standard stream that was closed a stand-in, so that no file is opened in its place.
+
+    A closed stdout is one that cannot be written to, which is an error as soon as there is something to say; what is said to a closed
+    stderr is lost.
+    """
+    for number, mode in enumerate((os.O_RDONLY, os.O_RDONLY, os.O_WRONLY)):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, mode)  # takes the lowest number that is free, which is this one
+    encoding = sys.stdout.encoding if sys.stdout else "utf-8"
+    below = io.BufferedWriter(_Stdout(1, "w", closefd=False))
+    sys.stdout = io.TextIOWrapper(below, encoding, "backslashreplace", line_buffering=os.isatty(1))
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
+
+
+def drop_stdout() -> None:
+    """Let what is left of a stdout that cannot be written to fail no more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def check_folder() -> None:
+    """Raise `DitkitError` where the working folder has been removed: libraries would stumble over it."""
+    try:
+        os.getcwd()
+    except FileNotFoundError as error:
+        raise DitkitError("the folder you are in is gone; change into one that is there") from error
+
+
+@contextlib.contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """Turn SIGINT, SIGTERM and SIGHUP into `Stopped`, so that whatever is at work tidies up; a second one is obeyed at once."""
+
+    def stop(number: int, _: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        raise Stopped(number)
+
+    numbers = [getattr(signal, name) for name in ENDING if hasattr(signal, name)]
+    ignored = {number for number in numbers if number == getattr(signal, "SIGHUP", None) and signal.getsignal(number) == signal.SIG_IGN}
+    earlier = {number: signal.signal(number, stop) for number in numbers if number not in ignored}  # nohup has SIGHUP ignored
+    try:
+        yield
+    finally:
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
