@@ -4,6 +4,7 @@ Exit codes: 0 done; 2 something the user can fix, one line on stderr; 1 a bug, w
 """
 
 import sys
+from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Annotated, Any
 
@@ -12,6 +13,7 @@ from typer.core import TyperGroup
 
 from ditkit import __version__
 from ditkit.cli import bench, doctor, eval, gen3d, ground, models, plan, sample, train, train_router
+from ditkit.cli.words import check_readable
 from ditkit.errors import DitkitError
 
 INTERRUPTED = 130
@@ -21,11 +23,12 @@ LONGEST = 200  # letters of a path that a message repeats
 class OneLineErrors(TyperGroup):
     """A group whose errors are one line each, whoever raised them."""
 
-    def main(self, *args: Any, standalone_mode: bool = True, **kwargs: Any) -> Any:
+    def main(self, args: Sequence[str] | None = None, *, standalone_mode: bool = True, **kwargs: Any) -> Any:
         if not standalone_mode:
-            return super().main(*args, standalone_mode=False, **kwargs)
+            return super().main(args, standalone_mode=False, **kwargs)
         try:
-            code = super().main(*args, standalone_mode=False, **kwargs) or 0
+            check_readable(typed := list(sys.argv[1:] if args is None else args))
+            code = super().main(typed, standalone_mode=False, **kwargs) or 0
             if code == INTERRUPTED:
                 _say("interrupted")
         except typer.TyperException as error:
