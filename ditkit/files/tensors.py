@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ditkit.errors import CheckpointError, OutputError
 from ditkit.files.atomic import write_atomically
+from ditkit.files.regular import check_regular
 
 State = dict[str, Tensor]
 SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
@@ -32,6 +33,7 @@ def read_tensors(path: Path) -> State:
         raise CheckpointError(f"{path} is a folder, not a file of weights")
     if not path.exists():
         raise CheckpointError(f"{path}: no such file")
+    check_regular(path, CheckpointError)
     if path.suffix not in SUFFIXES:
         raise CheckpointError(f"{path}: weights are read from {', '.join(SUFFIXES)} files, not from '{path.suffix}'")
     if path.stat().st_size == 0:
