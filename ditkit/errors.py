@@ -11,10 +11,9 @@
   * OutputError: a folder or file that cannot be written
   * MissingDependency: a library, or a file of the system, that is not installed
 
-Anything else that escapes is a bug, shown with its traceback and exit code 1, except `Stopped` and what the system lacks: memory, room.
+Anything else that escapes is a bug, shown with its traceback and exit code 1, except what the system lacks: memory, room.
 """
 
-import signal
 from collections.abc import Iterable
 from difflib import get_close_matches
 from os.path import commonprefix
@@ -66,19 +65,6 @@ class OutputError(DitkitError):
 
 class MissingDependency(DitkitError):
     pass
-
-
-class Stopped(BaseException):
-    """A signal asked the process to end, which exits with 128 and the signal's `number`. No `Exception`: nobody takes it for a failure."""
-
-    def __init__(self, number: int, message: str = "") -> None:
-        self.number = number
-        word = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}.get(signal.Signals(number), "hung up")
-        super().__init__(f"{word}: {message}" if message else word)
-
-    @property
-    def code(self) -> int:
-        return 128 + self.number
 
 
 MEMORY = ("can't allocate memory", "not enough memory", "cannot allocate memory", "backend out of memory", "failed to map segment", "bad_alloc")

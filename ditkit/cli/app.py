@@ -15,13 +15,13 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from ditkit import __version__
+from ditkit import __version__, signals
 from ditkit.cli import bench, doctor, eval, gen3d, ground, models, plan, process, sample, train, train_router
 from ditkit.cli.words import check_readable
-from ditkit.errors import DitkitError, Stopped, is_out_of_memory
+from ditkit.errors import DitkitError, is_out_of_memory
 from ditkit.results.printable import one_line
 
-INTERRUPTED = Stopped(signal.SIGINT)
+INTERRUPTED = signals.Stopped(signal.SIGINT)
 LONGEST = 200  # letters of a path that a message repeats
 
 
@@ -41,7 +41,7 @@ class OneLineErrors(TyperGroup):
             code = _say(_usage(error))
         except DitkitError as error:
             code = _say(str(error))
-        except Stopped as stopped:
+        except signals.Stopped as stopped:
             code = _say(str(stopped), stopped.code)
         except (OSError, MemoryError, RuntimeError, ImportError) as error:
             if (reason := _lacking(error)) is None:
@@ -127,7 +127,7 @@ def _say(message: str, code: int = 2) -> int:
 
 def main() -> None:
     process.open_streams()
-    with process.ended_by_signals():
+    with signals.obeyed():
         app(prog_name="ditkit")
 
 

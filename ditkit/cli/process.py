@@ -1,17 +1,12 @@
-"""The process that a command runs in: streams that can be written to, and signals that end it in good order."""
+"""The process that a command runs in: streams that can be written to, and a folder that is there."""
 
-import contextlib
 import io
 import os
-import signal
 import sys
-from collections.abc import Iterator
-from types import FrameType
 from typing import Any
 
-from ditkit.errors import DitkitError, Stopped
+from ditkit.errors import DitkitError
 
-ENDING = ("SIGINT", "SIGTERM", "SIGHUP")
 STDOUT = "standard output"
 
 
@@ -55,21 +50,3 @@ def check_folder() -> None:
         os.getcwd()
     except FileNotFoundError as error:
         raise DitkitError("the folder you are in is gone; change into one that is there") from error
-
-
-@contextlib.contextmanager
-def ended_by_signals() -> Iterator[None]:
-    """Turn SIGINT, SIGTERM and SIGHUP into `Stopped`, so that whatever is at work tidies up; a second one is obeyed at once."""
-
-    def stop(number: int, _: FrameType | None) -> None:
-        signal.signal(number, signal.SIG_DFL)
-        raise Stopped(number)
-
-    numbers = [getattr(signal, name) for name in ENDING if hasattr(signal, name)]
-    ignored = {number for number in numbers if number == getattr(signal, "SIGHUP", None) and signal.getsignal(number) == signal.SIG_IGN}
-    earlier = {number: signal.signal(number, stop) for number in numbers if number not in ignored}  # nohup has SIGHUP ignored
-    try:
-        yield
-    finally:
-        for number, handler in earlier.items():
-            signal.signal(number, handler)

@@ -9,7 +9,8 @@ import pytest
 
 import ditkit
 import ditkit.tasks
-from ditkit.errors import CheckpointError, Stopped
+from ditkit.errors import CheckpointError
+from ditkit.signals import Stopped
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ class Recipe:
 
 
 def run(config: TrainConfig, progress: Progress) -> Report:
-    """Train until `steps`, or until interrupted; the averaged weights end up in `out/model.safetensors`."""
+    """Train until `steps`; the averaged weights end up in `out/model.safetensors`. Interrupted, it leaves what it needs to go on."""
     if config.data.path is None:
         raise ConfigError("training needs data: --data FOLDER (one subfolder of images, or of clouds, per class) or --data FILE.npz")
     if config.runtime.precision == "float16":
