@@ -67,10 +67,17 @@ class MissingDependency(DitkitError):
     pass
 
 
-MEMORY = ("can't allocate memory", "not enough memory", "cannot allocate memory", "backend out of memory", "failed to map segment", "bad_alloc")
+MEMORY = (
+    "can't allocate memory",
+    "not enough memory",
+    "cannot allocate memory",
+    "backend out of memory",
+    "failed to map segment",
+    "bad_alloc",
+)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether a device, an allocator or the system ran out of memory."""
     said = str(error).lower()
-    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or any(words in said for words in MEMORY)
+    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or any(words in said for words in LACKING)

@@ -5,7 +5,6 @@ interrupted and 143 terminated.
 """
 
 import contextlib
-import os
 import signal
 import sys
 from collections.abc import Sequence

@@ -67,4 +67,4 @@ def test_a_signal_ends_a_run_in_one_line_with_nothing_half_written(tmp_path: Pat
 def test_letters_that_the_terminal_lacks_are_written_out(tmp_path: Path) -> None:
     words = [sys.executable, "-m", "ditkit", "models", "caf\u00e9"]
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, env=environment(PYTHONIOENCODING="ascii"), check=False)
-    assert (done.returncode, done.stderr[:38]) == (2, b"ditkit: no model named 'caf\\xe9'; known")
+    assert (done.returncode, done.stderr[:39]) == (2, b"ditkit: no model named 'caf\\xe9'; known")
