@@ -67,14 +67,7 @@ class MissingDependency(DitkitError):
     pass
 
 
-MEMORY = (
-    "can't allocate memory",
-    "not enough memory",
-    "cannot allocate memory",
-    "backend out of memory",
-    "failed to map segment",
-    "bad_alloc",
-)
+LACKING = ("can't allocate memory", "not enough memory", "cannot allocate memory", "backend out of memory", "failed to map segment")
 
 
 def is_out_of_memory(error: BaseException) -> bool:
