@@ -5,8 +5,8 @@ import torch
 
 from ditkit.diffusion.level import Level
 from ditkit.diffusion.prediction import Kind, Prediction, split_learned_sigma
-from tests.closeness import assert_elementwise
-from tests.golden_files import golden, golden_manifest
+from tests.closeness import assert_close
+from tests.golden_files import assert_within, golden, golden_manifest
 
 LEVEL = Level(0.6, 0.8, 1.3, -0.9)
 X0, EPSILON = torch.randn(2, 3, 4, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).unbind()
@@ -27,7 +27,7 @@ CONVERSIONS = (Prediction.to_x0, Prediction.to_epsilon, Prediction.to_velocity, 
 def test_every_kind_of_prediction_means_the_same_sample_noise_velocity_and_score(kind: Kind) -> None:
     prediction = Prediction(VALUES[kind], kind)
     for convert, meant in zip(CONVERSIONS, (X0, EPSILON, VELOCITY, VALUES["score"]), strict=True):
-        torch.testing.assert_close(convert(prediction, X, LEVEL), meant)
+        assert_close(convert(prediction, X, LEVEL), meant)
 
 
 @pytest.mark.parametrize("kind", VALUES)
@@ -66,7 +66,7 @@ def test_conversions_are_the_published_ones(path: str) -> None:
     for name, (kind, wanted) in asked.items():
         levels = [flow.level_at(1 - float(t)) for t in reference["in.t"]]
         rows = [getattr(Prediction(out[i], kind), f"to_{wanted}")(x[i], level) for i, level in enumerate(levels)]
-        assert_elementwise(torch.stack(rows), reference[f"out.{path}.{name}"], rules[f"out.{path}.{name}"])
+        assert_within(torch.stack(rows), reference[f"out.{path}.{name}"], rules[f"out.{path}.{name}"])
 
 
 def test_a_learned_sigma_output_is_split_along_its_channels() -> None:

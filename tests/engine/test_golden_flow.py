@@ -22,7 +22,7 @@ from ditkit.engine.sampler import denoiser, trajectory
 from ditkit.models.sit import SiT, SiTParams
 from ditkit.models.spec import Defaults, ModelSpec
 from tests.closeness import assert_close
-from tests.golden_files import golden, golden_manifest
+from tests.golden_files import golden, golden_manifest, rounded
 
 METHODS = {"heun2": "heun"}  # ditkit's name where it is another than torchdiffeq's
 
@@ -60,14 +60,14 @@ def _states(model: Model, tensors: dict[str, Tensor], solver: Solver, guidance: 
 
 def _rule(file: str) -> tuple[Any, float]:
     entry = golden_manifest("sit")[file]
-    return entry["config"], entry["tolerance"]["recommended_max_abs_err_over_max_abs_ref"]
+    return entry["config"], rounded(entry["tolerance"]["recommended_max_abs_err_over_max_abs_ref"])
 
 
 @pytest.mark.parametrize("run", ["linear", "gvp", "vp"])
 def test_euler_is_the_published_one(run: str) -> None:
     tensors, (config, tolerance) = golden("sit_ode_euler"), _rule("sit_ode_euler")
     solver = SOLVERS["euler"](_path(run, "velocity"), config["runs"][run]["network_evaluations"])
-    torch.testing.assert_close(1 - torch.tensor(solver.times) / 1000, tensors[f"out.{run}.eval_t"], atol=1e-6, rtol=0)
+    assert_close(1 - torch.tensor(solver.times) / 1000, tensors[f"out.{run}.eval_t"])
     states = _states(_model("sit_ode_euler", tensors), tensors, solver, config["cfg_scale"])
     assert_close(states, tensors[f"out.{run}.states"][1:, : config["n"]], tolerance)
     assert_close(states[-1], tensors[f"out.{run}.final"], tolerance)
@@ -97,9 +97,9 @@ def test_dopri5_ends_where_the_published_one_does(run: str, monkeypatch: pytest.
         request = SamplingRequest(labels, tuple(range(len(labels))), solver, config["cfg_scale"])
         ends[rtol] = adaptive_latents(model, request, range(len(labels)))
     exact = tensors[f"out.{run}.end_exact"][: config["n"]]
-    assert_close(ends[1e-3], exact, rule["tol_exact"])
-    assert_close(ends[1e-3], tensors[f"out.{run}.final"], rule["tol_same"] + rule["tol_exact"])
-    assert_close(ends[1e-7], exact, 1e-5)
+    assert_close(ends[1e-3], exact, rounded(rule["tol_exact"]))
+    assert_close(ends[1e-3], tensors[f"out.{run}.final"], rounded(rule["tol_same"] + rule["tol_exact"]))
+    assert_close(ends[1e-7], exact, rounded(1e-5))
 
 
 def _stochastic_runs(file: str) -> list[tuple[str, str, str]]:

@@ -1,4 +1,3 @@
-import math
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -14,10 +13,10 @@ from ditkit.models.dit import SIZES, DiT, DiTParams
 from ditkit.models.registry import SPECS, find
 from ditkit.models.sit import SiT, SiTParams
 from tests.closeness import assert_close
-from tests.golden_files import golden
+from tests.golden_files import golden, rounded
 from tests.models.tiny import SIT, drawn
 
-TOLERANCE = 1e-5  # of the reference's manifest
+TOLERANCE = rounded(1e-5)  # of the reference's manifest
 PARAMETERS = {"s": 32_963_360, "b": 130_512_416, "l": 458_102_816, "xl": 675_129_632}
 
 
@@ -96,7 +95,7 @@ def test_queries_and_keys_can_be_normalised_head_by_head() -> None:
             norm.reset_parameters()
     model(torch.randn(2, 4, 8, 8), model.condition(torch.tensor([500.0, 100.0]), torch.tensor([0, 1])), Execution(attend=attend))
     for value in asked:
-        torch.testing.assert_close(value.var(-1, correction=0), torch.ones(value.shape[:-1]), atol=1e-2, rtol=0)
+        assert float((value.var(-1, correction=0) - 1).abs().max()) < 1e-2  # but for the norm's eps
 
 
 def test_the_registry_has_every_size_patch_and_picture_and_repas() -> None:
@@ -104,4 +103,4 @@ def test_the_registry_has_every_size_patch_and_picture_and_repas() -> None:
     assert {f"sit-{size}-{patch}-{image}" for size in SIZES for patch in (2, 4, 8) for image in (256, 512)} < names
     repa = find("sit-xl-2-256-repa")
     assert (repa.guided_channels, repa.drops, find("sit-xl-2-256").guided_channels) == (4, ("projectors.",), 3)
-    assert math.isclose(repa.defaults.guidance, 1.8)
+    assert repa.defaults.guidance == 1.8

@@ -12,7 +12,7 @@ def test_it_is_as_exact_as_it_is_asked_to_be() -> None:
     target, path, x = Gaussian(0.7, 0.4), linear_flow(), torch.linspace(-2, 2, 9, dtype=torch.float64)
     for rtol in (1e-3, 1e-6):
         end = dopri5(path, 1000, rtol=rtol, atol=rtol).integrate(lambda x, t: target.velocity(x, path.level_at(t)), x)
-        torch.testing.assert_close(end, target.flow(x, path.level_at(1.0), CLEAN), atol=10 * rtol, rtol=0)
+        assert float((end - target.flow(x, path.level_at(1.0), CLEAN)).abs().max()) < 10 * rtol
 
 
 def test_more_evaluations_than_allowed_are_not_made() -> None:

@@ -8,6 +8,7 @@ from ditkit.diffusion.prediction import Prediction
 from ditkit.diffusion.schedule import FlowPath, gvp_flow, linear, linear_flow, vp_flow
 from ditkit.diffusion.solvers import ddim, dpm_solver_pp, runge_kutta
 from ditkit.diffusion.solvers.runge_kutta import TABLEAUS
+from tests.closeness import assert_close, near, summed
 from tests.diffusion.gaussian import Gaussian, flow_error, order, run
 
 ORDERS = {"euler": 1, "heun": 2, "midpoint": 2, "heun3": 3, "rk4": 4}
@@ -25,8 +26,8 @@ def test_the_error_falls_with_the_order_of_the_solver(name: str, path: FlowPath)
 @pytest.mark.parametrize("name", TABLEAUS)
 def test_a_tableau_is_consistent(name: str) -> None:
     tableau = TABLEAUS[name]
-    assert sum(tableau.weights) == pytest.approx(1)
-    assert [sum(stage) for stage in tableau.stages] == pytest.approx(list(tableau.nodes))
+    assert sum(tableau.weights) == near(1)
+    assert [sum(stage) for stage in tableau.stages] == near(list(tableau.nodes), size=1)
 
 
 @pytest.mark.parametrize(
@@ -38,7 +39,7 @@ def test_evaluations_that_do_not_fill_the_last_step_make_one_of_lower_order(name
     assert (len(solver.times), solver.steps) == (evaluations, steps)
     target, x = Gaussian(0.7, 0.4), torch.linspace(-2, 2, 9, dtype=torch.float64)
     end = run(solver, target.denoiser(solver, "velocity"), x)[-1]
-    torch.testing.assert_close(end, target.flow(x, solver.levels[0], CLEAN), atol=0.05, rtol=0)
+    assert float((end - target.flow(x, solver.levels[0], CLEAN)).abs().max()) < 0.05
 
 
 def test_heuns_last_interval_asks_the_network_at_the_data() -> None:
@@ -55,7 +56,7 @@ def test_ddim_on_the_linear_path_is_euler_in_its_own_time(shift: float) -> None:
         return Prediction(torch.sin(3 * x + e), "velocity")
 
     for mine, theirs in zip(run(euler, denoise, x), run(other, denoise, x), strict=True):
-        torch.testing.assert_close(mine, theirs, rtol=1e-13, atol=1e-13)
+        assert_close(mine, theirs, summed(16 * 12))
 
 
 @each_path
@@ -68,7 +69,7 @@ def test_a_network_that_predicts_noise_is_integrated_as_the_velocity_it_means() 
     path, target = linear_flow().of("epsilon"), Gaussian(0.7, 0.4)
     solver, x = runge_kutta("heun", path, 20), torch.linspace(-2, 2, 9, dtype=torch.float64)
     ends = [run(solver, target.denoiser(solver, kind), x)[-1] for kind in ("epsilon", "velocity")]
-    torch.testing.assert_close(*ends)
+    assert_close(*ends, summed(16 * 20) / path.cleanest)  # what divides by alpha at the noisy end, or by sigma at the clean one
 
 
 def test_a_noise_schedule_has_a_flow_as_well() -> None:
