@@ -110,7 +110,10 @@ def _reads_captions(model: str) -> bool:
 
 
 def _denoiser(config: TrainConfig, spec: ModelSpec, module: Any, examples: Examples, where: torch.device) -> DenoiserTask:
-    objective = DenoisingObjective(named(spec.schedule), where, config.min_snr, config.noisy_weight)
+    by_weight = config.levels == "weighted"
+    objective = DenoisingObjective(
+        named(spec.schedule), where, config.min_snr, config.noisy_weight, start=config.start, by_weight=by_weight
+    )
     dropout = config.label_dropout if spec.can_be_guided else 0.0
     return DenoiserTask(module, examples, objective, batch=config.batch, seed=config.seed, label_dropout=dropout)
 
@@ -129,7 +132,7 @@ def _prompted(config: TrainConfig, spec: ModelSpec, where: torch.device, progres
         checkpoints.save(merged(network), file, model=spec.name, params=spec.params, dtype=torch.float16)
         save_encoder(file.with_name(FOLDER), encoder.config.to_diff_dict(), text, vocabulary)
 
-    return Recipe(_denoiser(config, spec, module, scene_draws(spec, sprites, vocabulary, where, config.scenes), where), write)
+    return Recipe(_denoiser(config, spec, module, scene_draws(config, spec, sprites, vocabulary, where, progress), where), write)
 
 
 def _latents(

@@ -23,6 +23,7 @@ from ditkit.files import write_atomically
 from ditkit.tensorfile import write_tensors
 from ditkit.training.optimizer import build_optimizers
 
+STATE = "state.pt"
 EXTENDABLE = ("steps", "decay", "save_minutes")  # settings that a resumed run may change
 
 
@@ -123,7 +124,7 @@ class _Run:
 
     @property
     def state_file(self) -> Path:
-        return self.folder / "state.pt"
+        return self.folder / STATE
 
     def update(self, rows: slice, world: World) -> tuple[Tensor, dict[str, Tensor]]:
         settings = self.settings
