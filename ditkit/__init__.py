@@ -35,7 +35,7 @@ def load(
     `ditkit.errors.DitkitError` with the way out when the name is unknown or the weights cannot be had.
     """
     from ditkit.config.schema import CodecConfig, RuntimeConfig, SampleConfig
-    from ditkit.tasks import build
+    from ditkit.tasks.shared import build
 
     runtime = RuntimeConfig(device=device, precision=precision)
     return build.model(SampleConfig(model=model, weights=weights, revision=revision, codec=CodecConfig(path=codec), runtime=runtime))
@@ -71,8 +71,8 @@ def sample(
     from ditkit.codecs.codec import to_uint8
     from ditkit.config.schema import SampleConfig, TextConfig, option
     from ditkit.engine.sampler import sample as run
-    from ditkit.tasks.plans import with_plan
     from ditkit.tasks.sample import Pictures, request
+    from ditkit.tasks.shared.plans import with_plan
 
     chosen = [str(word) for word in classes]
     seeds = list(range(len(chosen) or len(prompts) or 1)) if seeds is None else list(seeds)

@@ -14,15 +14,13 @@ LAYERS = (  # from the top; `ditkit` is __init__.py, which offers the public API
     {"__main__"},
     {"ditkit", "cli"},
     {"tasks", "config.compose"},
-    {"page"},
-    {"outputs", "report", "plots"},
+    {"results"},
     {"routing", "training", "grounding", "metrics"},
     {"data"},
-    {"engine", "peers", "shapes"},
+    {"engine", "shapes"},
     {"models", "codecs", "text"},
     {"nn", "diffusion", "cache"},
-    {"execution", "distributed", "config", "tensorfile", "weights", "sketch"},
-    {"files", "hub", "progress"},
+    {"execution", "config", "files"},
     {"errors"},
 )
 DEPTH = {unit: depth for depth, layer in enumerate(LAYERS) for unit in layer}

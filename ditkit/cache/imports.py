@@ -16,8 +16,8 @@ from torch import Tensor
 from ditkit.cache.plan import CachePlan
 from ditkit.errors import PlanMismatch
 from ditkit.execution import Sites
-from ditkit.files import read_json
-from ditkit.tensorfile import read_tensors
+from ditkit.files.atomic import read_json
+from ditkit.files.tensors import read_tensors
 
 BRANCHES = {"attn": ("attn", "attn1", "self"), "cross": ("attn2", "cross"), "mlp": ("mlp", "ff", "feedforward")}  # ours: theirs
 

@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ditkit.progress import NoProgress, PlainProgress, Progress, RichProgress
-from ditkit.report import Cell, Report
+from ditkit.results.progress import NoProgress, PlainProgress, Progress, RichProgress
+from ditkit.results.report import Cell, Report
 
 PIPE_WIDTH = 1000  # a pipe has no width: never fold or cut a line for it
 

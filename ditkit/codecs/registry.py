@@ -12,8 +12,8 @@ from ditkit.codecs.codec import Codec
 from ditkit.codecs.pixels import Pixels
 from ditkit.codecs.points import Points
 from ditkit.errors import CheckpointError, UnknownName
-from ditkit.tensorfile import fingerprint, read_metadata, read_tensors, write_tensors
-from ditkit.weights import RANDOM, WeightSource, locate
+from ditkit.files.tensors import fingerprint, read_metadata, read_tensors, write_tensors
+from ditkit.files.weights import RANDOM, WeightSource, locate
 
 if TYPE_CHECKING:
     from ditkit.codecs.residual import ResidualAutoencoder

@@ -15,8 +15,8 @@ from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from torch import Tensor, nn
 
 from ditkit.errors import CheckpointError
-from ditkit.hub import WEIGHTS
-from ditkit.tensorfile import State, read_tensors
+from ditkit.files.hub import WEIGHTS
+from ditkit.files.tensors import State, read_tensors
 
 SD_CONFIG = {
     "block_out_channels": (128, 256, 512, 512),

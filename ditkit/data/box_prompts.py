@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ditkit.errors import DataError
-from ditkit.files import read_json
+from ditkit.files.atomic import read_json
 
 Box = tuple[float, float, float, float]
 """Left, top, right and bottom edge as fractions of the picture's width and height."""

@@ -14,7 +14,7 @@ from torch import Tensor
 from ditkit.codecs.codec import from_uint8
 from ditkit.data.images import Pictures
 from ditkit.errors import DataError
-from ditkit.files import write_atomically
+from ditkit.files.atomic import write_atomically
 
 ENCODE_BATCH = 64
 

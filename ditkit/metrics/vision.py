@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from ditkit.codecs.codec import from_uint8
 from ditkit.errors import CheckpointError, DataError, MissingDependency
+from ditkit.files.weights import locate
 from ditkit.metrics.pretrained import loading, whole
 from ditkit.models.judge import JUDGE, load_judge
-from ditkit.weights import locate
 
 JUDGE_SIDE = 64
 SPATIAL = 8  # channels of the judge's 4 x 4 map that sFID compares; ADM takes 7 of Inception's 17 x 17

@@ -15,7 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from ditkit.errors import CheckpointError, ConfigError
-from ditkit.files import write_atomically
+from ditkit.files.atomic import write_atomically
+from ditkit.files.sketch import sketch
+from ditkit.files.tensors import State, fingerprint, read_metadata, read_tensors, write_tensors
+from ditkit.files.weights import RANDOM, locate
 from ditkit.models import diffusers_layout, pixart_layout, registry
 from ditkit.models.blank import blank, family_of
 from ditkit.models.diffusers_layout import is_diffusers_dit
@@ -27,9 +30,6 @@ from ditkit.models.pixart import position_table as pixart_positions
 from ditkit.models.pixart_layout import NULL_CAPTION, is_diffusers_pixart
 from ditkit.models.spec import KINDS, ModelSpec, Params
 from ditkit.nn.embed import sincos_positions_3d
-from ditkit.sketch import sketch
-from ditkit.tensorfile import State, fingerprint, read_metadata, read_tensors, write_tensors
-from ditkit.weights import RANDOM, locate
 
 FILE_NAMES = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
 WRAPPERS = ("model.", "module.")  # outermost first

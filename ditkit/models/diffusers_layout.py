@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from ditkit.errors import CheckpointError
+from ditkit.files.tensors import State
 from ditkit.models.dit import DiTParams
 from ditkit.nn.embed import sincos_positions_2d
-from ditkit.tensorfile import State
 
 OUTSIDE = {"x_embedder.proj": "pos_embed.proj", "final_layer.adaLN_modulation.1": "proj_out_1", "final_layer.linear": "proj_out_2"}
 IN_BLOCK = {

@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ditkit.errors import CheckpointError
-from ditkit.tensorfile import State, read_metadata, read_tensors, write_tensors
-from ditkit.weights import WeightSource, locate
+from ditkit.files.tensors import State, read_metadata, read_tensors, write_tensors
+from ditkit.files.weights import WeightSource, locate
 
 JUDGED = "emoji"  # the classes that it was trained on
 JUDGE = WeightSource(asset="judge-emoji.safetensors", licence="Apache-2.0")

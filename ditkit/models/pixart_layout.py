@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from ditkit.errors import CheckpointError
+from ditkit.files.tensors import State
 from ditkit.models.diffusers_layout import depth_of
 from ditkit.models.pixart import PixArtParams
-from ditkit.tensorfile import State
 
 NULL_CAPTION = "y_embedder.y_embedding"
 OUTSIDE = {

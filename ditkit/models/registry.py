@@ -6,6 +6,7 @@ from typing import Any
 from torch import nn
 
 from ditkit.errors import UnknownName
+from ditkit.files.weights import WeightSource
 from ditkit.models.dit import SIZES, DiT, DiTParams
 from ditkit.models.dit3d import SIZES as SIZES_3D
 from ditkit.models.dit3d import DiT3D, DiT3DParams
@@ -13,7 +14,6 @@ from ditkit.models.pixart import SIZES as PIXART_SIZES
 from ditkit.models.pixart import PixArt, PixArtParams
 from ditkit.models.spec import Defaults, ModelSpec
 from ditkit.models.uvit import UViT, UViTParams
-from ditkit.weights import WeightSource
 
 FAMILIES: dict[str, Callable[[Any], nn.Module]] = {"dit": DiT, "uvit": UViT, "dit3d": DiT3D, "pixart": PixArt}
 

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass, field
 
+from ditkit.files.weights import WeightSource
 from ditkit.models.dit import DiTParams
 from ditkit.models.dit3d import DiT3DParams
 from ditkit.models.pixart import PixArtParams
 from ditkit.models.uvit import UViTParams
-from ditkit.weights import WeightSource
 
 Params = DiTParams | UViTParams | DiT3DParams | PixArtParams
 KINDS: dict[str, type[Params]] = {"dit": DiTParams, "uvit": UViTParams, "dit3d": DiT3DParams, "pixart": PixArtParams}

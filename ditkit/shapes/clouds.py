@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ditkit.errors import DataError
-from ditkit.files import write_atomically
+from ditkit.files.atomic import write_atomically
 from ditkit.shapes.backend import open3d
 
 SUFFIXES = (".ply", ".obj", ".off", ".stl", ".npy")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ditkit.errors import DataError
-from ditkit.files import write_atomically
+from ditkit.files.atomic import write_atomically
 from ditkit.shapes.backend import open3d
 
 WIDEST = 4.5  # the radius of the balls that carve the surface out, in distances between neighbouring points

@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 
 from ditkit.errors import MissingDependency
-from ditkit.outputs import library_versions
-from ditkit.report import Cell, Report
+from ditkit.results.folder import library_versions
+from ditkit.results.report import Cell, Report
 from ditkit.shapes.backend import open3d
 
 DOCS = Path(__file__).parent.parent / "docs"

@@ -12,22 +12,22 @@ from torch import Tensor
 
 from ditkit.cache.plan import CachePlan
 from ditkit.config.schema import Gen3DConfig
-from ditkit.distributed import World
 from ditkit.engine import sampler
+from ditkit.engine.distributed import World
 from ditkit.engine.model import Model
 from ditkit.engine.request import SampleBatch, SamplingRequest
 from ditkit.engine.sampler import OnStep
 from ditkit.errors import DataError, MissingDependency, RequestError, UnknownName
-from ditkit.files import write_atomically
+from ditkit.files.atomic import write_atomically
 from ditkit.models.spec import ModelSpec
-from ditkit.outputs import GRID_LIMIT, RunFolder
-from ditkit.progress import Progress
-from ditkit.report import Report
+from ditkit.results.folder import GRID_LIMIT, RunFolder
+from ditkit.results.progress import Progress
+from ditkit.results.report import Report
 from ditkit.shapes import preview
 from ditkit.shapes.clouds import read_points, write_ply
 from ditkit.shapes.meshes import Mesh, alpha_shape, write_obj
-from ditkit.tasks import build, runs
-from ditkit.tasks.runs import Record
+from ditkit.tasks.shared import build, runs
+from ditkit.tasks.shared.runs import Record
 
 TURNING = 9  # clouds in the turntable
 GRID_SIDE, TURNTABLE_SIDE = 256, 160

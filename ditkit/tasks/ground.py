@@ -16,8 +16,8 @@ from ditkit.codecs.codec import to_uint8
 from ditkit.config.layouts import EXAMPLE, NAMED, shipped
 from ditkit.config.schema import GroundConfig
 from ditkit.data.box_prompts import read_box_prompts
-from ditkit.distributed import World
 from ditkit.engine.conditions import PromptTable
+from ditkit.engine.distributed import World
 from ditkit.engine.model import Model
 from ditkit.engine.request import SampleBatch, SamplingRequest
 from ditkit.errors import RequestError
@@ -34,11 +34,11 @@ from ditkit.grounding.sample import GroundedRequest, Scene, Watch, sample
 from ditkit.models.pixart import Prompts
 from ditkit.models.sizes import pixels_per_cell, sizes
 from ditkit.models.spec import ModelSpec
-from ditkit.outputs import GRID_LIMIT, RunFolder
-from ditkit.progress import Progress
-from ditkit.report import Report
-from ditkit.tasks import build, prompts, runs
-from ditkit.tasks.runs import OnStep, Record
+from ditkit.results.folder import GRID_LIMIT, RunFolder
+from ditkit.results.progress import Progress
+from ditkit.results.report import Report
+from ditkit.tasks.shared import build, prompts, runs
+from ditkit.tasks.shared.runs import OnStep, Record
 from ditkit.text.encoder import ENCODERS
 
 

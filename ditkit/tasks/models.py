@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from ditkit.errors import DitkitError
+from ditkit.files.weights import ASSETS, WeightSource
 from ditkit.models import checkpoints, registry
 from ditkit.models.blank import blank
 from ditkit.models.identify import describe as describe_params
 from ditkit.models.spec import ModelSpec
-from ditkit.report import Report
-from ditkit.tasks import build
-from ditkit.weights import ASSETS, WeightSource
+from ditkit.results.report import Report
+from ditkit.tasks.shared import build
 
 INDEX = ASSETS.parent / "index.json"
 

@@ -13,9 +13,9 @@ from ditkit.errors import ConfigError, DitkitError, PlanMismatch
 from ditkit.execution import Site
 from ditkit.models import registry
 from ditkit.models.blank import blank
-from ditkit.plots import draw_plan
-from ditkit.report import Cell, Report
-from ditkit.tasks import build
+from ditkit.results.plots import draw_plan
+from ditkit.results.report import Cell, Report
+from ditkit.tasks.shared import build
 
 PUBLISHED = {56: "dit-xl-2-256", 58: "uvit-h-2-256"}  # whose routers have been published, by their number of sites
 

@@ -9,18 +9,18 @@ from torch import Tensor
 from ditkit.cache.plan import CachePlan
 from ditkit.codecs.codec import to_uint8
 from ditkit.config.schema import SampleConfig
-from ditkit.distributed import World
 from ditkit.engine import sampler
+from ditkit.engine.distributed import World
 from ditkit.engine.model import Model
 from ditkit.engine.request import SampleBatch, SamplingRequest
 from ditkit.engine.sampler import OnStep
 from ditkit.models import registry
 from ditkit.models.spec import ModelSpec
-from ditkit.outputs import GRID_LIMIT, RunFolder
-from ditkit.progress import NoProgress, Progress
-from ditkit.report import Report
-from ditkit.tasks import build, prompts, runs
-from ditkit.tasks.runs import Record
+from ditkit.results.folder import GRID_LIMIT, RunFolder
+from ditkit.results.progress import NoProgress, Progress
+from ditkit.results.report import Report
+from ditkit.tasks.shared import build, prompts, runs
+from ditkit.tasks.shared.runs import Record
 
 
 class Pictures:

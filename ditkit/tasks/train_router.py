@@ -18,27 +18,27 @@ from ditkit.config.schema import TrainRouterConfig
 from ditkit.data.clouds import CloudDraws
 from ditkit.data.images import load_pictures
 from ditkit.diffusion.solvers import Solver
-from ditkit.distributed import World, barrier, join_world
 from ditkit.engine.conditions import PromptTable
+from ditkit.engine.distributed import World, barrier, join_world
 from ditkit.engine.model import Model
 from ditkit.engine.request import SamplingRequest
 from ditkit.errors import DataError, RequestError
 from ditkit.execution import Site
-from ditkit.plots import draw_curves, draw_plan
-from ditkit.progress import Progress
-from ditkit.report import Report
+from ditkit.files.tensors import read_metadata, read_tensors, write_tensors
+from ditkit.results.plots import draw_curves, draw_plan
+from ditkit.results.progress import Progress
+from ditkit.results.report import Report
 from ditkit.routing.gates import Gate, gates
 from ditkit.routing.objective import GatedRun
 from ditkit.routing.router import Router, above, to_plan
 from ditkit.routing.starts import NoisedData, Starts, Trajectories, record_trajectories
 from ditkit.routing.task import RouterTask
 from ditkit.routing.trials import SingleEvaluations, Trial, WholeRuns
-from ditkit.tasks import build
-from ditkit.tasks.clouds import labelled
-from ditkit.tasks.latents import encoded
-from ditkit.tasks.loop import HOUSEKEEPING, asked, read_log, run_steps
-from ditkit.tasks.prompts import table_for
-from ditkit.tensorfile import read_metadata, read_tensors, write_tensors
+from ditkit.tasks.shared import build
+from ditkit.tasks.shared.clouds import labelled
+from ditkit.tasks.shared.latents import encoded
+from ditkit.tasks.shared.loop import HOUSEKEEPING, asked, read_log, run_steps
+from ditkit.tasks.shared.prompts import table_for
 from ditkit.training.trainer import TrainSettings
 
 TRAJECTORY_BATCH = 32

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from ditkit.errors import CheckpointError, ConfigError, RequestError, UnknownName
-from ditkit.hub import T5_WEIGHTS, TEXT_ENCODERS, fetch
-from ditkit.tensorfile import State, read_tensors
-from ditkit.weights import ASSETS
+from ditkit.files.hub import T5_WEIGHTS, TEXT_ENCODERS, fetch
+from ditkit.files.tensors import State, read_tensors
+from ditkit.files.weights import ASSETS
 
 if TYPE_CHECKING:
     from transformers import T5EncoderModel

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from ditkit.files import write_atomically
-from ditkit.tensorfile import write_tensors
+from ditkit.files.atomic import write_atomically
+from ditkit.files.tensors import write_tensors
 from ditkit.text.encoder import END, PAD, VOCABULARY
 
 if TYPE_CHECKING:

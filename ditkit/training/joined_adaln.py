@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ditkit.files.tensors import State
 from ditkit.nn.embed import TimeEmbedding
-from ditkit.tensorfile import State
 
 TIMES = 1000
 ADALN = "adaLN_modulation.1."

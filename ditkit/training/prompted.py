@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ditkit.files.tensors import State
 from ditkit.models.pixart import Prompts
-from ditkit.tensorfile import State
 from ditkit.text.encoder import END, PAD
 
 NETWORK, ENCODER = "backbone.", "text."

@@ -17,10 +17,10 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from ditkit.distributed import World, averaged, gather, sum_gradients
+from ditkit.engine.distributed import World, averaged, gather, sum_gradients
 from ditkit.errors import CheckpointError, ConfigError, OutputError
-from ditkit.files import write_atomically
-from ditkit.tensorfile import write_tensors
+from ditkit.files.atomic import write_atomically
+from ditkit.files.tensors import write_tensors
 from ditkit.training.optimizer import build_optimizers
 
 STATE = "state.pt"

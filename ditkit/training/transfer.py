@@ -11,12 +11,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ditkit.errors import CheckpointError
+from ditkit.files.tensors import State
 from ditkit.models.checkpoints import Checkpoint, load_into
 from ditkit.models.dit import DiTParams
 from ditkit.models.dit3d import DiT3DParams
 from ditkit.models.identify import describe, identify
 from ditkit.models.pixart import PixArtParams
-from ditkit.tensorfile import State
 from ditkit.training.joined_adaln import joined_adaln
 
 SCALE = ".scale"

@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 
 import ditkit.tasks
 from ditkit.cli.app import app
-from ditkit.report import Report
+from ditkit.results.report import Report
 
 REPORT = Report("dit-emoji", facts={"images": 2, "reused": "50.0%"}, files=[Path("runs/x/grid.png")], data={"seconds": 0.5})
 

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from ditkit.cli.console import progress, show
-from ditkit.progress import NoProgress, PlainProgress
-from ditkit.report import Report
+from ditkit.results.progress import NoProgress, PlainProgress
+from ditkit.results.report import Report
 
 
 def _printed(report: Report, capsys) -> list[str]:

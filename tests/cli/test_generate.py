@@ -8,7 +8,7 @@ from typer.testing import Result
 
 from ditkit.cli.generate import divided, generated, sampling
 from ditkit.errors import DitkitError
-from ditkit.report import Report
+from ditkit.results.report import Report
 from ditkit.tasks import gen3d, sample
 
 

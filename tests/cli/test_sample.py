@@ -5,7 +5,7 @@ import json
 import pytest
 
 from ditkit.config.schema import AutoCache, DDIMConfig, EveryCache, FileCache, SampleConfig, TextConfig
-from ditkit.progress import Progress
+from ditkit.results.progress import Progress
 
 BFLOAT16 = TextConfig(path="t5", precision="bfloat16")
 

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from ditkit.errors import CheckpointError, ConfigError, OutputError
+from ditkit.files.sketch import sketch
+from ditkit.files.tensors import read_metadata, read_tensors, write_tensors
 from ditkit.models import registry
 from ditkit.models.blank import blank
 from ditkit.models.checkpoints import convert, fingerprint, load_backbone, load_into, read_checkpoint, read_class_names, save, with_compat
@@ -17,8 +19,6 @@ from ditkit.models.diffusers_layout import to_config, to_diffusers
 from ditkit.models.dit import DiTParams
 from ditkit.models.registry import find
 from ditkit.models.spec import ModelSpec
-from ditkit.sketch import sketch
-from ditkit.tensorfile import read_metadata, read_tensors, write_tensors
 from tests.models.tiny import DIT, FAMILIES, UVIT, inputs, tiny
 
 
@@ -229,8 +229,8 @@ def test_random_weights_are_those_of_a_fresh_model_and_always_the_same() -> None
 
 
 def test_published_weights_come_from_the_hub_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from ditkit import weights
-    from ditkit.hub import Snapshot
+    from ditkit.files import weights
+    from ditkit.files.hub import Snapshot
 
     model = tiny("dit")
     write_tensors(tmp_path / "transformer" / "diffusion_pytorch_model.safetensors", to_diffusers(model.state_dict()))
@@ -259,7 +259,7 @@ def test_weights_are_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: py
     path = tmp_path / "w.safetensors"
     save(tiny("dit").state_dict(), path, model="tiny", params=DIT)
     before = path.read_bytes()
-    monkeypatch.setattr("ditkit.tensorfile.save_file", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    monkeypatch.setattr("ditkit.files.tensors.save_file", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     with pytest.raises(OutputError, match="No space left on device"):
         save(tiny("dit", seed=1).state_dict(), path, model="tiny", params=DIT)
     assert path.read_bytes() == before

@@ -13,13 +13,13 @@ import ditkit
 from ditkit.config.schema import AutoSampler, EveryCache, Gen3DConfig, RuntimeConfig, SampleConfig
 from ditkit.data.clouds import load_clouds
 from ditkit.errors import ConfigError, DataError, MissingDependency, OutputError, RequestError
+from ditkit.files.tensors import read_tensors
 from ditkit.models import checkpoints, registry
-from ditkit.outputs import RunFolder
-from ditkit.progress import NoProgress
+from ditkit.results.folder import RunFolder
+from ditkit.results.progress import NoProgress
 from ditkit.shapes import backend, meshes, preview
 from ditkit.shapes.clouds import read_points, write_ply
 from ditkit.tasks import gen3d, sample, train
-from ditkit.tensorfile import read_tensors
 
 
 @pytest.fixture(autouse=True)

@@ -19,8 +19,8 @@ from ditkit.grounding.rules import DEFAULT, RULES
 from ditkit.models import checkpoints, registry
 from ditkit.models.pixart import PixArt, PixArtConditioning, PixArtParams, Prompts
 from ditkit.models.spec import Defaults, ModelSpec
-from ditkit.outputs import RunFolder
-from ditkit.progress import NoProgress
+from ditkit.results.folder import RunFolder
+from ditkit.results.progress import NoProgress
 from ditkit.tasks import ground, sample
 from ditkit.text.encoder import ENCODERS
 from tests.models.tiny import drawn

@@ -9,10 +9,10 @@ import pytest
 import ditkit
 from ditkit.config.schema import EveryCache, FileCache, SampleConfig
 from ditkit.errors import DitkitError, OutputError, PlanMismatch, RequestError, UnknownName
-from ditkit.outputs import RunFolder
-from ditkit.progress import NoProgress
+from ditkit.files.tensors import read_tensors, write_tensors
+from ditkit.results.folder import RunFolder
+from ditkit.results.progress import NoProgress
 from ditkit.tasks import sample
-from ditkit.tensorfile import read_tensors, write_tensors
 
 
 @pytest.fixture

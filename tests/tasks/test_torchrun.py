@@ -8,9 +8,9 @@ from pathlib import Path
 
 import torch
 
+from ditkit.files.tensors import read_tensors
 from ditkit.models import checkpoints, registry
 from ditkit.models.pixart import PixArt, PixArtParams
-from ditkit.tensorfile import read_tensors
 from tests.models.tiny import drawn
 from tests.text.tiny import write_encoder
 

@@ -8,10 +8,10 @@ import pytest
 from ditkit.cache.plan import read_plan
 from ditkit.config.schema import DataConfig, FileCache, SampleConfig, TrainRouterConfig
 from ditkit.errors import CheckpointError, ConfigError, DitkitError, PlanMismatch
-from ditkit.progress import NoProgress
+from ditkit.files.tensors import read_metadata, read_tensors
+from ditkit.results.progress import NoProgress
 from ditkit.tasks import sample, train_router
-from ditkit.tasks.loop import read_log
-from ditkit.tensorfile import read_metadata, read_tensors
+from ditkit.tasks.shared.loop import read_log
 
 
 def _config(model: str, weights: str, out: Path, **changes: object) -> TrainRouterConfig:

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from ditkit.config.schema import DataConfig, FileCache, Gen3DConfig, TrainRouterConfig
-from ditkit.progress import NoProgress
+from ditkit.results.progress import NoProgress
 from ditkit.tasks import gen3d, train, train_router
-from tests.tasks.test_train_clouds import _config
+from tests.tasks.train.test_clouds import _config
 
 
 @pytest.mark.parametrize("of_data", [False, True])

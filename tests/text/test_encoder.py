@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import torch
 
-from ditkit import hub
 from ditkit.errors import CheckpointError, ConfigError, RequestError, UnknownName
-from ditkit.hub import Snapshot
+from ditkit.files import hub
+from ditkit.files.hub import Snapshot
+from ditkit.files.tensors import read_tensors, write_tensors
 from ditkit.models.registry import SPECS
-from ditkit.tensorfile import read_tensors, write_tensors
 from ditkit.text import encoder
 from ditkit.text.encoder import ENCODERS, EncoderSpec, Vocabulary, encode, find_encoder, load_encoder
 from ditkit.text.spans import phrase_tokens

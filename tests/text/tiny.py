@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ditkit.tensorfile import write_tensors
+from ditkit.files.tensors import write_tensors
 from ditkit.text.encoder import EncoderSpec
 
 SPEC = EncoderSpec(parameters=1000, width=16, tokens=14, hub="PixArt-alpha/PixArt-XL-2-1024-MS")

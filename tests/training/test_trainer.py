@@ -13,7 +13,7 @@ import torch.multiprocessing as mp
 from torch import Tensor, nn
 
 from ditkit.diffusion.noise import step_generator
-from ditkit.distributed import World, barrier, join_world
+from ditkit.engine.distributed import World, barrier, join_world
 from ditkit.errors import CheckpointError, ConfigError
 from ditkit.training.trainer import TrainSettings, rate_factor, train
 

@@ -1,0 +1,146 @@
+"""Named tensors in files: safetensors, and torch's pickles with everything but plain data refused."""
+
+import argparse
+import hashlib
+import os
+import re
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ditkit.errors import CheckpointError, OutputError
+from ditkit.files.atomic import write_atomically
+
+State = dict[str, Tensor]
+SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
+NESTED = ("ema", "model", "model_state", "state_dict", "routers")  # where training keeps weights among other things; averaged ones first
+
+
+def read_tensors(path: Path) -> State:
+    """All tensors of a file, on the CPU; of a training state {model, ema, ...} the averaged weights.
+
+    Raises `CheckpointError` for what is no such file, is damaged, wants to run code, or holds numbers that are not finite.
+    """
+    if path.is_dir():
+        raise CheckpointError(f"{path} is a folder, not a file of weights")
+    if not path.exists():
+        raise CheckpointError(f"{path}: no such file")
+    if path.suffix not in SUFFIXES:
+        raise CheckpointError(f"{path}: weights are read from {', '.join(SUFFIXES)} files, not from '{path.suffix}'")
+    if path.stat().st_size == 0:
+        raise CheckpointError(f"{path} is empty")
+    state = _read_safetensors(path) if path.suffix == ".safetensors" else _weights_in(_read_pickle(path), path)
+    broken = [name for name, value in state.items() if value.is_floating_point() and not bool(value.isfinite().all())]
+    if broken:
+        raise CheckpointError(f"{path} has NaN or infinite numbers in {len(broken)} of {len(state)} tensors, first in {broken[0]}")
+    return state
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """The words that a safetensors file carries beside its tensors; none for any other file."""
+    if path.suffix != ".safetensors":
+        return {}
+    try:
+        with safe_open(path, "pt") as file:
+            return file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise _damaged(path, error) from error
+
+
+def write_tensors(
+    path: Path, state: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None, dtype: torch.dtype | None = None
+) -> None:
+    """Write safetensors atomically, floating-point tensors converted to `dtype` if given."""
+
+    def whole(value: Tensor) -> Tensor:
+        kept = value.to(dtype) if value.is_floating_point() else value
+        return kept.detach().cpu().clone(memory_format=torch.contiguous_format)  # safetensors refuses tensors that share memory
+
+    copies = {name: whole(value) for name, value in state.items()}
+
+    def write(part: Path) -> None:
+        try:
+            save_file(copies, part, {"format": "pt", **(metadata or {})})
+            part.chmod(0o666 & ~_umask())  # safetensors lets nobody else read its files
+        except SafetensorError as error:
+            raise OutputError(f"cannot write {path}: {_first_line(error)}") from error
+
+    write_atomically(path, write)
+
+
+def _umask() -> int:
+    """What this process takes away from the rights of its new files; it can only be read by setting it."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
+def fingerprint(state: Mapping[str, Tensor]) -> str:
+    """A name for these weights, the same in every layout and in float32 and float16: sha256 over names, shapes and float16 values.
+
+    DiT's position table is left out, since layouts differ in whether they carry it. A bfloat16 copy is rounded differently and has
+    another fingerprint.
+    """
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        if name == "pos_embed" and "x_embedder.proj.weight" in state:
+            continue
+        value = state[name].detach().cpu().to(torch.float16).contiguous()
+        digest.update(f"{name}{tuple(value.shape)}".encode())
+        digest.update(value.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _read_safetensors(path: Path) -> State:
+    try:
+        with safe_open(path, "pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (safe_open is no dict)
+    except (SafetensorError, OSError) as error:
+        raise _damaged(path, error) from error
+
+
+def _read_pickle(path: Path) -> Any:
+    """What torch's restricted unpickler makes of the file: tensors, numbers, strings and containers of them.
+
+    DiT's train.py saves its options as an argparse.Namespace. It is the one extra class allowed: it has no `__setstate__`, its
+    constructor does nothing but set attributes, so a file can make it hold plain data and no more.
+    """
+    try:
+        with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch warns about pickles that it is about to refuse
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except UnpicklingError as error:
+        wanted = re.search(r"GLOBAL '?([\w.]+)", str(error))
+        what = f"wants to run {wanted[1]}" if wanted else "is damaged or holds more than plain weights"
+        raise CheckpointError(f"{path} is a pickle that {what}; it was refused and nothing of it ran") from error
+    except Exception as error:  # a damaged file can make torch raise anything
+        raise _damaged(path, error) from error
+
+
+def _weights_in(content: Any, path: Path) -> State:
+    for key in NESTED:
+        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
+            content = content[key]
+            break
+    if not isinstance(content, Mapping) or not content:
+        raise CheckpointError(f"{path} holds no weights")
+    foreign = [name for name, value in content.items() if not isinstance(value, Tensor)]
+    if foreign:
+        raise CheckpointError(f"{path} holds no weights: its entry '{foreign[0]}' is a {type(content[foreign[0]]).__name__}, not a tensor")
+    return {str(name): value.detach() for name, value in content.items()}
+
+
+def _damaged(path: Path, error: Exception) -> CheckpointError:
+    return CheckpointError(f"{path} is truncated or damaged: {_first_line(error)}")
+
+
+def _first_line(error: Exception) -> str:
+    line = str(error).strip().partition("\n")[0][:120]
+    return f"{type(error).__name__}: {line}"

@@ -1,0 +1,157 @@
+"""`ditkit bench`: what plans, policies, fewer steps and other engines gain and lose against the same run without a plan."""
+
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ditkit.config.schema import BenchConfig
+from ditkit.engine.model import Model
+from ditkit.engine.race import race
+from ditkit.errors import MissingDependency, RequestError
+from ditkit.files.atomic import write_atomically
+from ditkit.metrics.bootstrap import Interval
+from ditkit.models.judge import JUDGED, load_judge
+from ditkit.results.folder import library_versions
+from ditkit.results.page import Code, Figure, Measured, Page, Pictures, Protocol, Table, write_page
+from ditkit.results.plots import ParetoPoint, draw_pareto
+from ditkit.results.progress import Progress
+from ditkit.results.report import Cell, Report
+from ditkit.shapes import preview
+from ditkit.tasks.bench import boxes, parts
+from ditkit.tasks.bench.contenders import FEWER, UNCACHED, contenders
+from ditkit.tasks.bench.scores import Judges, Score, decoded, scored
+from ditkit.tasks.shared import build
+from ditkit.tasks.shared.command_line import command_line
+
+COUNT = 64  # images each way, if nothing is said
+PICTURED = 8
+SIDE = 160  # pixels of a cloud's picture
+CHAMFER = "CD x 1000"
+UNPLOTTED = (UNCACHED, "diffusers")  # no error by definition
+NOTE = (
+    "error: |z - z'| / |z'| of the latents, z' from the uncached run with the same seed; CD: Chamfer distance of clouds to that run's; "
+    "kept: share of the uncached run's multiply-adds (of its own where another engine runs); speed-up: median ratio to the uncached run "
+    "over rounds; intervals: 95 % bootstrap."
+)
+
+
+def run(config: BenchConfig, progress: Progress) -> Report:
+    """Sample every way in turns, compare with the uncached run, write the numbers, the plot and the page."""
+    if config.parts:
+        return parts.run(config, progress)
+    if config.boxes is not None:
+        return boxes.run(config, progress)
+    config = replace(config, count=COUNT if config.count is None else config.count)
+    if config.count == 1:
+        raise RequestError("a comparison needs at least 2 images: --count 2 or more")
+    model = build.model(config)
+    judges = Judges(load_judge(), config.reference, model.spec.image_size) if model.spec.classes == JUDGED else None
+    if config.reference and not judges:
+        raise RequestError(f"a Frechet distance is measured by the judge, which knows the {JUDGED} classes only; leave out --reference")
+    entries = contenders(config, model, progress)
+    progress.start(sum(len(entry.request.seeds) * len(entry.request.solver.times) for entry in entries), "sampling in turns")
+    outcomes = race(entries, progress.advance)
+    made = [decoded(model, outcome.latents) for outcome in outcomes]
+    return _finish(config, model, scored(entries, outcomes, made, judges), made, build.names(model, entries[0].request))
+
+
+def _finish(config: BenchConfig, model: Model, scores: Sequence[Score], made: Sequence[Tensor], names: Sequence[str]) -> Report:
+    folder = Path(config.out)
+    numbers, plot, page = (folder / name for name in ("bench.json", "pareto.png", "report.html"))
+    command = command_line("bench", config, [config.model], ("model",))
+    record = {"command": command, "config": asdict(config), "versions": library_versions(), "scores": list(map(asdict, scores))}
+    write_atomically(numbers, lambda path: path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8"))
+    points = [ParetoPoint(score.name, score.kept, score.error, score.group) for score in scores if score.group not in UNPLOTTED]
+    draw_pareto(points, plot, "share of multiply-adds kept", "relative L2 error of the latents", joined={FEWER}, title=config.model)
+    sections = (
+        _table(scores, next((score.compared for score in scores if score.compared), None)),
+        Figure("Error against cost", plot.read_bytes(), "Below and to the left is better."),
+        *_pictures(scores, made, names),
+        Protocol("How it was measured", _protocol(config, model)),
+        Code("The same again", command),
+    )
+    intro = "Every row samples the same seeds; batches are sampled in turns, so that a busy machine slows all rows alike."
+    write_page(Page(f"ditkit bench: {config.model}", intro, sections), page)
+    facts: dict[str, Cell] = {
+        "samples": config.count,
+        "batch": config.batch,
+        "multiply-adds per sample, uncached": f"{scores[0].multiply_adds / 1e9:.2f} G",
+    }
+    judged = ["judged"] if scores[0].judged else []
+    frechet = ["Frechet"] if scores[0].judged and scores[0].judged.frechet is not None else []
+    columns = ["", "kept", "speed-up", "s/sample", "p95", "error", "PSNR" if scores[0].psnr else CHAMFER, *judged, *frechet]
+    rows = [_row(score)[: len(columns)] for score in scores]
+    notes = ["error: relative L2 of the latents to the uncached run, same seeds; speed-up: median over interleaved rounds"]
+    return Report(f"bench {config.model}", facts, columns, rows, [numbers, plot, page], notes, record)
+
+
+def _row(score: Score) -> list[Cell]:
+    row: list[Cell] = [score.name, f"{score.kept:.3f}", f"{score.speedup:.2f}x", f"{score.seconds:.3f}", f"{score.seconds_p95:.3f}"]
+    row += [f"{score.error:.4f}", f"{score.psnr:.1f}" if score.chamfer is None else f"{1000 * score.chamfer:.3f}"]
+    if judged := score.judged:
+        row.append(f"{judged.accuracy:.3f}")
+        if judged.frechet_interval:
+            row.append(f"{judged.frechet:.3f} [{judged.frechet_interval.low:.3f}, {judged.frechet_interval.high:.3f}]")
+    return row
+
+
+def _table(scores: Sequence[Score], compared: str | None) -> Table:
+    columns = ["", "kept", "GMACs", "cache MiB", "speed-up", "s/sample", "p95", "error", "PSNR dB" if scores[0].psnr else CHAMFER]
+    judged = scores[0].judged
+    columns += ["judged"] if judged else []
+    columns += ["Frechet"] if judged and judged.frechet is not None else []
+    columns += [f"error more than {compared}'s"] if compared else []
+    rows = []
+    for score in scores:
+        row: list[Cell | Measured] = [score.name, score.kept, score.multiply_adds / 1e9, score.cache_bytes / 2**20, score.speedup]
+        fidelity = score.psnr if score.chamfer is None else 1000 * score.chamfer
+        row += [score.seconds, score.seconds_p95, _spread(score.error, score.error_interval), fidelity]
+        if score.judged:
+            row.append(score.judged.accuracy)
+            if score.judged.frechet is not None and score.judged.frechet_interval:
+                row.append(_spread(score.judged.frechet, score.judged.frechet_interval))
+        if compared:
+            row.append(f"{score.behind.low:+.4f} to {score.behind.high:+.4f}" if score.behind else None)
+        rows.append(row)
+    return Table("Gain and loss", columns, rows, note=NOTE, best={"error": "low"}, reference=[0])
+
+
+def _spread(value: float, interval: Interval) -> Measured:
+    return Measured(value, (interval.high - interval.low) / 2)
+
+
+def _pictures(scores: Sequence[Score], made: Sequence[Tensor], names: Sequence[str]) -> list[Pictures]:
+    """The first samples side by side; of clouds, where they can be drawn."""
+    try:
+        rows = [(score.name, [_png(sample) for sample in samples[:PICTURED]]) for score, samples in zip(scores, made, strict=True)]
+    except MissingDependency:
+        return []
+    return [Pictures("The same seeds", names[:PICTURED], rows)]
+
+
+def _png(sample: Tensor) -> bytes:
+    buffer = io.BytesIO()
+    cloud = sample.ndim == 2
+    image = preview.of_cloud(sample.T.contiguous().numpy()).picture(SIDE) if cloud else Image.fromarray(sample.movedim(0, -1).numpy())
+    image.save(buffer, format="png")
+    return buffer.getvalue()
+
+
+def _protocol(config: BenchConfig, model: Model) -> dict[str, Cell]:
+    return {
+        "model": config.model,
+        "weights": str(model.origin.get("sketch", "")),
+        "samples": config.count,
+        "batch": config.batch,
+        "device": str(model.device),
+        "threads": torch.get_num_threads(),
+        "precision": config.runtime.precision,
+        "compiled": str(config.runtime.compile),
+        **library_versions(),
+    }

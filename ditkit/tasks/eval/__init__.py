@@ -1,0 +1,140 @@
+"""`ditkit eval`: how good samples are, of pictures, of things in boxes, and of clouds; and how good the shipped helpers are."""
+
+from dataclasses import replace
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ditkit.codecs.codec import from_uint8
+from ditkit.codecs.registry import CODECS, load_codec
+from ditkit.config.schema import EvalConfig, Gen3DConfig, SampleConfig
+from ditkit.data.images import Pictures, load_pictures
+from ditkit.data.picture_sets import arrays_in
+from ditkit.errors import DataError, RequestError
+from ditkit.files.atomic import check_folder_free
+from ditkit.metrics.judged import judged_accuracy
+from ditkit.metrics.reconstruction import psnr
+from ditkit.metrics.vision import JUDGE_SIDE, check_square, find_network
+from ditkit.models import registry
+from ditkit.models.judge import JUDGED, load_judge
+from ditkit.results.folder import has_manifest, read_manifest
+from ditkit.results.progress import Progress
+from ditkit.results.report import Report
+from ditkit.shapes.clouds import SUFFIXES as OF_CLOUDS
+from ditkit.tasks.eval import boxes, clouds, images
+from ditkit.tasks.eval.boxes import has_boxes
+from ditkit.tasks.eval.report import written
+from ditkit.tasks.shared import build
+
+IGNORED = {  # options of other kinds of samples, and what these are
+    images: ("pictures", ("real", "data.categories", "distances", "points", "frame", "protocol", "detector")),
+    boxes: ("things in boxes", ("data.categories", "distances", "points", "frame", "protocol", "features", "feature_weights")),
+    clouds: ("clouds", ("features", "feature_weights", "detector", "prompts")),
+}
+
+
+def check(config: EvalConfig) -> None:
+    """Raise for what is wrong whatever the samples are: no data where some is said to be, a file in the place of the folder `out`."""
+    if config.data.path is not None and not Path(config.data.path).exists():
+        raise DataError(f"no data at {config.data.path}")
+    if config.out is not None:
+        check_folder_free(Path(config.out))
+
+
+def check_before_sampling(config: EvalConfig, sampling: SampleConfig | Gen3DConfig) -> None:
+    """Raise for what would be wrong once there are these samples, so that none is made in vain."""
+    check(config)
+    spec = registry.find(sampling.model)
+    _check_heard(clouds if spec.points else images, config)
+    if isinstance(sampling, Gen3DConfig):
+        return clouds.check(config)
+    if config.features == "judge":
+        check_square(sampling.height or spec.image_size, sampling.width or spec.image_size)
+    find_network(config.features, config.feature_weights, build.device(config.runtime))
+
+
+def run(config: EvalConfig, progress: Progress) -> Report:
+    """Measure runs, folders or files of samples; or on `data` (pictures not trained on) a codec by name or the "judge"."""
+    if config.runtime.threads:
+        torch.set_num_threads(config.runtime.threads)
+    if not config.targets and not config.real:
+        raise RequestError("nothing to measure: name a run folder, a folder or a file of samples; or add --real")
+    if helper := next((target for target in config.targets if target == "judge" or target in CODECS), None):
+        return _helper(helper, config)
+    check(config)
+    config = replace(config, targets=list(dict.fromkeys(config.targets)))  # each in one row
+    kind = _kind(config)
+    _check_heard(kind, config)
+    measured = kind.run(config, progress)
+    return written(measured, config) if measured.report.rows else measured.report  # other processes than the first have none
+
+
+def _kind(config: EvalConfig) -> Any:
+    """What measures samples like the first ones."""
+    if not config.targets or are_clouds(first := Path(config.targets[0])):
+        return clouds
+    return boxes if config.prompts is not None or has_boxes(first) else images
+
+
+def _check_heard(kind: Any, config: EvalConfig) -> None:
+    """Raise `RequestError` for an option that would be ignored."""
+    samples, ignored = IGNORED[kind]
+    unset = EvalConfig()
+    for name in ignored:
+        value, default = (reduce(getattr, name.split("."), of) for of in (config, unset))
+        if value != default:
+            raise RequestError(f"{name} means nothing for {samples}; leave it out")
+
+
+def are_clouds(target: Path) -> bool:
+    """Whether a run, a folder or a file holds clouds, and not pictures; raises `DataError` if there is nothing."""
+    if has_manifest(target):
+        return "clouds" in read_manifest(target / "manifest.json")
+    if target.is_file() and target.suffix == ".npz":
+        return _holds_points(target)
+    if not target.is_dir():
+        raise DataError(f"nothing to measure at {target}: give a run folder, a folder of samples, or an .npz of samples")
+    return any(file.suffix.lower() in OF_CLOUDS or (file.suffix == ".npz" and _holds_points(file)) for file in target.rglob("*"))
+
+
+def _holds_points(file: Path) -> bool:
+    return bool({"points", "train_points"} & set(arrays_in(file)))
+
+
+def _helper(target: str, config: EvalConfig) -> Report:
+    if len(config.targets) > 1:
+        raise RequestError(f"{target} is measured on its own; leave out the other targets")
+    if config.data.path is None:
+        raise DataError(f"to measure {target}, give pictures it was not trained on: --data FOLDER or --data SPRITES.npz")
+    pictures = load_pictures(config.data.path, JUDGE_SIDE)
+    return _judge(pictures) if target == "judge" else _codec(target, pictures)
+
+
+def _judge(pictures: Pictures) -> Report:
+    accuracy = judged_accuracy(load_judge(), _all(pictures), _judged_labels(pictures))
+    return Report(title="eval judge", facts={"pictures": len(pictures), "accuracy": f"{accuracy:.4f}"}, data={"accuracy": accuracy})
+
+
+def _judged_labels(pictures: Pictures) -> Tensor:
+    """Of each picture the class as the judge numbers them, found by its name."""
+    known = build.known_classes(JUDGED)
+    labels = [build.label_of(name, known) for name in pictures.class_names]
+    if strange := [pictures.class_names[label] for label in np.unique(pictures.labels) if labels[label] is None]:
+        raise DataError(f"the judge knows no class '{strange[0]}'; name classes as it does: {', '.join(known[:6])}, ...")
+    return torch.tensor([labels[label] for label in pictures.labels])
+
+
+@torch.inference_mode()
+def _codec(name: str, pictures: Pictures) -> Report:
+    codec = load_codec(name)
+    images = _all(pictures)
+    quality = psnr(codec.decode(codec.encode(images)), images).mean().item()
+    return Report(title=f"eval {name}", facts={"pictures": len(pictures), "PSNR": f"{quality:.2f} dB"}, data={"psnr": quality})
+
+
+def _all(pictures: Pictures) -> Tensor:
+    return from_uint8(torch.from_numpy(np.stack([pictures.picture(index, 0) for index in range(len(pictures))])).movedim(-1, 1))

@@ -1,0 +1,1 @@
+"""What several commands share: objects built from configuration, run folders that continue and repeat, and the loop of a training."""

@@ -1,0 +1,221 @@
+"""From configuration to the objects of a run."""
+
+import json
+import math
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from typing import Any
+
+import torch
+
+from ditkit.cache.cost import most_kept
+from ditkit.cache.plan import CachePlan
+from ditkit.codecs.registry import load_codec
+from ditkit.config.schema import (
+    AutoSampler,
+    DDIMConfig,
+    DDPMConfig,
+    DPMSolver2Config,
+    DPMSolverPPConfig,
+    ModelConfig,
+    RunConfig,
+    RuntimeConfig,
+    SamplerConfig,
+)
+from ditkit.diffusion.guidance import GuidanceInterval
+from ditkit.diffusion.schedule import named
+from ditkit.diffusion.solvers import SOLVERS, Solver
+from ditkit.engine.conditions import PromptTable
+from ditkit.engine.model import Model
+from ditkit.engine.request import EVERYWHERE, SamplingRequest
+from ditkit.errors import MissingDependency, RequestError, UnknownName
+from ditkit.execution import Site
+from ditkit.models import checkpoints, registry
+from ditkit.models.blank import blank
+from ditkit.models.spec import ModelSpec
+
+COUNT = 16  # samples, unless it is said how many
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def device(runtime: RuntimeConfig) -> torch.device:
+    """The device asked for; "auto" is the first there is of cuda, mps and cpu."""
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    name = next(name for name, there in available.items() if there) if runtime.device == "auto" else runtime.device
+    if not available[torch.device(name).type]:
+        raise RequestError(f"this machine has no {name} device that torch can use; leave runtime.device at auto")
+    if name == "cuda":
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))  # each of torchrun's processes has its own
+    return torch.device(name)
+
+
+def model(config: ModelConfig) -> Model:
+    """The network with its weights and codec, ready on its device."""
+    if config.runtime.threads:
+        torch.set_num_threads(config.runtime.threads)
+    spec = checkpoints.with_compat(registry.find(config.model), config.compat)
+    where, dtype = device(config.runtime), PRECISIONS[config.runtime.precision]
+    loaded = checkpoints.load_backbone(spec, config.weights, config.revision)
+    with_weights = str(loaded.file) if loaded.file and spec.points else None  # how clouds are normalised is told beside the weights
+    codec = load_codec(config.codec.name or spec.codec, config.codec.path or with_weights, config.codec.revision)
+    backbone = loaded.backbone.to(where, dtype).eval().requires_grad_(False)
+    names = loaded.class_names or class_names(spec)
+    return Model(spec, backbone, codec.to(where, dtype), where, dtype, names, loaded.origin, compiled(config.runtime, where))
+
+
+def compiled(runtime: RuntimeConfig, where: torch.device) -> bool:
+    """Whether to run compiled graphs; raises `MissingDependency` if they are asked for and there is no compiler to make them."""
+    if runtime.compile and where.type == "cpu" and not (os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")):
+        raise MissingDependency("runtime.compile=true needs a C++ compiler; on Debian, 'apt install g++' brings one")
+    return runtime.compile
+
+
+def blank_model(config: ModelConfig) -> Model:
+    """The network without weights or codec: for what only its sizes decide."""
+    spec = checkpoints.with_compat(registry.find(config.model), config.compat)
+    return Model(
+        spec, blank(spec.params), load_codec("pixels"), torch.device("meta"), PRECISIONS[config.runtime.precision], class_names(spec)
+    )
+
+
+def request(
+    config: RunConfig,
+    of: Model,
+    planned: CachePlan | None = None,
+    seeds: Sequence[int] | None = None,
+    prompts: PromptTable | None = None,
+) -> SamplingRequest:
+    """What the configuration asks of this model, obeying `planned`; `seeds` are taken instead of counting up, prompts in turn."""
+    if seeds is None:
+        count = (config.count or 1) * len(prompts.texts) if prompts else config.count or COUNT
+        seeds = range(config.seed, config.seed + count)
+    steps = of.spec.defaults.steps if config.steps is None else config.steps
+    guidance = of.spec.defaults.guidance if config.guidance is None else config.guidance
+    with_solver = solver(config.sampler, of.spec, steps)
+    wanted = SamplingRequest(
+        labels=labels(config.classes, len(seeds), of, prompts),
+        seeds=tuple(seeds),
+        solver=with_solver,
+        guidance=guidance,
+        interval=GuidanceInterval(*config.guidance_interval) if config.guidance_interval else EVERYWHERE,
+        plan=planned,
+        batch=config.batch,
+        prompts=prompts,
+    )
+    wanted.check_fits(of)
+    return wanted
+
+
+def check_makes_pictures(spec: ModelSpec) -> None:
+    """Raise `RequestError` for a model of clouds."""
+    if spec.points:
+        raise RequestError(f"{spec.name} makes point clouds; use it with ditkit gen3d --model {spec.name}")
+
+
+def check_makes_clouds(spec: ModelSpec) -> None:
+    """Raise `RequestError` for a model of pictures."""
+    if not spec.points:
+        raise RequestError(f"{spec.name} makes pictures; use it with ditkit sample --model {spec.name}")
+
+
+def class_names(spec: ModelSpec) -> tuple[str, ...]:
+    """The names of a model's classes, by label; empty when it has none on file."""
+    return known_classes(spec.classes) if spec.classes else ()
+
+
+def known_classes(classes: str) -> tuple[str, ...]:
+    """The names in a list of classes that ships, by label."""
+    file = files("ditkit") / "assets" / "classes" / f"{classes}.json"
+    return tuple(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else ()
+
+
+def names(model: Model, request: SamplingRequest) -> list[str]:
+    """What every sample is asked to show: its class, or its prompt."""
+    if request.prompts:
+        return [request.prompts.texts[label] for label in request.labels]
+    return [model.class_names[label] if model.class_names else str(label) for label in request.labels]
+
+
+def labels(wanted: Sequence[str], count: int, of: Model, prompts: PromptTable | None = None) -> tuple[int, ...]:
+    """One label per sample: the prompts, or the wanted classes, in turn, or a spread over all classes when none is asked for."""
+    if prompts:
+        return tuple(index % len(prompts.texts) for index in range(count))
+    spec, names = of.spec, of.class_names
+    classes = min(spec.label_count, len(names) or spec.label_count)  # own data may have fewer than the network has rows for
+    if not classes:
+        if wanted:
+            raise RequestError(f"{spec.name} is unconditional: it has no classes to choose from")
+        return (0,) * count
+    chosen = [_label(word, spec, names, classes) for word in wanted] or [
+        index * classes // min(count, classes) for index in range(min(count, classes))
+    ]
+    return tuple(chosen[index % len(chosen)] for index in range(count))
+
+
+def _label(word: str, spec: ModelSpec, names: Sequence[str], classes: int) -> int:
+    if word.removeprefix("-").isdecimal():
+        if not 0 <= int(word) < classes:
+            raise RequestError(f"{spec.name} has classes 0 to {classes - 1}, not {word}")
+        return int(word)
+    label = label_of(word, names)
+    if label is not None:
+        return label
+    if not names:
+        raise RequestError(f"the class names of {spec.name} are not on file; give class numbers, 0 to {spec.label_count - 1}")
+    raise UnknownName("class", word, names)
+
+
+def label_of(name: str, names: Sequence[str]) -> int | None:
+    """Which class is called that, or has it as a synonym."""
+    wanted = _plain(name)
+    return next((label for label, synonyms in enumerate(names) if wanted in map(_plain, synonyms.split(","))), None)
+
+
+def _plain(name: str) -> str:
+    return name.strip().lower().replace("-", " ").replace("_", " ")
+
+
+def solver(sampler: SamplerConfig, spec: ModelSpec, evaluations: int) -> Solver:
+    schedule = named(spec.schedule).below(spec.defaults.start if sampler.start is None else sampler.start)
+    match sampler:
+        case AutoSampler() if spec.defaults.solver == "ddpm":
+            return solver(DDPMConfig(start=sampler.start), spec, evaluations)
+        case AutoSampler():
+            return SOLVERS[spec.defaults.solver](schedule, evaluations, **({"grid": spec.defaults.grid} if spec.defaults.grid else {}))
+        case DDIMConfig(grid=grid, eta=eta):
+            return SOLVERS["ddim"](schedule, evaluations, grid=grid, eta=eta)
+        case DDPMConfig(grid=grid, variance=variance):
+            learned = getattr(spec.params, "learn_sigma", False)
+            if variance == "learned" and not learned:
+                raise RequestError(f"{spec.name} predicts no variance; use sampler.variance=fixedsmall or sampler.variance=fixedlarge")
+            return SOLVERS["ddpm"](schedule, evaluations, grid=grid, variance=variance or ("learned" if learned else "fixedsmall"))
+        case DPMSolver2Config():
+            return SOLVERS["dpm-solver-2"](schedule, evaluations)
+        case DPMSolverPPConfig(grid=grid):
+            return SOLVERS["dpm-solver++"](schedule, evaluations, grid=grid)
+    raise AssertionError(f"no solver for {type(sampler).__name__}")
+
+
+def multiply_adds(model: Model) -> Mapping[Site | str, int]:
+    """Of each site for one sample of the model's shape."""
+    if model.spec.shape is None:
+        return model.backbone.multiply_adds()
+    backbone: Any = model.backbone  # one that takes any shape
+    return backbone.multiply_adds(*(side // model.spec.params.patch for side in model.spec.shape))
+
+
+def cache_bytes(model: Model, request: SamplingRequest) -> int:
+    """The most memory that a plan's kept outputs take at once, for a full batch: of branches, and of the network as the solver reads it."""
+    params, shape, kept = model.spec.params, model.spec.shape, most_kept(request.plan)
+    tokens = shape[0] * shape[1] // params.patch**2 if shape else params.tokens
+    branches = kept.branches * tokens * params.width * most_rows(request) * model.dtype.itemsize
+    halves = 2 if model.backbone.predicts_variance and request.solver.draws else 1  # with the variance
+    latent = math.prod(model.spec.sample_shape) * min(request.batch, len(request.seeds))
+    return branches + kept.network * halves * latent * torch.float32.itemsize
+
+
+def most_rows(request: SamplingRequest) -> int:
+    """Of a network batch, with what guidance adds."""
+    return (2 if request.guidance != 1 else 1) * min(request.batch, len(request.seeds))

@@ -1,0 +1,73 @@
+"""A training loop as people watch it: a bar, a line of log.jsonl every few steps, tensorboard if wanted."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ditkit.engine.distributed import World
+from ditkit.errors import ConfigError
+from ditkit.results.progress import Progress
+from ditkit.training.trainer import EXTENDABLE, StepReport, Task, TrainSettings, train
+
+LOG_EVERY = 20
+HOUSEKEEPING = (*EXTENDABLE, "out", "runtime", "tensorboard")  # may change without changing what is learned
+PLACES = ("data.path", "data.cache")  # of the same things, wherever they have been moved
+
+
+def run_steps(
+    task: Task, settings: TrainSettings, folder: Path, world: World, progress: Progress, title: str, *, tensorboard: bool = False
+) -> StepReport | None:
+    """Train until the end or an interruption; the last step's report, or None when nothing was left to do."""
+    board = _tensorboard(folder) if tensorboard and world.rank == 0 else None
+    last, done = None, None
+    for last in train(task, settings, folder, world):
+        if done is None:
+            done = last.step - 1
+            progress.start(settings.steps, title, done)
+        progress.advance(1, loss=last.loss, **last.values)
+        if last.step % LOG_EVERY == 0 and world.rank == 0:
+            values = {"loss": float(last.loss), **{name: float(value) for name, value in last.values.items()}}
+            _log(folder, last.step, values)
+            if board:
+                for name, value in values.items():
+                    board.add_scalar(name, value, last.step)
+    if board:
+        board.close()
+    return last
+
+
+def read_log(folder: Path) -> dict[int, dict[str, float]]:
+    """What was logged, by step; of a step that was done twice, before and after a kill, the second time."""
+    file = folder / "log.jsonl"
+    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    entries = sorted(map(json.loads, lines), key=lambda entry: entry["step"])  # stable: of one step the later line stays behind
+    return {entry.pop("step"): entry for entry in entries}
+
+
+def asked(config: Any) -> dict[str, Any]:
+    """What a configuration says of what is learned, by dotted name."""
+    named = _named({name: value for name, value in asdict(config).items() if name not in HOUSEKEEPING})
+    return {name: value for name, value in named if name not in PLACES}
+
+
+def _named(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _named(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
+
+
+def _log(folder: Path, step: int, values: dict[str, float]) -> None:
+    with (folder / "log.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps({"step": step, **{name: float(f"{value:.6g}") for name, value in values.items()}}) + "\n")
+
+
+def _tensorboard(folder: Path) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise ConfigError("tensorboard=true needs the tensorboard package: pip install 'ditkit[tensorboard]'") from error
+    return SummaryWriter(str(folder))

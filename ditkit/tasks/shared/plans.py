@@ -1,0 +1,140 @@
+"""From the group `cache` to a plan: read, made by a rule, calibrated on the model, or the best one that ditkit ships."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+from ditkit.cache import policies
+from ditkit.cache.cost import trajectory_cost
+from ditkit.cache.plan import CachePlan, read_plan
+from ditkit.config.schema import (
+    AutoCache,
+    BottomCache,
+    CacheConfig,
+    EveryCache,
+    FileCache,
+    RandomCache,
+    SimilarityCache,
+    TopCache,
+)
+from ditkit.engine.calibrate import output_changes
+from ditkit.engine.distributed import World, gather
+from ditkit.engine.model import Model
+from ditkit.engine.request import SamplingRequest
+from ditkit.errors import PlanMismatch, RequestError
+from ditkit.files.weights import ASSETS
+from ditkit.results.progress import NoProgress, Progress
+from ditkit.routing.gates import gates
+from ditkit.tasks.shared import build
+
+SHIPPED = ASSETS.parent / "plans"
+CALIBRATION_SEED = 2**40  # far from the seeds of pictures that people ask for
+
+
+def check_file(cache: CacheConfig) -> None:
+    """Raise `PlanMismatch` for a file that is no plan, which needs no model; whether it fits is seen with the model."""
+    if isinstance(cache, FileCache):
+        read_plan(Path(cache.path))
+
+
+def with_plan(
+    request: SamplingRequest, cache: CacheConfig, model: Model, progress: Progress | None = None, world: World | None = None
+) -> SamplingRequest:
+    """The request with the plan that `cache` asks for, unless it has one already. Every process of `world` gets the first one's."""
+    if request.plan is not None:
+        return request
+    planned = replace(request, plan=_plan(cache, model, request, progress or NoProgress(), world or World()))
+    planned.check_fits(model)
+    return planned
+
+
+def _plan(cache: CacheConfig, model: Model, request: SamplingRequest, progress: Progress, world: World) -> CachePlan | None:
+    title = "calibrating a plan"
+    if isinstance(cache, AutoCache):
+        if found := best_shipped(model, request):
+            return found
+        cache, title = SimilarityCache(), "no shipped plan fits this run, calibrating one"
+    if isinstance(cache, SimilarityCache):
+        mine = _calibrated(cache, model, request, progress, title) if world.rank == 0 else None
+        return gather(mine, world)[0]
+    return _ruled(cache, model, request)
+
+
+def with_estimated_plan(request: SamplingRequest, cache: CacheConfig, model: Model) -> SamplingRequest:
+    """The same for a model without weights: in place of a plan that would be calibrated on them, one that costs its budget.
+
+    Raises `RequestError` where a threshold and not a budget decides.
+    """
+    if request.plan is None and isinstance(cache, AutoCache) and not best_shipped(model, request):
+        cache = SimilarityCache()
+    if isinstance(cache, SimilarityCache):
+        if cache.threshold is not None:
+            raise RequestError("what a threshold reuses is known only once the plan is calibrated; for an estimate say cache.budget")
+        cache = EveryCache(budget=cache.budget)
+    return with_plan(request, cache, model)
+
+
+def best_shipped(model: Model, request: SamplingRequest) -> CachePlan | None:
+    """Of the shipped plans that fit, the one that saves most; of those that save the same percentage, the one of the least error."""
+    costs = model.backbone.multiply_adds()
+
+    def worth(plan: CachePlan) -> tuple[float, float]:
+        saved = trajectory_cost(costs, plan.evaluations, 1, plan).saved
+        return round(saved, 2), -float(plan.quality.get("latent_error", math.inf))
+
+    return max(shipped_plans(model, request), key=worth, default=None)
+
+
+def shipped_plans(model: Model, request: SamplingRequest) -> list[CachePlan]:
+    """Those that fit this run."""
+    return [plan for plan in map(read_plan, sorted(SHIPPED.glob("*.json"))) if _fits(plan, model, request)]
+
+
+def _fits(plan: CachePlan, model: Model, request: SamplingRequest) -> bool:
+    try:
+        replace(request, plan=plan).check_fits(model)
+    except PlanMismatch:
+        return False
+    return True
+
+
+def _ruled(cache: CacheConfig, model: Model, request: SamplingRequest) -> CachePlan | None:
+    sites, times = model.backbone.sites, request.solver.times
+    if isinstance(cache, FileCache):
+        return read_plan(Path(cache.path))
+    if isinstance(cache, EveryCache):
+        if cache.budget is not None:
+            return policies.spread(cache.budget, sites, times, model.backbone.multiply_adds())
+        return policies.every(cache.period, sites, times)
+    if isinstance(cache, RandomCache | TopCache | BottomCache):
+        gated = [gate.evaluation for gate in gates(request.solver, cache.period)]
+        costs = model.backbone.multiply_adds()
+        match cache:
+            case RandomCache():
+                return policies.random(cache.budget, cache.seed, gated, sites, times, costs)
+            case TopCache():
+                return policies.top(cache.budget, gated, sites, times, costs)
+            case BottomCache():
+                return policies.bottom(cache.budget, gated, sites, times, costs)
+    return None
+
+
+def _calibrated(cache: SimilarityCache, model: Model, request: SamplingRequest, progress: Progress, title: str) -> CachePlan:
+    sites, times = model.backbone.sites, request.solver.times
+    trial = SamplingRequest(
+        labels=build.labels((), cache.samples, model, request.prompts),
+        seeds=tuple(range(CALIBRATION_SEED, CALIBRATION_SEED + cache.samples)),
+        solver=request.solver,
+        guidance=request.guidance,
+        batch=min(cache.samples, request.batch),
+        prompts=request.prompts,
+    )
+    progress.start(cache.samples * len(times), title)
+    changes = output_changes(model, trial, cache.longest, progress.advance)
+    if cache.threshold is not None:
+        plan = policies.similarity(changes, cache.threshold, sites, times)
+    else:
+        plan = policies.similarity_within(changes, cache.budget, sites, times, model.backbone.multiply_adds())
+    provenance = {**plan.provenance, "samples": cache.samples, "guidance": request.guidance}
+    made_for = {"model": model.spec.name, "weights": model.origin.get("sketch"), "solver": request.solver.name}
+    return replace(plan, provenance=provenance, **made_for)

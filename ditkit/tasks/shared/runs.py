@@ -1,0 +1,269 @@
+"""Sampling into a run folder that can be continued and repeated, whatever it is that a command makes."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from ditkit.cache.cost import trajectory_cost
+from ditkit.cache.plan import CachePlan, from_data, to_data
+from ditkit.config.record import config_from_data, config_to_data
+from ditkit.config.schema import GroundConfig, RunConfig, SampleConfig
+from ditkit.engine.distributed import World, barrier, gather, join_world
+from ditkit.engine.model import Model
+from ditkit.engine.request import SampleBatch, SamplingRequest
+from ditkit.engine.sampler import OnStep
+from ditkit.errors import OutputError, RequestError
+from ditkit.models import registry
+from ditkit.models.spec import ModelSpec
+from ditkit.results.folder import RunFolder, changed_keys, read_manifest
+from ditkit.results.progress import NoProgress, Progress
+from ditkit.results.report import Report
+from ditkit.tasks.shared import build
+from ditkit.tasks.shared.plans import check_file, with_estimated_plan, with_plan
+from ditkit.tasks.shared.prompts import prompt_bytes, reader_bytes
+
+Record = dict[str, Any]
+Costs = Callable[[Model, SamplingRequest, int], tuple[Mapping[str, Any], Mapping[str, Any]]]
+"""What a run costs beside sampling, as facts and as data; told the multiply-adds of one sample without a plan."""
+
+
+class Kind(Protocol):
+    """What a command makes: of which models, how a sample is kept, and what is drawn of all of them together."""
+
+    @property
+    def command(self) -> str: ...
+    @property
+    def samples(self) -> str:
+        """What they are called: "images"."""
+        ...
+
+    @property
+    def schema(self) -> type[RunConfig]: ...
+
+    def check(self, config: Any, spec: ModelSpec) -> None:
+        """Raise `RequestError` for a model that makes something else, or is asked for what it does not know."""
+        ...
+
+    def request(self, config: Any, model: Model, plan: CachePlan | None, progress: Progress, world: World) -> tuple[Model, SamplingRequest]:
+        """What is asked, and the model as it is to answer; the same on every process."""
+        ...
+
+    def record(self, config: Any, request: SamplingRequest) -> Record:
+        """What decides the bits beside all that every command has."""
+        ...
+
+    def sample(
+        self, config: Any, model: Model, request: SamplingRequest, folder: RunFolder, batches: Sequence[range], on_step: OnStep
+    ) -> Iterator[SampleBatch]:
+        """Make the samples of these batches."""
+        ...
+
+    def file(self, folder: RunFolder, index: int) -> Path: ...
+
+    def save(self, config: Any, folder: RunFolder, index: int, sample: Tensor) -> None: ...
+
+    def finish(self, config: Any, folder: RunFolder, request: SamplingRequest, names: Sequence[str]) -> tuple[list[Path], list[str]]:
+        """Write what shows all samples; the files, and lines worth saying."""
+        ...
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one process did: how many samples it made, in how many seconds, and how often it halved a batch at most."""
+
+    samples: int
+    seconds: float
+    halved: int
+
+
+def run(kind: Kind, config: RunConfig, progress: Progress) -> Report:
+    """Sample what the configuration asks for; samples that are there already are not made again."""
+    source = _manifest(config)
+    config, plan = _resolved(kind, config)
+    kind.check(config, registry.find(config.model))
+    check_file(config.cache)
+    world = join_world(build.device(config.runtime))
+    model, asked = kind.request(config, build.model(config), plan, progress, world)
+    request = with_plan(asked, config.cache, model, progress, world)
+    record = _record(config, model, request) | kind.record(config, request)
+    if source and (changed := changed_keys(read_manifest(source)["request"], record)):
+        raise RequestError(f"{source} cannot be repeated here: what decides its bits differs in {', '.join(changed)}")
+    folder = RunFolder(Path(config.out) if config.out else Path("runs") / f"{config.model}-{_digest(record)}")
+    if world.rank == 0:
+        folder.claim(record)
+    barrier(world)
+    shares = gather(_make(kind, config, model, request, folder, world, progress), world)
+    report = Report(title=f"process {world.rank}", data={"out": str(folder.path)})
+    if world.rank == 0:
+        report = _finish(kind, config, model, request, folder, record, shares)
+    barrier(world)  # whoever goes on with the run finds it whole
+    return report
+
+
+def estimate(kind: Kind, config: RunConfig, more: Costs | None = None) -> Report:
+    """What the run would cost: multiply-adds with and without the plan, memory, and `more`. Nothing is loaded, sampled or written."""
+    config, plan = _resolved(kind, config)
+    kind.check(config, registry.find(config.model))
+    model, asked = kind.request(config, build.blank_model(config), plan, NoProgress(), World())
+    request = with_estimated_plan(asked, config.cache, model)
+    rows = 2 if request.guidance != 1 else 1
+    cost = trajectory_cost(build.multiply_adds(model), len(request.solver.times), rows, request.plan)
+    parameters = sum(parameter.numel() for parameter in model.backbone.parameters())
+    size = model.dtype.itemsize
+    cached = build.cache_bytes(model, request)
+    prompted = prompt_bytes(model, request.prompts, build.most_rows(request)) if request.prompts else 0
+    reading = reader_bytes(config.text, model.spec) if isinstance(config, SampleConfig | GroundConfig) else 0
+    facts = {
+        "model": config.model,
+        kind.samples: len(request.seeds),
+        "evaluations": len(request.solver.times),
+        f"multiply-adds per {_one(kind)}": f"{cost.planned / 1e9:.2f} G"
+        + (f" ({cost.saved:.0%} less than {cost.full / 1e9:.2f} G)" if cost.saved else ""),
+        "parameters": f"{parameters / 1e6:.1f} M",
+        "memory for weights": f"{parameters * size / 2**20:.0f} MiB",
+        "memory for cached outputs": f"{cached / 2**20:.0f} MiB",
+        **({"memory for prompts": f"{prompted / 2**20:.0f} MiB"} if request.prompts else {}),
+        **({"memory for the text encoder": f"{reading / 2**20:.0f} MiB, before anything is sampled"} if reading else {}),
+    }
+    data = {
+        "multiply_adds": cost.planned,
+        "multiply_adds_without_plan": cost.full,
+        "parameters": parameters,
+        "weight_bytes": parameters * size,
+        "cache_bytes": cached,
+        "prompt_bytes": prompted,
+        "text_encoder_bytes": reading,
+    }
+    more_facts, more_data = more(model, request, cost.full) if more else ({}, {})
+    named = {"model": config.model, kind.samples: len(request.seeds)}
+    return Report(title="dry run", facts={**facts, **more_facts}, data={**data, **more_data, **named})
+
+
+def _manifest(config: RunConfig) -> Path | None:
+    """The manifest of the run to repeat, if one is to be; a run folder stands for its own."""
+    if config.source is None:
+        return None
+    source = Path(config.source)
+    return source / "manifest.json" if source.is_dir() else source
+
+
+def _one(kind: Kind) -> str:
+    return kind.samples.removesuffix("s")
+
+
+def _resolved(kind: Kind, config: RunConfig) -> tuple[RunConfig, CachePlan | None]:
+    """The configuration, or the one a manifest holds, with the plan that manifest used."""
+    path = _manifest(config)
+    if path is None:
+        return config, None
+    manifest = read_manifest(path)
+    if "config" not in manifest:
+        raise OutputError(f"{path} belongs to a run that never finished; repeat its command instead")
+    if (command := manifest.get("command", "sample")) != kind.command:  # not every earlier manifest says so
+        raise OutputError(f"{path} is of a run of ditkit {command}; repeat it with ditkit {command} --from")
+    earlier = config_from_data(kind.schema, manifest["config"], str(path))
+    request = manifest["request"]
+    again = path.absolute().parent.resolve() if path.parent.name in ("", "..") else path.parent
+    pinned = replace(
+        earlier,
+        revision=earlier.revision or _commit(request, "weights"),
+        codec=replace(earlier.codec, revision=earlier.codec.revision or _commit(request, "codec")),
+        out=config.out or f"{again}-again",
+    )
+    if isinstance(pinned, SampleConfig | GroundConfig):
+        pinned = replace(pinned, text=replace(pinned.text, revision=pinned.text.revision or _commit(request, "text_encoder")))
+    plan = request.get("plan")
+    return pinned, None if plan is None else from_data(plan, str(path))
+
+
+def _commit(request: Record, name: str) -> str | None:
+    """The hub's revision that a run's weights came from, so that a repetition takes no newer one."""
+    return (request.get(name) or {}).get("commit")
+
+
+def _record(config: RunConfig, model: Model, request: SamplingRequest) -> Record:
+    """What decides every bit of the samples."""
+    return {
+        "model": config.model,
+        "compat": config.compat,
+        "weights": dict(model.origin),
+        "codec": dict(model.codec.origin),
+        "labels": list(request.labels),
+        "seeds": list(request.seeds),
+        "solver": request.solver.name,
+        "times": list(request.solver.times),
+        "sampler": config_to_data(config)["sampler"],
+        "guidance": request.guidance,
+        "guidance_interval": config.guidance_interval,
+        "plan": to_data(request.plan) if request.plan else None,
+        "batch": request.batch,
+        "precision": config.runtime.precision,
+        "compiled": config.runtime.compile,
+    }
+
+
+def _digest(record: Record) -> str:
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def _make(
+    kind: Kind, config: RunConfig, model: Model, request: SamplingRequest, folder: RunFolder, world: World, progress: Progress
+) -> Share:
+    """Sample those of this process's batches that still lack a sample.
+
+    Whole batches, so that bits never depend on the share; and shares that do not depend on what is missing, so that no process
+    is misled by what another has just written.
+    """
+    share = request.batches()[world.rank :: world.size]
+    mine = [batch for batch in share if any(not kind.file(folder, index).exists() for index in batch)]
+    seconds, halved = 0.0, 0
+    progress.start(sum(map(len, mine)) * len(request.solver.times), "sampling")
+    for batch in kind.sample(config, model, request, folder, mine, progress.advance):
+        for index, made in zip(batch.indices, batch.pictures, strict=True):
+            kind.save(config, folder, index, made)
+        seconds, halved = seconds + batch.seconds, max(halved, batch.halved)
+    return Share(sum(map(len, mine)), seconds, halved)
+
+
+def _finish(
+    kind: Kind, config: RunConfig, model: Model, request: SamplingRequest, folder: RunFolder, record: Record, shares: list[Share]
+) -> Report:
+    count = len(request.seeds)
+    names, asked = build.names(model, request), "prompt" if request.prompts else "class"
+    files, notes = kind.finish(config, folder, request, names)
+    sampled = sum(share.samples for share in shares)
+    seconds = max(share.seconds for share in shares)
+    halved = max(share.halved for share in shares)
+    samples = [
+        {"file": str(kind.file(folder, index).relative_to(folder.path)), "seed": seed, "label": label, asked: name}
+        for index, (seed, label, name) in enumerate(zip(request.seeds, request.labels, names, strict=True))
+    ]
+    timing = {kind.samples: sampled, "seconds": seconds, "device": str(model.device), "batch_halved": halved}
+    if sampled or not read_manifest(folder.manifest_file).get("complete"):  # a rerun that made nothing leaves the record of the run
+        made = {"command": kind.command, "config": config_to_data(config), "timing": timing, kind.samples: samples}
+        folder.write_manifest({"request": record, "complete": True, **made})
+    notes += [f"{count - sampled} of {count} {kind.samples} were there already"] if sampled < count else []
+    notes += [f"out of memory: the batch of {request.batch} was halved {halved} time(s)"] if halved else []
+    reused = request.plan.reused if request.plan else 0.0
+    facts = {
+        kind.samples: count,
+        "evaluations": len(request.solver.times),
+        f"seconds per {_one(kind)}": f"{seconds / sampled:.3f}" if sampled else "-",
+        "reused": f"{reused:.1%}",
+    }
+    data = {
+        kind.samples: count,
+        "sampled": sampled,
+        "evaluations": len(request.solver.times),
+        "seconds": seconds,
+        "reused": reused,
+        "batch_halved": halved,
+    }
+    return Report(
+        title=config.model, facts=facts, files=[*files, folder.manifest_file], notes=notes, data={**data, "out": str(folder.path)}
+    )

@@ -1,0 +1,73 @@
+from pathlib import Path
+
+import pytest
+
+from ditkit.errors import OutputError
+from ditkit.files.atomic import read_json, remove_parts, write_atomically
+
+
+def test_the_folder_is_made_and_nothing_else_is_left(tmp_path: Path) -> None:
+    write_atomically(tmp_path / "a" / "b.txt", lambda part: part.write_text("new"))
+    assert (tmp_path / "a" / "b.txt").read_text() == "new"
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["b.txt"]
+
+
+def test_a_writer_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
+    target = tmp_path / "b.txt"
+    target.write_text("old")
+
+    def fail(part: Path) -> None:
+        part.write_text("half of the n")
+        raise ValueError("stopped")
+
+    with pytest.raises(ValueError, match="stopped"):
+        write_atomically(target, fail)
+    assert target.read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["b.txt"]
+
+
+def test_the_temporary_file_keeps_the_ending_that_writers_go_by(tmp_path: Path) -> None:
+    write_atomically(tmp_path / "grid.png", lambda part: part.write_text(part.suffix))
+    assert (tmp_path / "grid.png").read_text() == ".png"
+
+
+def test_what_a_killed_writer_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    left: list[Path] = []
+
+    def killed(part: Path) -> None:
+        part.write_text("half")
+        left.append(part.rename(part.with_name(part.name.replace(".part", ".kept"))))
+
+    for name in ("images/000003.png", "plan"):
+        with pytest.raises(OutputError):
+            write_atomically(tmp_path / name, killed)
+    for part in left:
+        part.rename(part.with_name(part.name.replace(".kept", ".part")))
+    for name in (".hidden.part", "images/3.12.part.png", ".a.b.part.png"):
+        (tmp_path / name).write_text("somebody's")
+    remove_parts(tmp_path)
+    assert sorted(str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*") if file.is_file()) == [
+        ".a.b.part.png",
+        ".hidden.part",
+        "images/3.12.part.png",
+    ]
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match=r"file is a file, not a folder; choose another with --out$"):
+        write_atomically(tmp_path / "file" / "b.txt", lambda part: part.write_text("x"))
+
+
+def test_a_full_disk_is_named(tmp_path: Path) -> None:
+    def fill(part: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OutputError, match=r"cannot write .*b\.txt: No space left on device"):
+        write_atomically(tmp_path / "b.txt", fill)
+
+
+def test_lists_in_lists_without_end_are_no_json(tmp_path: Path) -> None:
+    (tmp_path / "deep.json").write_text("[" * 100_000)
+    with pytest.raises(OutputError, match=r"deep\.json is not a manifest: maximum recursion depth exceeded"):
+        read_json(tmp_path / "deep.json", "manifest", OutputError)

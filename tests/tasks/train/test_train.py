@@ -1,0 +1,69 @@
+"""Training from a command's configuration to a weight file that samples."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ditkit.codecs.registry import load_codec
+from ditkit.config.schema import DataConfig, SampleConfig, TrainConfig
+from ditkit.errors import ConfigError, DataError, RequestError
+from ditkit.models.judge import load_judge
+from ditkit.results.progress import NoProgress
+from ditkit.tasks import sample, train
+
+
+def _config(model: str, data: Path, out: Path, **changes: object) -> TrainConfig:
+    values = {"steps": 3, "batch": 4, "data": DataConfig(path=str(data), augment=2), "out": str(out), **changes}
+    return TrainConfig(model=model, **values)  # pyright: ignore[reportArgumentType]
+
+
+def test_weights_trained_on_a_folder_of_pictures_sample(tiny: str, folder_of_pictures: Path, tmp_path: Path) -> None:
+    report = train.run(_config(tiny, folder_of_pictures, tmp_path / "train"), NoProgress())
+    assert report.data["step"] == 3
+    (weights,) = report.files
+    made = sample.run(SampleConfig(model=tiny, weights=str(weights), count=2, classes=["dog"], out=str(tmp_path / "run")), NoProgress())
+    assert made.data["sampled"] == 2  # of a class called as its folder was
+    with pytest.raises(RequestError, match="has classes 0 to 1, not 2"):  # of the three that the network has room for
+        sample.run(SampleConfig(model=tiny, weights=str(weights), count=1, classes=["2"], out=str(tmp_path / "other")), NoProgress())
+
+
+def test_a_finished_run_started_again_with_more_steps_goes_on(tiny: str, folder_of_pictures: Path, tmp_path: Path) -> None:
+    train.run(_config(tiny, folder_of_pictures, tmp_path / "train"), NoProgress())
+    report = train.run(_config(tiny, folder_of_pictures, tmp_path / "train", steps=5), NoProgress())
+    assert report.data["step"] == 5
+    assert len(list((tmp_path / "train").glob("latents-*.npy"))) == 1
+
+
+def test_training_can_start_from_other_weights(tiny: str, weights: str, folder_of_pictures: Path, tmp_path: Path) -> None:
+    report = train.run(_config(tiny, folder_of_pictures, tmp_path / "train", init=weights, steps=1), NoProgress())
+    assert report.data["step"] == 1
+
+
+def test_the_autoencoder_and_the_judge_train_on_sprites(sprite_sheet: Path, tmp_path: Path) -> None:
+    (autoencoder,) = train.run(_config("ae-emoji", sprite_sheet, tmp_path / "ae", steps=1), NoProgress()).files
+    codec = load_codec("ae-emoji", str(autoencoder))
+    assert codec.latent_shape(96, 64) == (4, 24, 16)
+    (judge,) = train.run(_config("judge", sprite_sheet, tmp_path / "judge", steps=1), NoProgress()).files
+    assert load_judge(str(judge)).params.classes == 2
+
+
+def test_the_log_has_a_line_every_twenty_steps(sprite_sheet: Path, tmp_path: Path) -> None:
+    train.run(_config("judge", sprite_sheet, tmp_path / "judge", steps=20, batch=2), NoProgress())
+    (line,) = (tmp_path / "judge" / "log.jsonl").read_text().splitlines()
+    assert json.loads(line)["step"] == 20 and "loss" in json.loads(line)
+
+
+def test_data_that_cannot_be_trained_on_is_refused_in_words(tiny: str, folder_of_pictures: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="training needs data: --data FOLDER"):
+        train.run(TrainConfig(model=tiny, out=str(tmp_path / "train")), NoProgress())
+    with pytest.raises(DataError, match="no data at .*absent"):
+        train.run(_config(tiny, tmp_path / "absent", tmp_path / "train"), NoProgress())
+    (tmp_path / "empty" / "class").mkdir(parents=True)
+    with pytest.raises(DataError, match="holds no images"):
+        train.run(_config(tiny, tmp_path / "empty", tmp_path / "train"), NoProgress())
+    for name in ("eel", "fox"):
+        (folder_of_pictures / name).mkdir()
+        (folder_of_pictures / name / "0.png").write_bytes((folder_of_pictures / "cat" / "0.png").read_bytes())
+    with pytest.raises(DataError, match=f"has 4 classes, {tiny} has 3"):
+        train.run(_config(tiny, folder_of_pictures, tmp_path / "train"), NoProgress())
