@@ -33,7 +33,7 @@ def compute_branch(site: Site, compute: Callable[[], Tensor]) -> Tensor:
 
 
 def attention(site: Site, q_BHTK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor, bias: Tensor | None = None) -> Tensor:
-    """softmax(q k^T / sqrt(K) + bias) v: fused, unless it has to be learned in bfloat16 on a CPU, whose fused backward pass is the slower one."""
+    """softmax(q k^T / sqrt(K) + bias) v: fused, but for gradients in bfloat16 on a CPU, whose fused backward pass is the slower one."""
     if q_BHTK.requires_grad and q_BHTK.dtype == torch.bfloat16 and q_BHTK.device.type == "cpu" and torch.is_grad_enabled():
         logits = (q_BHTK * q_BHTK.shape[-1] ** -0.5) @ k_BHSK.mT
         return (logits if bias is None else logits + bias).softmax(-1) @ v_BHSK

@@ -56,20 +56,14 @@ class Recipe:
 
 def run(config: TrainConfig, progress: Progress) -> Report:
     """Train until `steps`, or until interrupted; the averaged weights end up in `out/model.safetensors`."""
-    if config.data.path is None:
-        raise ConfigError("training needs data: --data FOLDER (one subfolder of images, or of clouds, per class) or --data FILE.npz")
-    if config.runtime.precision == "float16":
-        raise ConfigError("training in float16 would lose small gradients; use runtime.precision=bfloat16 or float32")
-    where = build.device(config.runtime)
-    if config.runtime.threads:
-        torch.set_num_threads(config.runtime.threads)
+    where = prepared(config)
     world = join_world(where)
     folder = Path(config.out)
     torch.manual_seed(config.seed)
-    recipe = _recipe(config, folder, where, world, progress)
+    recipe = recipe_of(config, folder, where, world, progress)
     started = time.perf_counter()
     title = f"training {config.model}"
-    last = run_steps(recipe.task, _settings(config), folder, world, progress, title, tensorboard=config.tensorboard)
+    last = run_steps(recipe.task, settings_of(config), folder, world, progress, title, tensorboard=config.tensorboard)
     barrier(world)
     weights = folder / "model.safetensors"
     if world.rank == 0:
@@ -77,7 +71,19 @@ def run(config: TrainConfig, progress: Progress) -> Report:
     return _report(config, last, weights, time.perf_counter() - started)
 
 
-def _recipe(config: TrainConfig, folder: Path, where: torch.device, world: World, progress: Progress) -> Recipe:
+def prepared(config: TrainConfig) -> torch.device:
+    """The device to train on, with as many threads as asked for; raises `ConfigError` for what cannot be trained."""
+    if config.data.path is None:
+        raise ConfigError("training needs data: --data FOLDER (one subfolder of images, or of clouds, per class) or --data FILE.npz")
+    if config.runtime.precision == "float16":
+        raise ConfigError("training in float16 would lose small gradients; use runtime.precision=bfloat16 or float32")
+    if config.runtime.threads:
+        torch.set_num_threads(config.runtime.threads)
+    return build.device(config.runtime)
+
+
+def recipe_of(config: TrainConfig, folder: Path, where: torch.device, world: World, progress: Progress) -> Recipe:
+    """The task that is asked for, on its device; encoded pictures are kept in `folder`, unless it is said where."""
     path = str(config.data.path)
     if config.scenes != ScenesConfig() and not _reads_captions(config.model):
         raise ConfigError(f"scenes.* say what a model that reads captions learns from; {config.model} reads none")
@@ -173,7 +179,8 @@ def _part(name: str) -> str:
     return name.split(".")[2 if name.startswith("blocks.") else 0]
 
 
-def _settings(config: TrainConfig) -> TrainSettings:
+def settings_of(config: TrainConfig) -> TrainSettings:
+    """How long and how fast, as asked."""
     return TrainSettings(
         steps=config.steps,
         batch=config.batch,

@@ -17,7 +17,7 @@ from ditkit.data.scenes import Sprites, of_classes
 from ditkit.errors import CheckpointError, ConfigError
 from ditkit.models.aspect_bins import bins
 from ditkit.models.spec import ModelSpec
-from ditkit.progress import Progress
+from ditkit.results.progress import Progress
 from ditkit.tasks.shared.prompts import FOLDER
 from ditkit.text.encoder import ENCODERS, VOCABULARY, Vocabulary, load_encoder
 from ditkit.text.small import SIZES, fresh_encoder, word_vocabulary
