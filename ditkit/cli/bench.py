@@ -60,6 +60,8 @@ def bench(
     """Run plans, policies and fewer steps of one model in turns, or ways to enforce boxes, and say what each gains and loses."""
     if train:
         return launch_training(context)
+    if data is not None:
+        raise ConfigError("--data is what a training step learns from: say --train too")
     launch(context)
 
 

@@ -17,6 +17,7 @@ from ditkit.codecs.codec import from_uint8
 from ditkit.data.captions import ARTICLELESS, COLOURS, all_shown, caption, one
 from ditkit.data.pool import Kind, Pool
 from ditkit.data.scenes import Box, Scene, Sprites, arrange, background, paste, resized, to_uint8
+from ditkit.text.encoder import PAD
 
 BARE = 0.8  # of pictures of one object that fills the frame, the share of those under the noun alone
 NAMED = 7 / 15  # of backgrounds that are not white, the share of the plain ones that have a name
@@ -128,10 +129,11 @@ class SceneDraws:
         self.pool = Pool(folder, pool, self._one) if pool else None
 
     def draw(self, generator: torch.Generator, batch: int, rows: slice) -> tuple[Tensor, Tensor]:
-        """Latents (rows, C, h, w) and the numbers of their captions' tokens (rows, L)."""
+        """Latents (rows, C, h, w) and the numbers of their captions' tokens (rows, L), as many as the longest caption has."""
         kind = self._kind(generator)
         seeds = torch.randint(self.pool.size if self.pool else 2**62, (batch,), generator=generator)[rows].tolist()
-        return self.pool.take(kind, seeds) if self.pool else self._pictures(kind, seeds)
+        latents, tokens = self.pool.take(kind, seeds) if self.pool else self._pictures(kind, seeds)
+        return latents, tokens[:, : int((tokens != PAD).sum(1).max())]
 
     def _kind(self, generator: torch.Generator) -> Kind:
         filling, white, small = self.mixture.filling, self.mixture.white, self.mixture.small

@@ -35,7 +35,6 @@ class Prompted(nn.Module):
         return empty
 
     def condition(self, t_B: Tensor, y_BL: Tensor) -> Any:
-        y_BL = y_BL[:, : int((y_BL != PAD).sum(1).max())]  # what is padding in all of them changes nothing
         mask = (y_BL != PAD).long()
         features = self.text(input_ids=y_BL, attention_mask=mask).last_hidden_state
         return self.backbone.condition(t_B, self.backbone.prepare(Prompts(features, mask)))
