@@ -23,4 +23,8 @@ def test_a_step_is_told_by_its_parts_and_leaves_no_training_behind(tiny: str, sp
     assert [row[0] for row in report.rows] == ["draw", "forward", "backward", "optimiser", "average"]
     written = json.loads((tmp_path / "step.json").read_text())
     assert all(len(times) == 3 and min(times) > 0 for times in written["seconds"].values()) and written["gflop"] > 0
-    assert {path.suffix for path in tmp_path.iterdir()} == {".json", ".npy", ".npz"}  # the numbers, the encoded pictures, and what they were
+    assert {path.suffix for path in tmp_path.iterdir()} == {
+        ".json",
+        ".npy",
+        ".npz",
+    }  # and those of the encoded pictures
