@@ -8,9 +8,9 @@ from torch import Tensor
 
 from ditkit import execution
 from ditkit.execution import Site, attention
+from tests.closeness import assert_close, summed
 
 SITE = Site(0, "self")
-EPS = torch.finfo(torch.bfloat16).eps
 WAYS = [None, torch.tensor([[0.0, 0.0, -10000.0, 0.0, -10000.0]])]
 
 
@@ -25,11 +25,10 @@ def _learned(attend: Callable[..., Tensor], bias: Tensor | None, dtype: torch.dt
 
 @pytest.mark.parametrize("bias", WAYS)
 def test_learning_in_bfloat16_has_the_gradients_of_the_exact_function_up_to_rounding(bias: Tensor | None) -> None:
-    """On the way to a gradient lie six roundings of half a unit each (scale, logits, softmax, and their three gradients), of a logit
-    of about three where they are exponents: nine units in the last place of the largest at most."""
+    """On the way to a gradient lie six roundings: of the scaled queries, logits, probabilities, and the gradients of these."""
     exact = _learned(attention, bias, torch.float64)
     for rough, fine in zip(_learned(attention, bias, torch.bfloat16), exact, strict=True):
-        assert float((rough - fine).abs().max()) <= 9 * EPS * float(fine.abs().max())
+        assert_close(rough, fine, summed(6))
 
 
 def test_only_what_is_learned_in_bfloat16_on_a_cpu_does_without_the_fused_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
