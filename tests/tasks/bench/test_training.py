@@ -17,6 +17,7 @@ def few_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "CEILING", 64)
 
 
+@pytest.mark.parametrize("tiny", ["tiny-dit"], indirect=True)
 def test_a_step_is_told_by_its_parts_and_leaves_no_training_behind(tiny: str, sprite_sheet: Path, tmp_path: Path) -> None:
     config = TrainConfig(model=tiny, batch=2, steps=100, data=DataConfig(path=str(sprite_sheet), augment=1), out=str(tmp_path))
     report = bench.run_training(config, NoProgress())
