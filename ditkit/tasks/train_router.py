@@ -123,13 +123,22 @@ def _starts(
         return NoisedData(latents, solver, model)
     request = SamplingRequest(
         labels=build.labels((), config.samples, model, prompts),
-        seeds=tuple(range(config.seed, config.seed + config.samples)),
+        seeds=range(config.seed, config.seed + config.samples),
         solver=solver,
         guidance=guidance,
         batch=TRAJECTORY_BATCH,
         prompts=prompts,
     )
-    known = ["with ends", dict(model.origin), solver.name, solver.times, guidance, request.labels, request.seeds, repr(config.sampler)]
+    known = [
+        "with ends",
+        dict(model.origin),
+        solver.name,
+        solver.times,
+        guidance,
+        tuple(request.labels),
+        tuple(request.seeds),
+        repr(config.sampler),
+    ]
     known += [prompts.texts, dict(prompts.origin)] if prompts else []
     digest = hashlib.sha256(json.dumps(known).encode()).hexdigest()[:12]
     file = Path(config.data.cache or folder) / f"trajectories-{digest}.safetensors"
@@ -142,7 +151,9 @@ def _starts(
     if world.rank == 0:
         barrier(world)
     state = read_tensors(file)
-    return Trajectories(state["x"], state["ends"], state.get("remembered"), torch.tensor(request.labels), request.seeds, solver.draws)
+    return Trajectories(
+        state["x"], state["ends"], state.get("remembered"), torch.tensor(tuple(request.labels)), tuple(request.seeds), solver.draws
+    )
 
 
 def _clouds(config: TrainRouterConfig, model: Model) -> CloudDraws:

@@ -48,7 +48,7 @@ def plain_request(config: BenchConfig, model: Model, prompts: PromptTable | None
     spec, count = model.spec, config.count
     request = SamplingRequest(
         labels=build.labels((), count, model, prompts),
-        seeds=tuple(range(config.seed, config.seed + count)),
+        seeds=range(config.seed, config.seed + count),
         solver=build.solver(config.sampler, spec, evaluations or config.steps or spec.defaults.steps),
         guidance=spec.defaults.guidance if config.guidance is None else config.guidance,
         batch=config.batch,

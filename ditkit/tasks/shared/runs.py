@@ -19,6 +19,7 @@ from ditkit.results.progress import NoProgress, Progress
 from ditkit.results.report import Report
 from ditkit.tasks.shared import build
 from ditkit.tasks.shared.kind import Costs, Kind, Record
+from ditkit.tasks.shared.memory import check_room
 from ditkit.tasks.shared.plans import check_file, with_estimated_plan, with_plan
 from ditkit.tasks.shared.prompts import prompt_bytes, reader_bytes
 
@@ -41,6 +42,7 @@ def run(kind: Kind, config: RunConfig, progress: Progress) -> Report:
     world = join_world(build.device(config.runtime))
     model, asked = kind.request(config, build.model(config, progress), plan, progress, world)
     request = with_plan(asked, config.cache, model, progress, world)
+    check_room(model, request)
     record = _record(config, model, request) | kind.record(config, request)
     if source and (changed := changed_keys(read_manifest(source)["request"], record)):
         raise RequestError(f"{source} cannot be repeated here: what decides its bits differs in {', '.join(changed)}")
