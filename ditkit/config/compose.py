@@ -49,8 +49,8 @@ def compose(schema: type[Config], overrides: Sequence[str] = ()) -> Config:
     command = next(name for name, known in COMMANDS.items() if known is schema)
     settings = [_setting(override, command) for override in overrides]
     node = _merged(command, settings)
-    _check_numbers(node, settings)
     try:
+        _check_numbers(node, settings)
         config = OmegaConf.to_object(node)
     except OmegaConfBaseException as error:
         raise ConfigError(_explain(error, command, overrides)) from error

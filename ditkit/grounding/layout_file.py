@@ -45,8 +45,8 @@ def layout_from(data: Any, source: str) -> Layout:
 def parse_box(words: str) -> tuple[str, Box]:
     """A phrase and its box from "dog: 0.1,0.2,0.5,0.9"."""
     phrase, _, numbers = words.rpartition(":")  # without a colon, the phrase is empty
-    edges = [number(edge) for edge in numbers.split(",")]
-    if phrase.strip() and len(edges) == 4 and None not in edges:
+    edges = [edge for typed in numbers.split(",") if (edge := number(typed)) is not None]
+    if phrase.strip() and len(edges) == 4 == numbers.count(",") + 1:
         return phrase.strip(), Box(*edges)
     raise RequestError(f"cannot read the box '{words}'; write it as --box \"dog: 0.1,0.2,0.5,0.9\" (left, top, right, bottom)")
 

@@ -16,6 +16,7 @@ from ditkit.errors import RequestError, ScheduleError
 from ditkit.results.progress import Progress
 from ditkit.tasks.bench.peers import DBCache, as_backbone
 from ditkit.tasks.shared import build
+from ditkit.tasks.shared.memory import check_room
 from ditkit.tasks.shared.plans import shipped_plans, with_plan
 from ditkit.tasks.shared.prompts import table_for
 
@@ -55,6 +56,7 @@ def plain_request(config: BenchConfig, model: Model, prompts: PromptTable | None
         prompts=prompts,
     )
     request.check_fits(model)
+    check_room(model, request)
     return request
 
 

@@ -1,8 +1,8 @@
 """Whether there is memory for what is asked, told before anything is written or waited for."""
 
+import contextlib
 import math
 import os
-import resource
 from pathlib import Path
 
 from ditkit.engine.model import Model
@@ -28,15 +28,20 @@ def check_room(model: Model, request: SamplingRequest) -> None:
     _check(count * (LISTED + (FLOATS * size if spec.points else 0)), there, f"{count} together", "--count")
 
 
-def memory() -> int:
-    """The bytes that this process may use at most: the machine's, or fewer where a limit is set."""
-    limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), resource.getrlimit(resource.RLIMIT_AS)[0]]
-    if CGROUP.is_file() and (said := CGROUP.read_text(encoding="ascii").strip()).isdecimal():
-        limits.append(int(said))
+def memory() -> float:
+    """The bytes that this process may use at most: the machine's, or fewer where a limit is set; infinite where nobody tells."""
+    limits: list[float] = [math.inf]
+    with contextlib.suppress(AttributeError, ValueError, OSError):  # each is of some systems only
+        limits.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+        limits.append(int(CGROUP.read_text(encoding="ascii")))  # "max" is no limit
+    with contextlib.suppress(ImportError):
+        import resource
+
+        limits.append(resource.getrlimit(resource.RLIMIT_AS)[0])
     return min(limit for limit in limits if limit > 0)  # no limit is -1
 
 
-def _check(needed: int, there: int, what: str, option: str) -> None:
+def _check(needed: int, there: float, what: str, option: str) -> None:
     if needed > there:
         sizes = f"at least {needed / 2**30:,.1f} GiB of memory, and there are {there / 2**30:,.1f}"
         raise RequestError(f"{what} take {sizes}; use a smaller {option}")
