@@ -37,7 +37,7 @@ from ditkit.routing.trials import SingleEvaluations, Trial, WholeRuns
 from ditkit.tasks.shared import build
 from ditkit.tasks.shared.clouds import labelled
 from ditkit.tasks.shared.latents import encoded
-from ditkit.tasks.shared.loop import HOUSEKEEPING, asked, read_log, run_steps
+from ditkit.tasks.shared.loop import HOUSEKEEPING, asked, at_work, read_log, run_steps
 from ditkit.tasks.shared.prompts import table_for
 from ditkit.training.trainer import TrainSettings
 
@@ -46,6 +46,11 @@ TRAJECTORY_BATCH = 32
 
 def run(config: TrainRouterConfig, progress: Progress) -> Report:
     """Train the scores until `steps` and write the plan that they make. Interrupted, it leaves what it needs to go on."""
+    with at_work(Path(config.out), _settings(config)):
+        return _trained(config, progress)
+
+
+def _trained(config: TrainRouterConfig, progress: Progress) -> Report:
     started = time.perf_counter()
     world = join_world(build.device(config.runtime))
     model = build.model(config, progress)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -47,13 +48,12 @@ def run(kind: Kind, config: RunConfig, progress: Progress) -> Report:
     if source and (changed := changed_keys(read_manifest(source)["request"], record)):
         raise RequestError(f"{source} cannot be repeated here: what decides its bits differs in {', '.join(changed)}")
     folder = RunFolder(Path(config.out) if config.out else Path("runs") / f"{config.model}-{_digest(record)}")
-    if world.rank == 0:
-        folder.claim(record)
-    barrier(world)
-    shares = gather(_make(kind, config, model, request, folder, world, progress), world)
-    report = Report(title=f"process {world.rank}", data={"out": str(folder.path)})
-    if world.rank == 0:
-        report = _finish(kind, config, model, request, folder, record, shares)
+    with nullcontext() if world.rank else folder.claimed(record):
+        barrier(world)
+        shares = gather(_make(kind, config, model, request, folder, world, progress), world)
+        report = Report(title=f"process {world.rank}", data={"out": str(folder.path)})
+        if world.rank == 0:
+            report = _finish(kind, config, model, request, folder, record, shares)
     barrier(world)  # whoever goes on with the run finds it whole
     return report
 
