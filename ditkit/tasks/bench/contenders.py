@@ -57,6 +57,10 @@ def plain_request(config: BenchConfig, model: Model, prompts: PromptTable | None
     )
     request.check_fits(model)
     check_room(model, request)
+    if not request.solver.times:
+        raise RequestError(
+            f"{request.solver.name} chooses its times as it goes, and a bench compares runs of known ones; choose another --solver"
+        )
     return request
 
 
