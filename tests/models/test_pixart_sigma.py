@@ -1,5 +1,6 @@
 """PixArt-Sigma: alpha's network on other numbers, told from alpha's files, and diffusers' pictures to within one level."""
 
+import importlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -104,12 +105,10 @@ def test_official_files_of_either_load_under_their_own_name(named: None, tmp_pat
 @pytest.fixture
 def pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A tiny PixArtSigmaPipeline in its folder, and the name sigma-tiny for models of that kind."""
-    from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, PixArtSigmaPipeline, PixArtTransformer2DModel
-    from transformers import T5EncoderModel, T5TokenizerFast  # noqa: F401
-
+    diffusers: Any = importlib.import_module("diffusers")
     folder = tmp_path / "sigma"
     torch.manual_seed(0)
-    transformer = PixArtTransformer2DModel(
+    transformer = diffusers.PixArtTransformer2DModel(
         num_attention_heads=2,
         attention_head_dim=12,
         in_channels=4,
@@ -122,7 +121,7 @@ def pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         interpolation_scale=0.5,
         use_additional_conditions=False,
     )
-    vae = AutoencoderKL(
+    vae = diffusers.AutoencoderKL(
         block_out_channels=(8, 8, 8, 8),
         down_block_types=("DownEncoderBlock2D",) * 4,
         up_block_types=("UpDecoderBlock2D",) * 4,
@@ -132,7 +131,9 @@ def pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     )
     for module in (transformer, vae):
         drawn(module)
-    made = PixArtSigmaPipeline(tokenizer=None, text_encoder=None, vae=vae, transformer=transformer, scheduler=DPMSolverMultistepScheduler())
+    made = diffusers.PixArtSigmaPipeline(
+        tokenizer=None, text_encoder=None, vae=vae, transformer=transformer, scheduler=diffusers.DPMSolverMultistepScheduler()
+    )
     made.save_pretrained(folder)
     write_encoder(folder)
     params = PixArtParams(width=24, depth=2, heads=2, patch=2, input_size=32, caption_width=16, caption_tokens=TOKENS, interpolation=0.5)
@@ -149,7 +150,6 @@ def pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 @pytest.mark.parametrize("size", [(256, 256), (160, 320)])
 def test_a_pipeline_saved_by_diffusers_is_sampled_as_diffusers_does(size: tuple[int, int], pipeline: Path) -> None:
     """Within one level of 255, from the same noise: at a square, and at a size that is made in a trained shape and cropped."""
-    from diffusers import PixArtSigmaPipeline
 
     import ditkit
     from ditkit.models.aspect_bins import nearest_bin
@@ -162,7 +162,9 @@ def test_a_pipeline_saved_by_diffusers_is_sampled_as_diffusers_does(size: tuple[
     shape = nearest_bin(*size, 256)
     latents = SampleNoise((3, 4)).draw(1, (4, shape.height // 8, shape.width // 8))[0]
     features, mask = encode([*prompts, ""], find_encoder("t5-tiny", str(pipeline)), ENCODERS["t5-tiny"])
-    theirs = PixArtSigmaPipeline.from_pretrained(pipeline, text_encoder=None, tokenizer=None, low_cpu_mem_usage=False)
+    theirs = importlib.import_module("diffusers").PixArtSigmaPipeline.from_pretrained(
+        pipeline, text_encoder=None, tokenizer=None, low_cpu_mem_usage=False
+    )
     theirs.set_progress_bar_config(disable=True)
     made = theirs(
         prompt_embeds=features[:2],
