@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -33,7 +34,7 @@ from ditkit.engine.request import EVERYWHERE, SamplingRequest
 from ditkit.engine.turns import Turns
 from ditkit.errors import MissingDependency, RequestError, UnknownName
 from ditkit.execution import Site
-from ditkit.models import checkpoints, registry
+from ditkit.models import checkpoints, pipeline, registry
 from ditkit.models.blank import blank
 from ditkit.models.spec import ModelSpec
 from ditkit.results.progress import NoProgress, Progress
@@ -63,11 +64,18 @@ def model(config: ModelConfig, progress: Progress | None = None) -> Model:
     for line in loaded.notes:
         (progress or NoProgress()).note(line)
     spec = loaded.spec
-    with_weights = str(loaded.file) if loaded.file and spec.points else None  # how clouds are normalised is told beside the weights
-    codec = load_codec(config.codec.name or spec.codec, config.codec.path or with_weights, config.codec.revision)
+    codec = load_codec(config.codec.name or spec.codec, config.codec.path or _codec_beside(config, loaded), config.codec.revision)
     backbone = loaded.backbone.to(where, dtype).eval().requires_grad_(False)
     names = loaded.class_names or class_names(spec)
     return Model(spec, backbone, codec.to(where, dtype), where, dtype, names, loaded.origin, compiled(config.runtime, where))
+
+
+def _codec_beside(config: ModelConfig, loaded: checkpoints.Loaded) -> str | None:
+    """What tells, beside the weights, how clouds are normalised; or the folder of the user's own pipeline, with its autoencoder."""
+    if loaded.file and loaded.spec.points:
+        return str(loaded.file)
+    whole = pipeline.folder_of(Path(config.weights)) if config.weights and loaded.file and not config.codec.name else None
+    return str(whole) if whole and (whole / "vae" / "config.json").is_file() else None
 
 
 def compiled(runtime: RuntimeConfig, where: torch.device) -> bool:
