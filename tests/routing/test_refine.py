@@ -74,9 +74,8 @@ def test_a_response_is_what_one_forecast_evaluation_does_to_the_end(model: Model
     assert [len(products) for products in response.products] == [0, 1, 2, 2, 2, 2] and response.window == 2
     for evaluation in (1, 3, 5):
         moved = off(sample_latents(model, replace(request, plan=_plan(model, request, evaluation)), range(4)), truth).flatten()
-        assert float(response.products[evaluation][0, 0]) ** 0.5 == near(
-            float((moved @ moved / 4).sqrt()), roundings, torch.float32, size=1.0
-        )
+        found = float(response.products[evaluation][0, 0]) ** 0.5
+        assert found == near(float((moved @ moved / 4).sqrt()), roundings, torch.float32, size=1.0)
         assert judge(response, 1)(frozenset({evaluation})) == near(found)
 
 
