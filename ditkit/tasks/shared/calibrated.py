@@ -106,7 +106,7 @@ def _file(cache: Calibration, model: Model, trial: SamplingRequest) -> Path | No
         return None
     weights = model.origin.get("fingerprint", model.origin["sketch"])
     facts: list[Any] = [asdict(cache), model.spec.name, weights, str(model.dtype), model.spec.shape]
-    facts += [trial.solver.name, trial.solver.times, trial.guidance, asdict(trial.interval), trial.labels]
+    facts += [trial.solver.name, trial.solver.times, trial.guidance, asdict(trial.interval), list(trial.labels)]
     if prompts := trial.prompts:  # the negative one is in the rows alone
         facts += [prompts.texts, prompts.null, dict(prompts.origin), float(prompts.rows.features.double().sum())]
     return cache_folder() / "plans" / f"{model.spec.name}-{cache.name}-{digest(facts)}.json"

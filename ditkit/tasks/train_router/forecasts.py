@@ -144,7 +144,7 @@ class _Search:
 
     def _ends(self, request: SamplingRequest, plan: CachePlan | None, title: str, *, kept: bool = False) -> list[Tensor]:
         """Where the runs of every batch end; those without a plan are recorded."""
-        file = self.folder / f"ends-{digest([self._facts(request), request.seeds])}.safetensors"
+        file = self.folder / f"ends-{digest([self._facts(request), list(request.seeds)])}.safetensors"
         if kept and file.exists():
             return [value for _, value in sorted(read_tensors(file).items(), key=lambda item: int(item[0]))]
         self.progress.start(len(request.seeds) * len(request.solver.times), title)
@@ -158,7 +158,7 @@ class _Search:
         """How runs respond; recorded, since it serves every budget."""
         request, window = self.request, self.config.window
         evaluations = len(request.solver.times)
-        file = self.folder / f"response-{digest([self._facts(request), request.seeds, window])}.safetensors"
+        file = self.folder / f"response-{digest([self._facts(request), list(request.seeds), window])}.safetensors"
         if file.exists():
             known = read_tensors(file)
             return Response(tuple(known[str(evaluation)] for evaluation in range(evaluations)))
@@ -170,7 +170,15 @@ class _Search:
 
     def _facts(self, request: SamplingRequest) -> list[Any]:
         said = request.prompts.texts if request.prompts else ()
-        return [dict(self.model.origin), request.solver.name, request.solver.times, request.guidance, request.labels, request.batch, said]
+        return [
+            dict(self.model.origin),
+            request.solver.name,
+            request.solver.times,
+            request.guidance,
+            list(request.labels),
+            request.batch,
+            said,
+        ]
 
 
 def _chosen(plan: CachePlan, whole: frozenset[int]) -> CachePlan:
