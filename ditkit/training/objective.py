@@ -4,12 +4,27 @@ Shapes: B batch, then any sample shape.
 """
 
 import math
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ditkit.diffusion.schedule import NoiseSchedule
+
+
+class Objective(Protocol):
+    """What a denoising network learns at a place (B,) of its schedule, an index or a time."""
+
+    def places(self, level_B: Tensor, /) -> Tensor: ...
+
+    def noisy(self, x0: Tensor, noise: Tensor, at_B: Tensor, /) -> Tensor: ...
+
+    def times(self, at_B: Tensor, /) -> Tensor: ...
+
+    def loss(self, out: Tensor, x0: Tensor, noise: Tensor, at_B: Tensor, /) -> tuple[Tensor, Tensor]:
+        """The loss of each sample (B,), and its squared error as people compare it."""
+        ...
 
 
 class DenoisingObjective:
@@ -38,6 +53,10 @@ class DenoisingObjective:
         self._log_small = _column(tables.posterior_log_variance, device)
         self._log_large = _column(np.log(tables.betas), device)
 
+    def places(self, level_B: Tensor) -> Tensor:
+        """Indices for numbers in [0, 1): every level is as likely."""
+        return (level_B * self.levels).long().clamp_(max=self.levels - 1)
+
     def noisy(self, x0: Tensor, noise: Tensor, index: Tensor) -> Tensor:
         """x_t = alpha x0 + sigma noise."""
         return _at(self._alpha, index, x0) * x0 + _at(self._sigma, index, x0) * noise
@@ -46,15 +65,16 @@ class DenoisingObjective:
         """What the network is told of these levels."""
         return index + self.first_time
 
-    def loss(self, out: Tensor, noise: Tensor, index: Tensor) -> Tensor:
-        """The loss of each sample (B,); `out` (B, 2C, ...) with a learned range, else (B, C, ...)."""
+    def loss(self, out: Tensor, x0: Tensor, noise: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+        """The loss of each sample (B,), and the squared error of its noise; `out` (B, 2C, ...) with a learned range, else (B, C, ...)."""
         out = out.float()
         channels = noise.shape[1]
         epsilon = out[:, :channels]
-        loss = self._weight[index] * (epsilon - noise).square().flatten(1).mean(1)
+        squared = (epsilon - noise).square().flatten(1).mean(1)
+        loss = self._weight[index] * squared
         if out.shape[1] == channels:
-            return loss
-        return loss + self._variance_bound(epsilon.detach(), noise, out[:, channels:], index)
+            return loss, squared
+        return loss + self._variance_bound(epsilon.detach(), noise, out[:, channels:], index), squared
 
     def _variance_bound(self, epsilon: Tensor, noise: Tensor, interpolation: Tensor, index: Tensor) -> Tensor:
         """KL(q(x_prev | x, x0) || p(x_prev | x)) in bits per dimension, mean held fixed."""
