@@ -25,6 +25,7 @@ from ditkit.models.diffusers_layout import is_diffusers_dit
 from ditkit.models.dit import DiTParams
 from ditkit.models.dit3d import DiT3DParams
 from ditkit.models.identify import FAMILY_NAMES, describe, identify, registered, title
+from ditkit.models.own_classes import with_classes_of
 from ditkit.models.pixart import PixArtParams
 from ditkit.models.pixart import position_table as pixart_positions
 from ditkit.models.pixart_layout import NULL_CAPTION, is_diffusers_pixart
@@ -41,8 +42,12 @@ TABLE_ROUNDING = 0.01  # a position table this close to the computed one is that
 
 @dataclass(frozen=True)
 class Loaded:
-    """A network with its weights, where they came from (for manifests), and the class names and the file they came with, if any."""
+    """A network with its weights, where they came from (for manifests), and the class names and the file they came with, if any.
 
+    `spec` is the model as these weights have it: with their number of classes.
+    """
+
+    spec: ModelSpec
     backbone: Any
     origin: dict[str, Any]
     class_names: tuple[str, ...] = ()
@@ -59,14 +64,25 @@ def load_backbone(spec: ModelSpec, path: str | None = None, revision: str | None
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             backbone = registry.build(spec)
-            return Loaded(backbone, {"weights": RANDOM, "sketch": sketch(backbone.state_dict())})
+            return Loaded(spec, backbone, {"weights": RANDOM, "sketch": sketch(backbone.state_dict())})
     checkpoint = read_checkpoint(found.path)
+    spec = as_in(spec, checkpoint)
     backbone = blank(spec.params)
     load_into(backbone, checkpoint.state, found.path)
     _check_untold(checkpoint.params, spec, found.path)
     names = {"fingerprint": fingerprint(checkpoint.state), "sketch": sketch(checkpoint.state)}
     origin = {"weights": found.origin, "commit": found.commit, **names}
-    return Loaded(backbone, origin, read_class_names(found.path), found.path)
+    return Loaded(spec, backbone, origin, read_class_names(found.path), found.path)
+
+
+def as_in(spec: ModelSpec, checkpoint: "Checkpoint") -> ModelSpec:
+    """The model as a file of weights has it: with as many classes."""
+    return with_classes_of(spec, checkpoint.params or identify(checkpoint.state), stated=checkpoint.params is not None)
+
+
+def classes_in(path: Path, spec: ModelSpec) -> tuple[ModelSpec, tuple[str, ...]]:
+    """The model as the weights at `path` have it, and their class names."""
+    return as_in(spec, read_checkpoint(path)), read_class_names(path)
 
 
 def _check_untold(stated: Params | None, spec: ModelSpec, path: Path) -> None:

@@ -4,7 +4,9 @@ import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -60,7 +62,7 @@ def model(config: ModelConfig) -> Model:
     with_weights = str(loaded.file) if loaded.file and spec.points else None  # how clouds are normalised is told beside the weights
     codec = load_codec(config.codec.name or spec.codec, config.codec.path or with_weights, config.codec.revision)
     backbone = loaded.backbone.to(where, dtype).eval().requires_grad_(False)
-    names = loaded.class_names or class_names(spec)
+    spec, names = _named(loaded.spec, loaded.class_names)
     return Model(spec, backbone, codec.to(where, dtype), where, dtype, names, loaded.origin, compiled(config.runtime, where))
 
 
@@ -72,11 +74,17 @@ def compiled(runtime: RuntimeConfig, where: torch.device) -> bool:
 
 
 def blank_model(config: ModelConfig) -> Model:
-    """The network without weights or codec: for what only its sizes decide."""
+    """The network without weights or codec: for what only its sizes decide, its own number of classes among them."""
     spec = checkpoints.with_compat(registry.find(config.model), config.compat)
-    return Model(
-        spec, blank(spec.params), load_codec("pixels"), torch.device("meta"), PRECISIONS[config.runtime.precision], class_names(spec)
-    )
+    found = Path(config.weights) if config.weights and spec.text is None else None
+    spec, names = (spec, class_names(spec)) if found is None or not found.exists() else _named(*checkpoints.classes_in(found, spec))
+    return Model(spec, blank(spec.params), load_codec("pixels"), torch.device("meta"), PRECISIONS[config.runtime.precision], names)
+
+
+def _named(spec: ModelSpec, told: tuple[str, ...]) -> tuple[ModelSpec, tuple[str, ...]]:
+    """The model and the names of its classes: those that its weights tell, which may be others than the published ones."""
+    published = class_names(spec)
+    return (replace(spec, classes=None), told) if told and told != published else (spec, published)
 
 
 def request(
