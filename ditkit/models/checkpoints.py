@@ -35,6 +35,7 @@ from ditkit.nn.embed import sincos_positions_3d
 FILE_NAMES = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
 WRAPPERS = ("model.", "module.")  # outermost first
 LAYOUTS = ("ditkit", "diffusers")
+CARRIED = ("cloud_mean", "cloud_scale")  # what else a file says, beside the names of its classes
 DIFFUSERS: dict[str, ModuleType] = {"dit": diffusers_layout, "pixart": pixart_layout}  # its names for the families that it has
 CONFIG_CLASSES = ("DiTTransformer2DModel", "PixArtTransformer2DModel", "Transformer2DModel")
 TABLE_ROUNDING = 0.01  # a position table this close to the computed one is that table, rounded to half precision or not
@@ -175,11 +176,14 @@ def weight_file(path: Path) -> Path:
 
 
 def read_class_names(path: Path) -> tuple[str, ...]:
-    """The class names, by label, in the metadata of ditkit's safetensors or a diffusers pipeline's model_index.json; empty without."""
+    """The class names, by label, in the metadata of a safetensors file that ditkit wrote or in a pipeline's model_index.json; or none."""
     if path.is_file():
         return tuple(json.loads(read_metadata(path).get("class_names", "[]")))
     index = path / "model_index.json"
-    names = _read_json(index).get("id2label", {}) if index.exists() else {}
+    if not index.exists():
+        converted = path / FILE_NAMES[0]
+        return read_class_names(converted) if converted.exists() else ()
+    names = _read_json(index).get("id2label", {})
     return tuple(names[key] for key in sorted(names, key=int))
 
 
@@ -267,18 +271,26 @@ def convert(path: Path, out: Path, layout: str = "ditkit") -> Params:
     if not params.input_size:
         raise CheckpointError(f"{path} does not say for which input size it is; put diffusers' config.json beside it")
     load_into(blank(params), checkpoint.state, path)  # complete, or refused
+    words = _told_beside(path)
     if layout == "diffusers":
         theirs = DIFFUSERS.get(family_of(params))
         if theirs is None:
             family = FAMILY_NAMES[family_of(params)]
             raise CheckpointError(f"{path} is a {describe(params)} checkpoint, and diffusers has no {family}; use layout ditkit")
         config = json.dumps(theirs.to_config(params), indent=2) + "\n"
-        write_tensors(out / FILE_NAMES[0], theirs.to_diffusers(checkpoint.state))
+        write_tensors(out / FILE_NAMES[0], theirs.to_diffusers(checkpoint.state), words)
         write_atomically(out / "config.json", lambda part: part.write_text(config, encoding="utf-8"))
     else:
         spec = registered(params)
-        save(checkpoint.state, out, model=spec.name if spec else describe(params), params=params)
+        save(checkpoint.state, out, model=spec.name if spec else describe(params), params=params, **words)
     return params
+
+
+def _told_beside(path: Path) -> dict[str, str]:
+    """What weights say beside their numbers, as the metadata of a safetensors file: class names, and how clouds were normalised."""
+    names = read_class_names(path)
+    words = {name: value for name, value in read_metadata(weight_file(path)).items() if name in CARRIED}
+    return words | ({"class_names": json.dumps(names)} if names else {})
 
 
 def _read_json(path: Path) -> dict[str, Any]:

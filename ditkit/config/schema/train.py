@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ditkit.config.checks import check_finite, check_folder, check_known, check_least, check_part, check_positive, check_seed, check_share
-from ditkit.config.schema.model import RuntimeConfig
+from ditkit.config.schema.model import CodecConfig, RuntimeConfig
 from ditkit.errors import ConfigError
 
 OPTIMIZERS = ("adamw", "muon")
@@ -64,6 +64,8 @@ class TrainConfig:
     model: str = "dit-emoji"
     data: DataConfig = field(default_factory=DataConfig)
     scenes: ScenesConfig = field(default_factory=ScenesConfig)
+    codec: CodecConfig = field(default_factory=CodecConfig)
+    classes: int | None = None  # that the network has room for; None: as many as the data have, if the model has no fewer
     steps: int = 100_000
     batch: int = 256
     optimizer: str = "adamw"  # muon: for the matrices inside the blocks; learns more from each picture
@@ -85,7 +87,7 @@ class TrainConfig:
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch"):
+        for name in ("steps", "batch", "classes"):
             check_least(name, getattr(self, name), 1)
         for name in ("warmup", "decay", "weight_decay", "min_snr", "noisy_weight", "save_minutes"):
             check_finite(name, getattr(self, name))

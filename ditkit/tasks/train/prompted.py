@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from ditkit.codecs.registry import load_codec
+from ditkit.codecs.codec import Codec
 from ditkit.config.schema import ScenesConfig
 from ditkit.data.captioned import Mixture, SceneDraws
 from ditkit.data.captions import words
@@ -30,9 +30,10 @@ def vocabulary_of(sprites: Sprites) -> bytes:
     return word_vocabulary(words(sprites.class_names))
 
 
-def scene_draws(spec: ModelSpec, sprites: Sprites, vocabulary: bytes, where: torch.device, asked: ScenesConfig) -> SceneDraws:
+def scene_draws(
+    spec: ModelSpec, sprites: Sprites, vocabulary: bytes, codec: Codec, where: torch.device, asked: ScenesConfig
+) -> SceneDraws:
     """Captioned scenes as they are asked for, in the model's shapes unless in one square."""
-    codec = load_codec(spec.codec).to(where, torch.float32)
     reader, tokens = Vocabulary(vocabulary), ENCODERS[trained_encoder(spec)].tokens
 
     @torch.inference_mode()
