@@ -1,6 +1,7 @@
 """From configuration to the objects of a run."""
 
 import json
+import math
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -214,10 +215,13 @@ def multiply_adds(model: Model) -> Mapping[Site | str, int]:
 
 
 def cache_bytes(model: Model, request: SamplingRequest) -> int:
-    """The most memory that a plan's kept outputs take at once, for a full batch."""
-    params, shape = model.spec.params, model.spec.shape
+    """The most memory that a plan's kept outputs take at once, for a full batch: of branches, and of the network as the solver reads it."""
+    params, shape, kept = model.spec.params, model.spec.shape, most_kept(request.plan)
     tokens = shape[0] * shape[1] // params.patch**2 if shape else params.tokens
-    return most_kept(request.plan) * tokens * params.width * most_rows(request) * model.dtype.itemsize
+    branches = kept.branches * tokens * params.width * most_rows(request) * model.dtype.itemsize
+    halves = 2 if model.backbone.predicts_variance and request.solver.draws else 1  # with the variance
+    latent = math.prod(model.spec.sample_shape) * min(request.batch, len(request.seeds))
+    return branches + kept.network * halves * latent * torch.float32.itemsize
 
 
 def most_rows(request: SamplingRequest) -> int:
