@@ -20,7 +20,7 @@ def train(
     ] = None,
     classes: Annotated[
         str | None,
-        typer.Option("--classes", "--num-classes", metavar="N", help="How many the network has room for; as many as the data if not given."),
+        typer.Option("--classes", "--num-classes", metavar="N", help="How many the network has room for; those of the data if not given."),
     ] = None,
     steps: Annotated[str | None, typer.Option(metavar="N", help="Updates of the weights.")] = None,
     batch: options.Batch = None,

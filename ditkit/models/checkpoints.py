@@ -282,7 +282,7 @@ def convert(path: Path, out: Path, layout: str = "ditkit") -> Params:
         write_atomically(out / "config.json", lambda part: part.write_text(config, encoding="utf-8"))
     else:
         spec = registered(params)
-        save(checkpoint.state, out, model=spec.name if spec else describe(params), params=params, **words)
+        save(checkpoint.state, out, model=spec.name if spec else describe(params), params=params, dtype=None, **words)
     return params
 
 

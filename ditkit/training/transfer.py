@@ -49,9 +49,9 @@ def merged(state: Mapping[str, Tensor]) -> State:
 def start_from(module: Any, checkpoint: Checkpoint, origin: str) -> frozenset[str]:
     """Give the network the checkpoint's weights; the names of the parameters that stay fresh: a label table of other classes.
 
-    A DiT-3D and a PixArt may have more that is. A DiT-3D takes the blocks of a DiT (Mo et al. 2023, section 3.4), or all that has the shape it needs from a DiT-3D of another
-    category or grid. A PixArt takes the blocks, patches and time of a DiT (Chen et al. 2023, section 2.3). Raises `CheckpointError`
-    unless the blocks fit.
+    More of them may in a DiT-3D, which takes the blocks of a DiT (Mo et al. 2023, section 3.4), or all that has the shape it needs from
+    a DiT-3D of another category or grid, and in a PixArt, which takes the blocks, patches and time of a DiT (Chen et al. 2023, section
+    2.3). Raises `CheckpointError` unless the blocks fit.
     """
     params, theirs = module.params, checkpoint.params or identify(checkpoint.state)
     grown = isinstance(params, DiT3DParams) or (isinstance(params, PixArtParams) and isinstance(theirs, DiTParams))

@@ -32,7 +32,7 @@ from ditkit.diffusion.solvers import SOLVERS, Solver
 from ditkit.engine.conditions import PromptTable
 from ditkit.engine.model import Model
 from ditkit.engine.request import EVERYWHERE, SamplingRequest
-from ditkit.errors import MissingDependency, RequestError, UnknownName
+from ditkit.errors import CheckpointError, MissingDependency, RequestError, UnknownName
 from ditkit.execution import Site
 from ditkit.models import checkpoints, registry
 from ditkit.models.blank import blank
@@ -85,6 +85,8 @@ def blank_model(config: ModelConfig) -> Model:
 def _named(spec: ModelSpec, told: tuple[str, ...]) -> tuple[ModelSpec, tuple[str, ...]]:
     """The model and the names of its classes: those that its weights tell, which may be others than the published ones."""
     published = class_names(spec)
+    if len(told) > spec.label_count > 0:
+        raise CheckpointError(f"the weights name {len(told)} classes and have {spec.label_count}; correct their id2label or class_names")
     return (replace(spec, classes=None), told) if told and told != published else (spec, published)
 
 

@@ -30,9 +30,7 @@ def vocabulary_of(sprites: Sprites) -> bytes:
     return word_vocabulary(words(sprites.class_names))
 
 
-def scene_draws(
-    spec: ModelSpec, sprites: Sprites, vocabulary: bytes, codec: Codec, where: torch.device, asked: ScenesConfig
-) -> SceneDraws:
+def scene_draws(spec: ModelSpec, sprites: Sprites, vocabulary: bytes, codec: Codec, where: torch.device, asked: ScenesConfig) -> SceneDraws:
     """Captioned scenes as they are asked for, in the model's shapes unless in one square."""
     reader, tokens = Vocabulary(vocabulary), ENCODERS[trained_encoder(spec)].tokens
 
