@@ -37,6 +37,7 @@ from ditkit.execution import Site
 from ditkit.models import checkpoints, registry
 from ditkit.models.blank import blank
 from ditkit.models.spec import ModelSpec
+from ditkit.results.progress import NoProgress, Progress
 
 COUNT = 16  # samples, unless it is said how many
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -53,13 +54,16 @@ def device(runtime: RuntimeConfig) -> torch.device:
     return torch.device(name)
 
 
-def model(config: ModelConfig) -> Model:
-    """The network with its weights and codec, ready on its device."""
+def model(config: ModelConfig, progress: Progress | None = None) -> Model:
+    """The network with its weights and codec, ready on its device; what is worth saying of the weights is noted."""
     if config.runtime.threads:
         torch.set_num_threads(config.runtime.threads)
     spec = checkpoints.with_compat(registry.find(config.model), config.compat)
     where, dtype = device(config.runtime), PRECISIONS[config.runtime.precision]
-    loaded = checkpoints.load_backbone(spec, config.weights, config.revision)
+    loaded = checkpoints.load_backbone(spec, config.weights, config.revision, config.weights_key)
+    for line in loaded.notes:
+        (progress or NoProgress()).note(line)
+    spec = loaded.spec
     with_weights = str(loaded.file) if loaded.file and spec.points else None  # how clouds are normalised is told beside the weights
     codec = load_codec(config.codec.name or spec.codec, config.codec.path or with_weights, config.codec.revision)
     backbone = loaded.backbone.to(where, dtype).eval().requires_grad_(False)
@@ -75,10 +79,12 @@ def compiled(runtime: RuntimeConfig, where: torch.device) -> bool:
 
 
 def blank_model(config: ModelConfig) -> Model:
-    """The network without weights or codec: for what only its sizes decide, its own number of classes among them."""
+    """The network without weights or codec, of the numbers that its weights say: for what only its sizes decide."""
     spec = checkpoints.with_compat(registry.find(config.model), config.compat)
-    found = Path(config.weights) if config.weights and spec.text is None else None
-    spec, names = (spec, class_names(spec)) if found is None or not found.exists() else _named(*checkpoints.classes_in(found, spec))
+    found = Path(config.weights) if config.weights else None
+    spec, names = (
+        (spec, class_names(spec)) if found is None or not found.exists() else _named(*checkpoints.told_by(spec, found, config.weights_key))
+    )
     return Model(spec, blank(spec.params), load_codec("pixels"), torch.device("meta"), PRECISIONS[config.runtime.precision], names)
 
 
