@@ -65,7 +65,7 @@ def test_a_model_with_its_own_number_keeps_its_list_of_names(tmp_path: Path) -> 
 def test_whether_a_uvits_last_row_is_a_class_is_as_in_the_model(tmp_path: Path, model: Any, rows: int, classes: int, null: bool) -> None:
     theirs = drawn(NETWORKS["uvit"](replace(UVIT, classes=rows, null_class=False)))
     torch.save(theirs.state_dict(), tmp_path / "w.pth")
-    params = load_backbone(replace(spec_of("uvit"), params=model), str(tmp_path / "w.pth")).spec.params
+    params: Any = load_backbone(replace(spec_of("uvit"), params=model), str(tmp_path / "w.pth")).spec.params
     assert (params.classes, params.null_class) == (classes, null)
 
 

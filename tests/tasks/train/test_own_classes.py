@@ -62,8 +62,9 @@ def published(monkeypatch: pytest.MonkeyPatch) -> str:
 def vae(tmp_path: Path) -> Path:
     """An autoencoder's folder as diffusers writes it."""
     torch.manual_seed(0)
-    levels = {"down_block_types": ("DownEncoderBlock2D",) * 4, "up_block_types": ("UpDecoderBlock2D",) * 4}
-    AutoencoderKL(block_out_channels=(8, 8, 8, 8), norm_num_groups=4, latent_channels=4, **levels).save_pretrained(tmp_path / "vae")
+    widths = {"block_out_channels": (8, 8, 8, 8), "norm_num_groups": 4, "latent_channels": 4}
+    levels: dict[str, Any] = {**widths, "down_block_types": ("DownEncoderBlock2D",) * 4, "up_block_types": ("UpDecoderBlock2D",) * 4}
+    AutoencoderKL(**levels).save_pretrained(tmp_path / "vae")
     return tmp_path / "vae"
 
 
@@ -84,7 +85,14 @@ def test_a_dit_of_seven_classes_is_trained_saved_sampled_and_sampled_alike_by_di
     weights = _trained(published, seven_classes, tmp_path / "train", codec=codec)
     assert read_tensors(weights)[TABLE].shape == (8, 32)
     models.convert(str(weights), str(tmp_path / "theirs"), "diffusers")
-    asked = {"model": published, "codec": codec, "compat": "diffusers", "guidance": 1.0, "sampler": DDIMConfig(grid="ddim"), "count": 7}
+    asked: dict[str, Any] = {
+        "model": published,
+        "codec": codec,
+        "compat": "diffusers",
+        "guidance": 1.0,
+        "sampler": DDIMConfig(grid="ddim"),
+        "count": 7,
+    }
     for source in (weights, tmp_path / "theirs"):
         sample.run(SampleConfig(**asked, weights=str(source), out=str(tmp_path / source.name)), NoProgress())
     made = json.loads((tmp_path / "theirs" / "manifest.json").read_text())
@@ -92,10 +100,11 @@ def test_a_dit_of_seven_classes_is_trained_saved_sampled_and_sampled_alike_by_di
     ours = _pixels(tmp_path / "theirs")
     assert np.array_equal(ours, _pixels(tmp_path / "model.safetensors"))
 
-    pipeline = pipeline_dit.DiTPipeline(
+    scheduler: Any = DDIMScheduler(beta_schedule="linear", beta_start=1e-4, beta_end=0.02, clip_sample=False)
+    pipeline: Any = pipeline_dit.DiTPipeline(
         DiTTransformer2DModel.from_pretrained(tmp_path / "theirs"),
         AutoencoderKL.from_pretrained(vae),
-        DDIMScheduler(beta_schedule="linear", beta_start=1e-4, beta_end=0.02, clip_sample=False),
+        scheduler,
         dict(enumerate(NAMES)),
     )
     pipeline.set_progress_bar_config(disable=True)
