@@ -110,7 +110,9 @@ def _is_safetensors(path: Path) -> bool:
     """By what is in it: either format is found under the other's name."""
     with path.open("rb") as file:
         head = file.read(9)
-    if head.startswith((b"PK", b"\x80")):  # a zip archive, or a bare pickle, as torch.save writes them
+    if head[8:] == b"{" and int.from_bytes(head[:8], "little") < path.stat().st_size:  # the length of its header, which may look like ...
+        return True
+    if head.startswith((b"PK", b"\x80")):  # ... a zip archive, or a bare pickle, as torch.save writes them
         return False
     return path.suffix == ".safetensors" or head[8:] == b"{"
 
