@@ -21,7 +21,7 @@ from ditkit.results.folder import RunFolder
 from ditkit.results.progress import NoProgress
 from ditkit.results.report import Report
 from ditkit.tasks import eval as task
-from ditkit.tasks.eval.images import read_samples
+from ditkit.tasks.eval.image_scores import read_samples
 from ditkit.tasks.shared import build
 from tests.tasks.test_torchrun import run as run_process
 
