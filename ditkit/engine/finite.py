@@ -44,12 +44,12 @@ class _Found(Exception):
 
 
 def first_fault(model: Model, request: SamplingRequest, batch: SampleBatch) -> Fault:
-    """Run a batch of the request that is not finite once more, as far as it is, and say where it stopped being so."""
+    """Run what is not finite of a batch of the request once more, as far as it is, and say where it stopped being so."""
     if bool(batch.latents.isfinite().all()):
         return Fault(decoder=True)
     if batch.latents.ndim == 4:  # pictures of one request may differ in shape
         model = replace(model, spec=replace(model.spec, shape=(batch.latents.shape[2], batch.latents.shape[3])))
-    return fault_again(model, request, batch.indices)
+    return fault_again(model, request, batch.spoiled[:1] if batch.halved else batch.spoiled)  # what did not fit would not again
 
 
 def fault_again(model: Model, request: SamplingRequest, indices: Sequence[int]) -> Fault:

@@ -51,6 +51,13 @@ def read_weights(path: Path, key: str | None = None) -> tuple[State, str | None]
     return state, note
 
 
+def read_options(path: Path) -> dict[str, Any]:
+    """What the training that wrote a pickle was asked for: the `args` beside its weights; none of any other file."""
+    content = None if _is_safetensors(path) else _read_pickle(path)
+    args = content.get("args") if isinstance(content, Mapping) else None
+    return dict(vars(args)) if isinstance(args, argparse.Namespace) else dict(args) if isinstance(args, Mapping) else {}
+
+
 def read_metadata(path: Path) -> dict[str, str]:
     """The words that a safetensors file carries beside its tensors; none for any other file."""
     if not path.is_file() or not _is_safetensors(path):

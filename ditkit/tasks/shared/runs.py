@@ -201,7 +201,7 @@ def _make(
     return Share(sum(map(len, mine)), seconds, halved, tuple(spoiled), shape, fault)
 
 
-def _spoiled(kind: Kind, model: Model, request: SamplingRequest, shares: Sequence[Share]) -> str | None:
+def _spoiled(kind: Kind, model: Model, request: SamplingRequest, shares: list[Share]) -> str | None:
     """A line about samples that are not finite, if there are any; raises `RequestError` with it if all of the run are so."""
     fault = next((share.fault for share in shares if share.fault), None)
     if fault is None:
