@@ -67,7 +67,7 @@ def model(config: ModelConfig, progress: Progress | None = None) -> Model:
     with_weights = str(loaded.file) if loaded.file and spec.points else None  # how clouds are normalised is told beside the weights
     codec = load_codec(config.codec.name or spec.codec, config.codec.path or with_weights, config.codec.revision)
     backbone = loaded.backbone.to(where, dtype).eval().requires_grad_(False)
-    spec, names = _named(loaded.spec, loaded.class_names)
+    spec, names = _named(_guided(loaded.spec, config.guidance_channels), loaded.class_names)
     return Model(spec, backbone, codec.to(where, dtype), where, dtype, names, loaded.origin, compiled(config.runtime, where))
 
 
@@ -85,7 +85,18 @@ def blank_model(config: ModelConfig) -> Model:
     spec, names = (
         (spec, class_names(spec)) if found is None or not found.exists() else _named(*checkpoints.told_by(spec, found, config.weights_key))
     )
-    return Model(spec, blank(spec.params), load_codec("pixels"), torch.device("meta"), PRECISIONS[config.runtime.precision], names)
+    guided = _guided(spec, config.guidance_channels)
+    return Model(guided, blank(spec.params), load_codec("pixels"), torch.device("meta"), PRECISIONS[config.runtime.precision], names)
+
+
+def _guided(spec: ModelSpec, channels: int | None) -> ModelSpec:
+    """The model with so many channels of its output guided; raises `RequestError` for more than it has."""
+    if channels is None:
+        return spec
+    most = spec.params.channels * (2 if getattr(spec.params, "learn_sigma", False) else 1)
+    if channels > most:
+        raise RequestError(f"{spec.name} makes {most} channels, of which guidance_channels={channels} cannot be guided")
+    return replace(spec, guided_channels=channels)
 
 
 def _named(spec: ModelSpec, told: tuple[str, ...]) -> tuple[ModelSpec, tuple[str, ...]]:

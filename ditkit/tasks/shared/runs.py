@@ -166,6 +166,7 @@ def _record(config: RunConfig, model: Model, request: SamplingRequest) -> Record
         "sampler": config_to_data(config)["sampler"],
         "guidance": request.guidance,
         "guidance_interval": config.guidance_interval,
+        **({} if config.guidance_channels is None else {"guidance_channels": config.guidance_channels}),
         "plan": to_data(request.plan) if request.plan else None,
         "batch": request.batch,
         "precision": config.runtime.precision,
