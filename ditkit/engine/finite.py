@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from ditkit.engine.adaptive import adaptive_latents
 from ditkit.engine.model import Model
 from ditkit.engine.request import SampleBatch, SamplingRequest
 from ditkit.engine.sampler import states
@@ -69,7 +70,8 @@ def fault_again(model: Model, request: SamplingRequest, indices: Sequence[int]) 
         return Execution(branch, execution.attend)
 
     try:
-        for x in states(model, request, indices, watch=watch):
+        adaptive = not request.solver.times
+        for x in [adaptive_latents(model, request, indices, watch=watch)] if adaptive else states(model, request, indices, watch=watch):
             if not bool(x.isfinite().all()):
                 return Fault(at)
     except _Found as found:

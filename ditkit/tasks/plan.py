@@ -8,7 +8,7 @@ from ditkit.cache.cost import trajectory_cost
 from ditkit.cache.imports import plan_from_router, plan_from_smoothcache, read_router
 from ditkit.cache.plan import CachePlan, read_plan, write_plan
 from ditkit.config.checks import check_part
-from ditkit.config.schema import AutoSampler
+from ditkit.config.schema import AutoSampler, DDIMConfig
 from ditkit.errors import ConfigError, DitkitError, PlanMismatch
 from ditkit.execution import Site
 from ditkit.files.tensors import read_options
@@ -97,7 +97,7 @@ def _router(source: Path, threshold: float | None, model: str | None) -> tuple[C
         notes.append(f"computed where the score is above {threshold}, as published for {spec.family}; --threshold says otherwise")
     solver = build.solver(AutoSampler(), spec, len(routers))
     if spec.family == "dit":
-        solver = build.solver(build.DDIMConfig(), spec, len(routers))
+        solver = build.solver(DDIMConfig(), spec, len(routers))
     plan = plan_from_router(routers, spec.family, blank(spec.params).sites, solver.times, threshold, {"file": source.name})
     return replace(plan, model=name, solver=solver.name), notes
 

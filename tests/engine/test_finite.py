@@ -11,8 +11,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from ditkit.cache.policies import every
 from ditkit.codecs.codec import Codec
 from ditkit.codecs.registry import load_codec
-from ditkit.diffusion.schedule import linear
+from ditkit.diffusion.schedule import linear, named
 from ditkit.diffusion.solvers import SOLVERS
+from ditkit.diffusion.solvers.adaptive import dopri5
 from ditkit.engine.finite import Fault, checked, first_fault, said
 from ditkit.engine.model import Model
 from ditkit.engine.race import Contender, race
@@ -73,6 +74,14 @@ def test_what_overflows_after_the_blocks_is_named_too(model: Model) -> None:
     overflowing(network.final_layer.linear if model.spec.family == "dit" else network.decoder_pred, 1)
     (batch,) = sample(model, request())
     assert str(first_fault(model, request(), batch)) == "in evaluation 2, after the last block"
+
+
+def test_a_solver_that_chooses_its_times_ends_there_and_tells_as_well(model: Model) -> None:
+    flowing = replace(model, spec=replace(model.spec, prediction="velocity"))
+    asked = request(labels=(0,), seeds=(5,), solver=dopri5(named("linear-flow"), 60), guidance=1.0)
+    overflowing(blocks(model)[1].mlp, 2, runs=3)  # at the third evaluation it looks no further
+    (batch,) = sample(flowing, asked)
+    assert batch.spoiled == (0,) and first_fault(flowing, asked, batch) == Fault(2, Site(1, "mlp"))
 
 
 def test_under_a_plan_the_block_that_computed_it_is_named(model: Model) -> None:
