@@ -21,7 +21,7 @@ from ditkit.engine.request import SamplingRequest
 from ditkit.engine.sampler import denoiser, trajectory
 from ditkit.models.sit import SiT, SiTParams
 from ditkit.models.spec import Defaults, ModelSpec
-from tests.closeness import assert_close
+from tests.closeness import assert_close, evaluated
 from tests.golden_files import golden, golden_manifest, rounded
 
 METHODS = {"heun2": "heun"}  # ditkit's name where it is another than torchdiffeq's
@@ -58,31 +58,36 @@ def _states(model: Model, tensors: dict[str, Tensor], solver: Solver, guidance: 
         return torch.stack(list(states))
 
 
-def _rule(file: str) -> tuple[Any, float]:
-    entry = golden_manifest("sit")[file]
-    return entry["config"], rounded(entry["tolerance"]["recommended_max_abs_err_over_max_abs_ref"])
+def _config(file: str) -> Any:
+    return golden_manifest("sit")[file]["config"]
+
+
+def _roundings(model: Model, solver: Solver, config: Any) -> float:
+    return evaluated(model.backbone, len(solver.times), config["cfg_scale"], foreign=True)
 
 
 @pytest.mark.parametrize("run", ["linear", "gvp", "vp"])
 def test_euler_is_the_published_one(run: str) -> None:
-    tensors, (config, tolerance) = golden("sit_ode_euler"), _rule("sit_ode_euler")
+    tensors, config = golden("sit_ode_euler"), _config("sit_ode_euler")
     solver = SOLVERS["euler"](_path(run, "velocity"), config["runs"][run]["network_evaluations"])
     assert_close(1 - torch.tensor(solver.times) / 1000, tensors[f"out.{run}.eval_t"])
-    states = _states(_model("sit_ode_euler", tensors), tensors, solver, config["cfg_scale"])
-    assert_close(states, tensors[f"out.{run}.states"][1:, : config["n"]], tolerance)
-    assert_close(states[-1], tensors[f"out.{run}.final"], tolerance)
+    model = _model("sit_ode_euler", tensors)
+    states, roundings = _states(model, tensors, solver, config["cfg_scale"]), _roundings(model, solver, config)
+    assert_close(states, tensors[f"out.{run}.states"][1:, : config["n"]], roundings)
+    assert_close(states[-1], tensors[f"out.{run}.final"], roundings)
 
 
 @pytest.mark.parametrize("run", ["heun2", "heun3", "midpoint", "rk4", "noise_gvp_heun2", "score_linear_heun2"])
 def test_solvers_of_several_stages_are_the_published_ones(run: str) -> None:
-    tensors, (config, tolerance) = golden("sit_ode_heun"), _rule("sit_ode_heun")
+    tensors, config = golden("sit_ode_heun"), _config("sit_ode_heun")
     said = config["runs"][run]
     kind: Kind = "epsilon" if said["prediction"] == "noise" else said["prediction"]
     path = _path(said["path"], kind, said["sample_eps"] or None)
     solver = SOLVERS[METHODS.get(str(said["method"]), str(said["method"]))](path, said["network_evaluations"])
-    states = _states(_model("sit_ode_heun", tensors, kind), tensors, solver, config["cfg_scale"])
+    model = _model("sit_ode_heun", tensors, kind)
+    states = _states(model, tensors, solver, config["cfg_scale"])
     assert solver.steps == said["intervals"]
-    assert_close(states, tensors[f"out.{run}.states"][1:, : config["n"]], tolerance)
+    assert_close(states, tensors[f"out.{run}.states"][1:, : config["n"]], _roundings(model, solver, config))
 
 
 @pytest.mark.parametrize("run", ["Linear", "VP"])
@@ -99,7 +104,7 @@ def test_dopri5_ends_where_the_published_one_does(run: str, monkeypatch: pytest.
     exact = tensors[f"out.{run}.end_exact"][: config["n"]]
     assert_close(ends[1e-3], exact, rounded(rule["tol_exact"]))
     assert_close(ends[1e-3], tensors[f"out.{run}.final"], rounded(rule["tol_same"] + rule["tol_exact"]))
-    assert_close(ends[1e-7], exact, rounded(1e-5))
+    assert_close(ends[1e-7], exact, evaluated(model.backbone, 100, config["cfg_scale"], foreign=True))
 
 
 def _stochastic_runs(file: str) -> list[tuple[str, str, str]]:
@@ -109,7 +114,7 @@ def _stochastic_runs(file: str) -> list[tuple[str, str, str]]:
 
 @pytest.mark.parametrize(("file", "run", "last"), [*_stochastic_runs("sit_sde_em"), *_stochastic_runs("sit_sde_heun")])
 def test_the_sde_is_solved_as_published(file: str, run: str, last: str) -> None:
-    tensors, (config, tolerance) = golden(file), _rule(file)
+    tensors, config = golden(file), _config(file)
     if f"out.{run}.end_{last}" not in tensors:
         pytest.skip("not in the small set")
     said = config["runs"][run]
@@ -126,7 +131,9 @@ def test_the_sde_is_solved_as_published(file: str, run: str, last: str) -> None:
         last=last.lower(),
         **options,
     )
-    states = _states(_model(file, tensors), tensors, solver, config["cfg_scale"], tensors["in.step_noise"][:, : config["n"]])
+    model = _model(file, tensors)
+    states = _states(model, tensors, solver, config["cfg_scale"], tensors["in.step_noise"][:, : config["n"]])
+    roundings = _roundings(model, solver, config)
     body = tensors[f"out.{run}.{'none' if last == 'None' else 'body'}_states"]
-    assert_close(states[:steps], body[:, : config["n"]], tolerance)
-    assert_close(states[-1], tensors[f"out.{run}.end_{last}"][: config["n"]], tolerance)
+    assert_close(states[:steps], body[:, : config["n"]], roundings)
+    assert_close(states[-1], tensors[f"out.{run}.end_{last}"][: config["n"]], roundings)

@@ -12,11 +12,10 @@ from ditkit.models.blank import blank
 from ditkit.models.dit import SIZES, DiT, DiTParams
 from ditkit.models.registry import SPECS, find
 from ditkit.models.sit import SiT, SiTParams
-from tests.closeness import assert_close
-from tests.golden_files import golden, rounded
+from tests.closeness import assert_close, evaluated
+from tests.golden_files import golden
 from tests.models.tiny import SIT, drawn
 
-TOLERANCE = rounded(1e-5)  # of the reference's manifest
 PARAMETERS = {"s": 32_963_360, "b": 130_512_416, "l": 458_102_816, "xl": 675_129_632}
 
 
@@ -40,7 +39,7 @@ def model_time(t: Tensor) -> Tensor:
 @torch.no_grad()
 def test_the_published_forward_is_reproduced(model: Any, reference: dict[str, Tensor]) -> None:
     out = model(reference["in.x"], model.condition(model_time(reference["in.t"]), reference["in.y"]))
-    assert_close(out, reference["out.forward"], TOLERANCE)
+    assert_close(out, reference["out.forward"], evaluated(model, foreign=True))
 
 
 @torch.no_grad()
@@ -49,7 +48,8 @@ def test_guidance_leaves_the_fourth_channel_alone(model: Any, reference: dict[st
     n = len(x) // 2
     out = model(x[:n].repeat(2, 1, 1, 1), model.condition(model_time(t), y))
     for scale in reference["in.cfg.scales"].tolist():
-        assert_close(combine(out, scale, 3), reference[f"out.forward_with_cfg_{scale:.1f}"][:n], TOLERANCE)
+        expected = reference[f"out.forward_with_cfg_{scale:.1f}"][:n]
+        assert_close(combine(out, scale, 3), expected, evaluated(model, guidance=scale, foreign=True))
 
 
 @pytest.mark.parametrize("size", SIZES)
