@@ -18,7 +18,8 @@ from ditkit.tasks import bench, gen3d, sample
 from tests.models.tiny import drawn
 
 HALF = RuntimeConfig(precision="float16")
-TABLES = {"dit": "y_embedder.embedding_table.weight", "dit3d": "y_embedder.embedding_table.weight", "uvit": "label_emb.weight"}
+TABLE = "y_embedder.embedding_table.weight"
+TABLES = {"dit": TABLE, "dit3d": TABLE, "sit": TABLE, "uvit": "label_emb.weight"}
 
 
 def _weights(name: str, path: Path, *, labels: slice = slice(None), scale: float = 1e8) -> str:

@@ -25,6 +25,7 @@ from ditkit.results.progress import NoProgress
 from ditkit.shapes.clouds import read_points
 from ditkit.tasks import gen3d, models, sample, train
 
+TINY = pytest.mark.parametrize("tiny", ["tiny-dit", "tiny-uvit"], indirect=True)
 NAMES = ("ant", "bee", "cat", "dog", "eel", "fox", "gnu")
 TABLE = "y_embedder.embedding_table.weight"
 
@@ -167,6 +168,7 @@ def test_a_dit3d_of_two_classes_is_trained_saved_converted_and_sampled_alike(tin
     assert np.array_equal(*made)
 
 
+@TINY
 def test_more_classes_than_the_model_has_are_learned_if_it_is_told(tiny: str, seven_classes: Path, tmp_path: Path) -> None:
     progress = Noted([])
     out = tmp_path / "train"
@@ -181,12 +183,14 @@ def test_more_classes_than_the_model_has_are_learned_if_it_is_told(tiny: str, se
     assert estimate.data["images"] == 1  # it knows the classes of the weights too
 
 
+@TINY
 def test_a_resumed_training_has_to_have_as_many_classes(tiny: str, seven_classes: Path, tmp_path: Path) -> None:
     _trained(tiny, seven_classes, tmp_path / "train", classes=7, steps=1)
     with pytest.raises(checkpoints.CheckpointError, match=r"was trained with classes=7; say the same"):
         _trained(tiny, seven_classes, tmp_path / "train", classes=8, steps=2)
 
 
+@TINY
 def test_fine_tuning_on_other_classes_keeps_everything_but_the_label_table(
     tiny: str, weights: str, folder_of_pictures: Path, tmp_path: Path
 ) -> None:
@@ -200,6 +204,7 @@ def test_fine_tuning_on_other_classes_keeps_everything_but_the_label_table(
     assert progress.said[-1] == f"not in {weights}, so started afresh: {table.partition('.')[0]}"
 
 
+@TINY
 def test_a_trained_network_is_fine_tuned_on_its_own_classes_with_its_own_table(
     tiny: str, seven_classes: Path, folder_of_pictures: Path, tmp_path: Path
 ) -> None:
