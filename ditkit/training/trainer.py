@@ -182,7 +182,7 @@ class _Run:
 
 
 def check_resumable(folder: Path, settings: TrainSettings) -> None:
-    """Raise `CheckpointError` if the folder holds a state from which these settings cannot go on, before any work is done for them."""
+    """Raise `CheckpointError` if the folder holds a state from which these settings cannot go on, as far as they are known already."""
     if (file := folder / STATE).exists():
         _resumable(file, settings, mapped=True)
 
@@ -196,6 +196,8 @@ def _resumable(file: Path, settings: TrainSettings, *, mapped: bool = False) -> 
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{file} holds no state of a training; move it away to start afresh") from error
     mine, theirs = map(_by_name, (settings, earlier))
+    if mapped:
+        theirs = {name: value for name, value in theirs.items() if name in mine}
     changed = [f"{name}={value}" for name, value in theirs.items() if name not in EXTENDABLE and mine.get(name) != value]
     if changed:
         raise CheckpointError(f"{file} was trained with {', '.join(changed)}; say the same, or choose another folder with --out")

@@ -31,7 +31,7 @@ from ditkit.tasks.shared import build
 from ditkit.tasks.shared.classes import sized_for
 from ditkit.tasks.shared.clouds import to_learn
 from ditkit.tasks.shared.latents import encoded
-from ditkit.tasks.shared.loop import asked, run_steps
+from ditkit.tasks.shared.loop import asked, at_work, run_steps
 from ditkit.tasks.shared.prompts import FOLDER
 from ditkit.tasks.train.prompted import scene_draws, starting_encoder, trained_encoder, vocabulary_of
 from ditkit.text.small import save_encoder
@@ -59,6 +59,11 @@ class Recipe:
 
 def run(config: TrainConfig, progress: Progress) -> Report:
     """Train until `steps`; the averaged weights end up in `out/model.safetensors`. Interrupted, it leaves what it needs to go on."""
+    with at_work(Path(config.out), _settings(config)):
+        return _trained(config, progress)
+
+
+def _trained(config: TrainConfig, progress: Progress) -> Report:
     if config.data.path is None:
         raise ConfigError("training needs data: --data FOLDER (one subfolder of images, or of clouds, per class) or --data FILE.npz")
     if config.runtime.precision == "float16":
