@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -54,30 +54,23 @@ class Recipe:
 
     task: Task
     write: Callable[[State, Path], None]
-    told: Mapping[str, Any] = field(default_factory=dict)  # of what is learned, by the data; a resumed run has to be told the same
 
 
 def run(config: TrainConfig, progress: Progress) -> Report:
     """Train until `steps`; the averaged weights end up in `out/model.safetensors`. Interrupted, it leaves what it needs to go on."""
-    with at_work(Path(config.out), _settings(config)):
+    with at_work(Path(config.out), settings_of(config)):
         return _trained(config, progress)
 
 
 def _trained(config: TrainConfig, progress: Progress) -> Report:
-    if config.data.path is None:
-        raise ConfigError("training needs data: --data FOLDER (one subfolder of images, or of clouds, per class) or --data FILE.npz")
-    if config.runtime.precision == "float16":
-        raise ConfigError("training in float16 would lose small gradients; use runtime.precision=bfloat16 or float32")
-    where = build.device(config.runtime)
-    if config.runtime.threads:
-        torch.set_num_threads(config.runtime.threads)
+    where = prepared(config)
     world = join_world(where)
     folder = Path(config.out)
     torch.manual_seed(config.seed)
-    recipe = _recipe(config, folder, where, world, progress)
+    recipe = recipe_of(config, folder, where, world, progress)
     started = time.perf_counter()
     title = f"training {config.model}"
-    last = run_steps(recipe.task, _settings(config, recipe.told), folder, world, progress, title, tensorboard=config.tensorboard)
+    last = run_steps(recipe.task, settings_of(config), folder, world, progress, title, tensorboard=config.tensorboard)
     barrier(world)
     weights = folder / "model.safetensors"
     if world.rank == 0:
@@ -85,7 +78,19 @@ def _trained(config: TrainConfig, progress: Progress) -> Report:
     return _report(config, last, weights, time.perf_counter() - started)
 
 
-def _recipe(config: TrainConfig, folder: Path, where: torch.device, world: World, progress: Progress) -> Recipe:
+def prepared(config: TrainConfig) -> torch.device:
+    """The device to train on, with as many threads as asked for; raises `ConfigError` for what cannot be trained."""
+    if config.data.path is None:
+        raise ConfigError("training needs data: --data FOLDER (one subfolder of images, or of clouds, per class) or --data FILE.npz")
+    if config.runtime.precision == "float16":
+        raise ConfigError("training in float16 would lose small gradients; use runtime.precision=bfloat16 or float32")
+    if config.runtime.threads:
+        torch.set_num_threads(config.runtime.threads)
+    return build.device(config.runtime)
+
+
+def recipe_of(config: TrainConfig, folder: Path, where: torch.device, world: World, progress: Progress) -> Recipe:
+    """The task that is asked for, on its device; encoded pictures are kept in `folder`, unless it is said where."""
     path = str(config.data.path)
     _check_heard(config)
     match config.model:
@@ -122,7 +127,10 @@ def _reads_captions(model: str) -> bool:
 
 
 def _denoiser(config: TrainConfig, spec: ModelSpec, module: Any, examples: Examples, where: torch.device) -> DenoiserTask:
-    objective = DenoisingObjective(named(spec.schedule), where, config.min_snr, config.noisy_weight)
+    by_weight = config.levels == "weighted"
+    objective = DenoisingObjective(
+        named(spec.schedule), where, config.min_snr, config.noisy_weight, start=config.start, by_weight=by_weight
+    )
     dropout = config.label_dropout if spec.can_be_guided else 0.0
     return DenoiserTask(module, examples, objective, batch=config.batch, seed=config.seed, label_dropout=dropout)
 
@@ -135,7 +143,7 @@ def _prompted(config: TrainConfig, spec: ModelSpec, where: torch.device, progres
     backbone = _ready(registry.build(spec), config, where, progress)
     encoder = starting_encoder(spec, vocabulary, config.init)
     module = Prompted(backbone, encoder).to(where).train()
-    draws = scene_draws(spec, sprites, vocabulary, _codec(config, spec, where), where, config.scenes)
+    draws = scene_draws(config, spec, sprites, vocabulary, _codec(config, spec, where), where, progress)
 
     def write(state: State, file: Path) -> None:
         network, text = parts(state)
@@ -176,7 +184,7 @@ def _learning(
     def write(state: State, file: Path) -> None:
         checkpoints.save(merged(state), file, model=own.name, params=own.params, dtype=torch.float16, **words)
 
-    return Recipe(_denoiser(config, own, network, examples, where), write, {"classes": own.label_count})
+    return Recipe(_denoiser(config, own, network, examples, where), write)
 
 
 def _codec(config: TrainConfig, spec: ModelSpec, where: torch.device) -> Codec:
@@ -214,7 +222,8 @@ def _part(name: str) -> str:
     return name.split(".")[2 if name.startswith("blocks.") else 0]
 
 
-def _settings(config: TrainConfig, told: Mapping[str, Any]) -> TrainSettings:
+def settings_of(config: TrainConfig) -> TrainSettings:
+    """How long and how fast, as asked."""
     return TrainSettings(
         steps=config.steps,
         batch=config.batch,
@@ -228,7 +237,7 @@ def _settings(config: TrainConfig, told: Mapping[str, Any]) -> TrainSettings:
         precision=config.runtime.precision,
         save_minutes=config.save_minutes,
         optimizer=config.optimizer,
-        beside={**asked(config), **told},
+        beside=asked(config),
     )
 
 
