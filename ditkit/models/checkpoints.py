@@ -23,7 +23,7 @@ from ditkit.models import diffusers_layout, pixart_layout, registry
 from ditkit.models.blank import blank, family_of
 from ditkit.models.dit import DiTParams
 from ditkit.models.fitting import fitted, news, undecided
-from ditkit.models.identify import FAMILY_NAMES, describe, identify, registered
+from ditkit.models.identify import FAMILY_NAMES, describe, identify, registered, same_network
 from ditkit.models.loading import load_into
 from ditkit.models.pixart import PixArtParams
 from ditkit.models.reading import FILE_NAMES, Checkpoint, read_checkpoint, read_class_names
@@ -130,4 +130,9 @@ def _stated(checkpoint: Checkpoint, path: Path, model: str | None) -> Params | N
         return fitted(registry.find(model), checkpoint, path).params
     if checkpoint.params is None and checkpoint.kin and checkpoint.kin.family == "sit":
         raise CheckpointError(f"{path} is a SiT ({checkpoint.kin.reason}); say which with --model, as sit-xl-2-256 or sit-xl-2-256-repa")
-    return checkpoint.params or identify(checkpoint.state)
+    params = checkpoint.params or identify(checkpoint.state)
+    if not isinstance(params, PixArtParams) or not checkpoint.caption_tokens:
+        return params
+    told = replace(params, caption_tokens=checkpoint.caption_tokens)
+    sigma = next((spec.params for spec in registry.SPECS.values() if spec.pipeline and same_network(spec.params, told)), None)
+    return sigma if sigma and checkpoint.params is None else told  # whose positions a file does not tell

@@ -215,6 +215,13 @@ def _heads(width: int, depth: int) -> int:
     return known or next((width // head for head in (64, 72, 32) if width % head == 0), 1)
 
 
+def same_network(known: Params, found: Params) -> bool:
+    """Whether two PixArts differ in their positions' interpolation only, which no file of weights tells."""
+    return (
+        isinstance(known, PixArtParams) and isinstance(found, PixArtParams) and replace(found, interpolation=known.interpolation) == known
+    )
+
+
 def _same_shapes(known: Params, found: Params) -> bool:
     """Whether a file cannot tell the two apart."""
     if isinstance(known, UViTParams) and isinstance(found, UViTParams):

@@ -102,4 +102,6 @@ def record_trajectories(model: Model, request: SamplingRequest, on_step: OnStep 
         states.append(torch.stack(befores, 1))
         remembered.append(torch.stack(memory, 1))
     memories = None if solver.draws else torch.cat(remembered)
-    return Trajectories(torch.cat(states), torch.cat(ends), memories, torch.tensor(request.labels), request.seeds, solver.draws)
+    return Trajectories(
+        torch.cat(states), torch.cat(ends), memories, torch.tensor(tuple(request.labels)), tuple(request.seeds), solver.draws
+    )

@@ -37,7 +37,7 @@ from ditkit.routing.trials import SingleEvaluations, Trial, WholeRuns
 from ditkit.tasks.shared import build
 from ditkit.tasks.shared.clouds import labelled
 from ditkit.tasks.shared.latents import encoded
-from ditkit.tasks.shared.loop import HOUSEKEEPING, asked, read_log, run_steps
+from ditkit.tasks.shared.loop import HOUSEKEEPING, asked, at_work, read_log, run_steps
 from ditkit.tasks.shared.prompts import table_for
 from ditkit.training.trainer import TrainSettings
 
@@ -46,6 +46,11 @@ TRAJECTORY_BATCH = 32
 
 def run(config: TrainRouterConfig, progress: Progress) -> Report:
     """Train the scores until `steps` and write the plan that they make. Interrupted, it leaves what it needs to go on."""
+    with at_work(Path(config.out), _settings(config)):
+        return _trained(config, progress)
+
+
+def _trained(config: TrainRouterConfig, progress: Progress) -> Report:
     started = time.perf_counter()
     world = join_world(build.device(config.runtime))
     model = build.model(config, progress)
@@ -123,13 +128,22 @@ def _starts(
         return NoisedData(latents, solver, model)
     request = SamplingRequest(
         labels=build.labels((), config.samples, model, prompts),
-        seeds=tuple(range(config.seed, config.seed + config.samples)),
+        seeds=range(config.seed, config.seed + config.samples),
         solver=solver,
         guidance=guidance,
         batch=TRAJECTORY_BATCH,
         prompts=prompts,
     )
-    known = ["with ends", dict(model.origin), solver.name, solver.times, guidance, request.labels, request.seeds, repr(config.sampler)]
+    known = [
+        "with ends",
+        dict(model.origin),
+        solver.name,
+        solver.times,
+        guidance,
+        tuple(request.labels),
+        tuple(request.seeds),
+        repr(config.sampler),
+    ]
     known += [prompts.texts, dict(prompts.origin)] if prompts else []
     digest = hashlib.sha256(json.dumps(known).encode()).hexdigest()[:12]
     file = Path(config.data.cache or folder) / f"trajectories-{digest}.safetensors"
@@ -142,7 +156,9 @@ def _starts(
     if world.rank == 0:
         barrier(world)
     state = read_tensors(file)
-    return Trajectories(state["x"], state["ends"], state.get("remembered"), torch.tensor(request.labels), request.seeds, solver.draws)
+    return Trajectories(
+        state["x"], state["ends"], state.get("remembered"), torch.tensor(tuple(request.labels)), tuple(request.seeds), solver.draws
+    )
 
 
 def _clouds(config: TrainRouterConfig, model: Model) -> CloudDraws:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from ditkit.results.progress import NoProgress, Progress
 from ditkit.results.report import Report
 from ditkit.tasks.shared import build
 from ditkit.tasks.shared.kind import Costs, Kind, Record
+from ditkit.tasks.shared.memory import check_room
 from ditkit.tasks.shared.plans import check_file, with_estimated_plan, with_plan
 from ditkit.tasks.shared.prompts import prompt_bytes, reader_bytes
 
@@ -41,17 +43,17 @@ def run(kind: Kind, config: RunConfig, progress: Progress) -> Report:
     world = join_world(build.device(config.runtime))
     model, asked = kind.request(config, build.model(config, progress), plan, progress, world)
     request = with_plan(asked, config.cache, model, progress, world)
+    check_room(model, request)
     record = _record(config, model, request) | kind.record(config, request)
     if source and (changed := changed_keys(complete(read_manifest(source)["request"]), record)):
         raise RequestError(f"{source} cannot be repeated here: what decides its bits differs in {', '.join(changed)}")
     folder = RunFolder(Path(config.out) if config.out else Path("runs") / f"{config.model}-{_digest(record)}")
-    if world.rank == 0:
-        folder.claim(record)
-    barrier(world)
-    shares = gather(_make(kind, config, model, request, folder, world, progress), world)
-    report = Report(title=f"process {world.rank}", data={"out": str(folder.path)})
-    if world.rank == 0:
-        report = _finish(kind, config, model, request, folder, record, shares)
+    with nullcontext() if world.rank else folder.claimed(record):
+        barrier(world)
+        shares = gather(_make(kind, config, model, request, folder, world, progress), world)
+        report = Report(title=f"process {world.rank}", data={"out": str(folder.path)})
+        if world.rank == 0:
+            report = _finish(kind, config, model, request, folder, record, shares)
     barrier(world)  # whoever goes on with the run finds it whole
     return report
 

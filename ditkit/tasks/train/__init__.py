@@ -29,7 +29,7 @@ from ditkit.results.report import Report
 from ditkit.tasks.shared import build
 from ditkit.tasks.shared.clouds import labelled
 from ditkit.tasks.shared.latents import encoded
-from ditkit.tasks.shared.loop import asked, run_steps
+from ditkit.tasks.shared.loop import asked, at_work, run_steps
 from ditkit.tasks.shared.prompts import FOLDER
 from ditkit.tasks.train.prompted import scene_draws, starting_encoder, trained_encoder, vocabulary_of
 from ditkit.text.small import save_encoder
@@ -56,20 +56,19 @@ class Recipe:
 
 def run(config: TrainConfig, progress: Progress) -> Report:
     """Train until `steps`; the averaged weights end up in `out/model.safetensors`. Interrupted, it leaves what it needs to go on."""
-    if config.data.path is None:
-        raise ConfigError("training needs data: --data FOLDER (one subfolder of images, or of clouds, per class) or --data FILE.npz")
-    if config.runtime.precision == "float16":
-        raise ConfigError("training in float16 would lose small gradients; use runtime.precision=bfloat16 or float32")
-    where = build.device(config.runtime)
-    if config.runtime.threads:
-        torch.set_num_threads(config.runtime.threads)
+    with at_work(Path(config.out), settings_of(config)):
+        return _trained(config, progress)
+
+
+def _trained(config: TrainConfig, progress: Progress) -> Report:
+    where = prepared(config)
     world = join_world(where)
     folder = Path(config.out)
     torch.manual_seed(config.seed)
-    recipe = _recipe(config, folder, where, world, progress)
+    recipe = recipe_of(config, folder, where, world, progress)
     started = time.perf_counter()
     title = f"training {config.model}"
-    last = run_steps(recipe.task, _settings(config), folder, world, progress, title, tensorboard=config.tensorboard)
+    last = run_steps(recipe.task, settings_of(config), folder, world, progress, title, tensorboard=config.tensorboard)
     barrier(world)
     weights = folder / "model.safetensors"
     if world.rank == 0:
@@ -77,7 +76,19 @@ def run(config: TrainConfig, progress: Progress) -> Report:
     return _report(config, last, weights, time.perf_counter() - started)
 
 
-def _recipe(config: TrainConfig, folder: Path, where: torch.device, world: World, progress: Progress) -> Recipe:
+def prepared(config: TrainConfig) -> torch.device:
+    """The device to train on, with as many threads as asked for; raises `ConfigError` for what cannot be trained."""
+    if config.data.path is None:
+        raise ConfigError("training needs data: --data FOLDER (one subfolder of images, or of clouds, per class) or --data FILE.npz")
+    if config.runtime.precision == "float16":
+        raise ConfigError("training in float16 would lose small gradients; use runtime.precision=bfloat16 or float32")
+    if config.runtime.threads:
+        torch.set_num_threads(config.runtime.threads)
+    return build.device(config.runtime)
+
+
+def recipe_of(config: TrainConfig, folder: Path, where: torch.device, world: World, progress: Progress) -> Recipe:
+    """The task that is asked for, on its device; encoded pictures are kept in `folder`, unless it is said where."""
     path = str(config.data.path)
     if config.scenes != ScenesConfig() and not _reads_captions(config.model):
         raise ConfigError(f"scenes.* say what a model that reads captions learns from; {config.model} reads none")
@@ -110,7 +121,10 @@ def _reads_captions(model: str) -> bool:
 
 
 def _denoiser(config: TrainConfig, spec: ModelSpec, module: Any, examples: Examples, where: torch.device) -> DenoiserTask:
-    objective = DenoisingObjective(named(spec.schedule), where, config.min_snr, config.noisy_weight)
+    by_weight = config.levels == "weighted"
+    objective = DenoisingObjective(
+        named(spec.schedule), where, config.min_snr, config.noisy_weight, start=config.start, by_weight=by_weight
+    )
     dropout = config.label_dropout if spec.can_be_guided else 0.0
     return DenoiserTask(module, examples, objective, batch=config.batch, seed=config.seed, label_dropout=dropout)
 
@@ -129,7 +143,7 @@ def _prompted(config: TrainConfig, spec: ModelSpec, where: torch.device, progres
         checkpoints.save(merged(network), file, model=spec.name, params=spec.params, dtype=torch.float16)
         save_encoder(file.with_name(FOLDER), encoder.config.to_diff_dict(), text, vocabulary)
 
-    return Recipe(_denoiser(config, spec, module, scene_draws(spec, sprites, vocabulary, where, config.scenes), where), write)
+    return Recipe(_denoiser(config, spec, module, scene_draws(config, spec, sprites, vocabulary, where, progress), where), write)
 
 
 def _latents(
@@ -170,7 +184,8 @@ def _part(name: str) -> str:
     return name.split(".")[2 if name.startswith("blocks.") else 0]
 
 
-def _settings(config: TrainConfig) -> TrainSettings:
+def settings_of(config: TrainConfig) -> TrainSettings:
+    """How long and how fast, as asked."""
     return TrainSettings(
         steps=config.steps,
         batch=config.batch,
