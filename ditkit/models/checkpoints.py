@@ -26,7 +26,7 @@ from ditkit.models.fitting import fitted, news, undecided
 from ditkit.models.identify import FAMILY_NAMES, describe, identify, registered, same_network
 from ditkit.models.loading import load_into
 from ditkit.models.pixart import PixArtParams
-from ditkit.models.reading import FILE_NAMES, Checkpoint, read_checkpoint, read_class_names
+from ditkit.models.reading import FILE_NAMES, Checkpoint, read_checkpoint, read_class_names, words_beside
 from ditkit.models.spec import ModelSpec, Params
 
 LAYOUTS = ("ditkit", "diffusers")
@@ -77,6 +77,11 @@ def _trained_as(spec: ModelSpec, path: Path) -> ModelSpec:
     return replace(spec, **said)  # pyright: ignore[reportArgumentType] (text that ditkit wrote)
 
 
+def told_by(spec: ModelSpec, path: Path, key: str | None = None) -> tuple[ModelSpec, tuple[str, ...]]:
+    """The model as the weights at `path` say it is, and their class names."""
+    return fitted(spec, read_checkpoint(path, key), path), read_class_names(path)
+
+
 def _kept(state: State, drops: tuple[str, ...]) -> State:
     """The weights that the network has; `drops` begin the names of the others."""
     return {name: value for name, value in state.items() if not name.startswith(drops)} if drops else state
@@ -117,17 +122,18 @@ def convert(path: Path, out: Path, layout: str = "ditkit", model: str | None = N
         raise CheckpointError(f"{path} does not say for which input size it is; put diffusers' config.json beside it")
     checkpoint = replace(checkpoint, state=_kept(checkpoint.state, registry.find(model).drops if model else ()))
     load_into(blank(params), checkpoint.state, path)  # complete, or refused
+    words: dict[str, Any] = words_beside(path)
     if layout == "diffusers":
         theirs = DIFFUSERS.get(family_of(params))
         if theirs is None:
             family = FAMILY_NAMES[family_of(params)]
             raise CheckpointError(f"{path} is a {describe(params)} checkpoint, and diffusers has no {family}; use layout ditkit")
         config = json.dumps(theirs.to_config(params), indent=2) + "\n"
-        write_tensors(out / FILE_NAMES[0], theirs.to_diffusers(checkpoint.state))
+        write_tensors(out / FILE_NAMES[0], theirs.to_diffusers(checkpoint.state), words)
         write_atomically(out / "config.json", lambda part: part.write_text(config, encoding="utf-8"))
     else:
         spec = registered(params)
-        save(checkpoint.state, out, model=model or (spec.name if spec else describe(params)), params=params)
+        save(checkpoint.state, out, model=model or (spec.name if spec else describe(params)), params=params, **words)
     return params
 
 

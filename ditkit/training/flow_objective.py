@@ -40,13 +40,13 @@ class FlowObjective:
         self.kind: Kind = kind
         self.weighting, self.mean, self.deviation = weighting, mean, deviation
 
-    def places(self, level_B: Tensor) -> Tensor:
-        """For numbers in [0, 1) that are even in the probability of a time."""
-        return self.at(self.drawn(level_B))
+    def draw(self, share_B: Tensor) -> Tensor:
+        """The places below which these shares, in [0, 1), of all draws lie; on the CPU."""
+        return self.at(self.times_of(share_B))
 
-    def drawn(self, level_B: Tensor) -> Tensor:
-        """Continuous times (B,), float64."""
-        level = level_B.double()
+    def times_of(self, share_B: Tensor) -> Tensor:
+        """Continuous times (B,), float64, of the same shares."""
+        level = share_B.double()
         if self.deviation:
             level = torch.sigmoid(self.mean + self.deviation * torch.special.ndtri(level.clamp(1e-6, 1 - 1e-6)))
         return self.path.cleanest + (self.path.noisiest - self.path.cleanest) * level

@@ -81,16 +81,16 @@ def test_a_perfect_prediction_has_no_loss(kind: Kind) -> None:
 
 def test_times_are_even_or_logistic_normal() -> None:
     level = (torch.arange(4000) + 0.5) / 4000
-    even = FlowObjective(linear_flow(), "velocity").drawn(level)
+    even = FlowObjective(linear_flow(), "velocity").times_of(level)
     assert (float(even.min()), float(even.max())) == near((0.0, 1.0), within=1e-3)
-    times = FlowObjective(linear_flow(), "velocity", mean=0.5, deviation=2.0).drawn(level)
+    times = FlowObjective(linear_flow(), "velocity", mean=0.5, deviation=2.0).times_of(level)
     logits = torch.logit(times)
     assert (float(logits.mean()), float(logits.std())) == near((0.5, 2.0), within=2 * spread(4000))
 
 
 @pytest.mark.parametrize(("path", "kind", "between"), [("Linear", "epsilon", (0.001, 0.999)), ("VP", "velocity", (1e-5, 1.0))])
 def test_the_published_ends_are_left_out(path: str, kind: Kind, between: tuple[float, float]) -> None:
-    times = FlowObjective(PATHS[path], kind).drawn(torch.tensor([0.0, 1.0]))
+    times = FlowObjective(PATHS[path], kind).times_of(torch.tensor([0.0, 1.0]))
     assert tuple(times.tolist()) == near(between)
     objective = FlowObjective(linear_flow(), "velocity")
     assert objective.times(objective.at(torch.tensor([0.25]))).tolist() == [250]

@@ -100,5 +100,5 @@ def test_a_flow_is_sampled_as_it_was_trained(flow: FlowConfig, tiny_sit: str, fo
 def test_what_a_schedule_has_not_is_refused(tiny_sit: str, folder_of_pictures: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"flow\.\* says what a flow learns; dit-emoji has a noise schedule"):
         train.run(_config("dit-emoji", folder_of_pictures, tmp_path / "a", flow=FlowConfig(deviation=1.0)), NoProgress())
-    with pytest.raises(ConfigError, match="min_snr and noisy_weight weigh the levels of a noise schedule; tiny-sit is a flow"):
+    with pytest.raises(ConfigError, match="min_snr, noisy_weight and levels weigh those of a noise schedule; tiny-sit is a flow"):
         train.run(_config(tiny_sit, folder_of_pictures, tmp_path / "b", min_snr=5.0), NoProgress())
