@@ -30,7 +30,7 @@ from ditkit.config.schema.samplers import (
     DPMSolverPPConfig,
     SamplerConfig,
 )
-from ditkit.config.schema.train import DataConfig, ScenesConfig, TrainConfig
+from ditkit.config.schema.train import DataConfig, FlowConfig, ScenesConfig, TrainConfig
 from ditkit.config.schema.train_router import TrainRouterConfig
 
 COMMANDS: dict[str, type] = {
@@ -62,6 +62,7 @@ __all__ = [
     "EvalConfig",
     "EveryCache",
     "FileCache",
+    "FlowConfig",
     "ForecastCache",
     "Gen3DConfig",
     "GroundConfig",
