@@ -3,12 +3,16 @@
 A command's signature is the only list of its options: what was typed for each is read from the context.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import typer
 
 from ditkit.cli.overrides import Value, from_flags
+from ditkit.errors import ConfigError
+from ditkit.files.regular import check_regular
 
 ASIDE = ("--cfg", "--json", "--dry-run")  # say what to do with a configuration, and are no part of it
 
@@ -31,10 +35,18 @@ def typed(context: typer.Context) -> tuple[dict[str, Value], list[str]]:
     return flags, words
 
 
-def launch(context: typer.Context, flags: Mapping[str, Value] | None = None, overrides: Sequence[str] | None = None) -> None:
+def launch(
+    context: typer.Context,
+    flags: Mapping[str, Value] | None = None,
+    overrides: Sequence[str] | None = None,
+    *,
+    asks: str | None = None,
+    run: str = "run",
+) -> None:
     """Compose the command's configuration, then print it (--cfg), estimate its cost (--dry-run) or run the task of the same name.
 
-    `flags` and `overrides` stand in for what was typed, where a command has to read it first.
+    `flags` and `overrides` stand in for what was typed, where a command has to read it first. The command may ask for what another one
+    `asks` for, and have another function of its task `run`.
     """
     own, words = typed(context)
     settings = from_flags(own if flags is None else flags, words if overrides is None else overrides)
@@ -44,7 +56,8 @@ def launch(context: typer.Context, flags: Mapping[str, Value] | None = None, ove
     from ditkit.config.schema import COMMANDS
 
     command = str(context.command.name)
-    config = compose(COMMANDS[command], settings)
+    config = compose(COMMANDS[asks or command], settings)
+    check_paths(config)
     if context.params["cfg"]:
         return show_configuration(config)
     name, as_json = command.replace("-", "_"), context.params["as_json"]
@@ -52,8 +65,25 @@ def launch(context: typer.Context, flags: Mapping[str, Value] | None = None, ove
     if context.params.get("dry_run"):
         return show(task.estimate(config), as_json)
     with progress() as shown:
-        report = task.run(config, shown)
+        report = getattr(task, run)(config, shown)
     show(report, as_json)
+
+
+def check_paths(config: Any) -> None:
+    """Raise `ConfigError` where a pipe or a device is named, which would be waited for, whichever option it is."""
+    for value in _texts(asdict(config)):
+        check_regular(Path(value), ConfigError)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    match value:
+        case str():
+            yield value
+        case dict():
+            yield from _texts(list(value.values()))
+        case list() | tuple():
+            for each in value:
+                yield from _texts(each)
 
 
 def show_configuration(config: Any) -> None:

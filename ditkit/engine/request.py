@@ -1,16 +1,18 @@
 """What is asked of the engine, and what comes back."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
 
 from ditkit.cache.plan import CachePlan
 from ditkit.diffusion.guidance import GuidanceInterval
-from ditkit.diffusion.solvers import Solver
+from ditkit.diffusion.solvers import Dopri5, Solver
 from ditkit.engine.conditions import PromptTable
 from ditkit.engine.model import Model
-from ditkit.errors import RequestError
+from ditkit.engine.turns import distinct
+from ditkit.errors import PlanMismatch, RequestError
 
 EVERYWHERE = GuidanceInterval()
 
@@ -23,8 +25,8 @@ class SamplingRequest:
     the others are made to go with them. `picture` is the height and width to scale and crop every picture to.
     """
 
-    labels: tuple[int, ...]
-    seeds: tuple[int, ...]
+    labels: Sequence[int]
+    seeds: Sequence[int]
     solver: Solver
     guidance: float = 1.0
     interval: GuidanceInterval = EVERYWHERE
@@ -48,16 +50,30 @@ class SamplingRequest:
         if (self.prompts is None) != (spec.text is None):
             raise RequestError(f"{spec.name} reads prompts" if spec.text else f"{spec.name} reads no prompts; ask it for classes")
         count = len(self.prompts.null) if self.prompts else spec.label_count
-        bad = [label for label in self.labels if not 0 <= label < max(count, 1)]
+        bad = [label for label in distinct(self.labels) if not 0 <= label < max(count, 1)]
         if bad:
             raise RequestError(f"{spec.name} has {'prompts' if self.prompts else 'classes'} 0 to {count - 1}, not {bad[0]}")
         if self.guidance != 1 and not spec.can_be_guided:
             raise RequestError(f"{spec.name} was trained without a null class and cannot be guided; use --guidance 1")
         if self.known is not None and not self.known.shape[-1] < spec.points:
             raise RequestError(f"{self.known.shape[-1]} points are given and a cloud has {spec.points}; ask for more points in all")
+        if not self.solver.times:
+            self._check_adaptive(model)
         if self.plan:
             known = {"model": spec.name, "weights": model.origin.get("sketch"), "solver": self.solver.name}
             self.plan.check_fits(model.backbone.sites, self.solver.times, **known)
+
+    def _check_adaptive(self, model: Model) -> None:
+        """What needs times that are known beforehand."""
+        if self.plan:
+            raise PlanMismatch(f"{self.solver.name} chooses its times as it goes, so no plan fits it; choose another --solver, or no plan")
+        if self.known is not None or model.compiled:
+            raise RequestError(f"{self.solver.name} chooses its times as it goes, for plain runs only; choose another --solver")
+
+    @property
+    def evaluations(self) -> int:
+        """Of a sample; of an adaptive solver the most that it may make."""
+        return self.solver.most if isinstance(self.solver, Dopri5) else len(self.solver.times)
 
     def batches(self) -> list[range]:
         """The samples of each batch; every process cuts them the same way."""
@@ -76,3 +92,9 @@ class SampleBatch:
     pictures: Tensor
     seconds: float
     halved: int = 0
+
+    @property
+    def spoiled(self) -> tuple[int, ...]:
+        """Those of `indices` whose numbers are not all finite."""
+        whole = [values.flatten(1).isfinite().all(1) for values in (self.latents, self.pictures)]
+        return tuple(index for index, fine in zip(self.indices, (whole[0] & whole[1]).tolist(), strict=True) if not fine)

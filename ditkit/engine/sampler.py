@@ -7,6 +7,7 @@ Shapes: B samples, R rows of the network's batch, C channels, h w latent.
 """
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -25,6 +26,7 @@ from ditkit.engine.conditions import conditions
 from ditkit.engine.graphs import GraphedNetwork
 from ditkit.engine.model import Model
 from ditkit.engine.request import SampleBatch, SamplingRequest
+from ditkit.errors import is_out_of_memory
 from ditkit.execution import PLAIN, Execution
 from ditkit.models.aspect_bins import resize_and_crop
 
@@ -36,6 +38,9 @@ Draw = Callable[[Sequence[int]], Tensor]
 
 Whole = Callable[[int, Callable[[], Tensor]], Tensor]
 """What the network says at an evaluation, once guided: by calling it, or by forecasting it as a whole."""
+
+Watch = Callable[[int, Execution], Execution]
+"""How to run an evaluation so that somebody sees it, told how it is to be run."""
 
 Network = Callable[[Tensor, Any, int], Tensor]
 """What a network says of x (R, C, h, w) under its conditioning at an evaluation, however it is run."""
@@ -56,19 +61,20 @@ def denoiser(
     executions: Callable[[int], Execution] | None = None,
     graphs: GraphedNetwork | None = None,
     whole: Whole | None = None,
+    watch: Watch | None = None,
 ) -> Denoise:
     """What the network says of a batch with these labels at each evaluation, guided and cached as the request asks.
 
     Guidance is one batched forward [cond; null]. With a plan the null half is carried even where guidance is off, because
     cached outputs must keep their rows. `executions` and `whole` say how to run each evaluation in place of the plan; `graphs` runs the
-    plan in place of the eager network. Where an evaluation is forecast as a whole nothing is launched but the forecast of what the
-    solver reads.
+    plan in place of the eager network; `watch` sees what the eager one does. Where an evaluation is forecast as a whole nothing is
+    launched but the forecast of what the solver reads.
     """
     solver = request.solver
     if executions is None and request.plan:
         run = PlanRun(request.plan)
         executions, whole = run.at, run.network if request.plan.whole else None
-    network = graphs or _eager(model, executions)
+    network = graphs or _eager(model, _watched(executions, watch))
     covered = request.interval.covers(solver.times)
     scales = [request.guidance if inside else 1.0 for inside in covered]
     guided = request.guidance != 1
@@ -76,7 +82,7 @@ def denoiser(
     asked = conditions(model.backbone, request.prompts, labels, model.device, guided=guided)
     table = ConditioningTable(model.backbone, solver.times, asked, model.device)
     alone, both = table.rows(labels, guided=False), table.rows(labels, guided=guided)
-    learned = model.backbone.predicts_variance
+    learned, kind = model.backbone.predicts_variance, model.spec.prediction
     unread = learned and whole is not None and not solver.draws  # nobody reads the variance: it need not be remembered
 
     def evaluate(x: Tensor, evaluation: int) -> Tensor:
@@ -93,9 +99,15 @@ def denoiser(
         out = whole(evaluation, lambda: read(evaluate(x, evaluation), x)) if whole else evaluate(x, evaluation)
         if on_step:
             on_step(len(x))
-        return split_learned_sigma(out) if learned and not unread else Prediction(out)
+        return split_learned_sigma(out, kind) if learned and not unread else Prediction(out, kind)
 
     return denoise
+
+
+def _watched(executions: Callable[[int], Execution] | None, watch: Watch | None) -> Callable[[int], Execution] | None:
+    if watch is None:
+        return executions
+    return lambda evaluation: watch(evaluation, executions(evaluation) if executions else PLAIN)
 
 
 def _eager(model: Model, executions: Callable[[int], Execution] | None) -> Network:
@@ -111,19 +123,29 @@ def sample_latents(
     graphs: GraphedNetwork | None = None,
 ) -> Tensor:
     """The latents (B, C, h, w) of these samples of the request, as one batch."""
+    last = deque(states(model, request, indices, on_step, graphs), maxlen=1).pop()
+    return last if request.known is None else restored(last, request.known.to(last).expand(len(last), -1, -1))
+
+
+@torch.inference_mode()
+def states(
+    model: Model,
+    request: SamplingRequest,
+    indices: Sequence[int],
+    on_step: OnStep | None = None,
+    graphs: GraphedNetwork | None = None,
+    watch: Watch | None = None,
+) -> Iterator[Tensor]:
+    """These samples of the request, as one batch, after every step."""
     solver = request.solver
     labels = [request.labels[index] for index in indices]
     seeds = tuple(request.seeds[index] for index in indices)
     noise = SampleNoise(seeds).draw(1 + solver.draws, model.spec.sample_shape, model.device)
     x, state = noise[0], solver.init(noise[1:] if solver.draws else None)
-    denoise = denoiser(model, request, labels, on_step, graphs=graphs)
-    known = None if request.known is None else request.known.to(x)
-    if known is not None:
-        denoise = anchored(denoise, known, x, solver.levels)
-    last = x
-    for last in trajectory(denoise, solver, x, state):  # noqa: B007
-        pass
-    return last if known is None else restored(last, known.expand(len(x), -1, -1))
+    denoise = denoiser(model, request, labels, on_step, graphs=graphs, watch=watch)
+    if request.known is not None:
+        denoise = anchored(denoise, request.known.to(x), x, solver.levels)
+    yield from trajectory(denoise, solver, x, state)
 
 
 def sample(
@@ -138,6 +160,10 @@ def sample(
     A batch that does not fit in memory is halved until it does. `draw` is a loop to make the latents with other than `sample_latents`.
     """
     request.check_fits(model)
+    if draw is None and not request.solver.times:
+        from ditkit.engine.adaptive import adaptive_latents  # which uses `denoiser`
+
+        draw = partial(adaptive_latents, model, request, on_step=on_step)
     if draw is None:
         graphs = GraphedNetwork(model.backbone, request.plan, model.device) if model.compiled else None
         draw = partial(sample_latents, model, request, on_step=on_step, graphs=graphs)
@@ -166,9 +192,3 @@ def _sample_batch(model: Model, request: SamplingRequest, indices: tuple[int, ..
         time.perf_counter() - started,
         1 + max(part.halved for part in parts),
     )
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether a device, or the CPU's allocator, ran out of memory."""
-    words = ("can't allocate memory", "MPS backend out of memory")
-    return isinstance(error, torch.OutOfMemoryError) or any(word in str(error) for word in words)

@@ -2,13 +2,14 @@
 
 import argparse
 import hashlib
+import json
 import os
 import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -18,6 +19,7 @@ from torch import Tensor
 from ditkit.errors import CheckpointError, OutputError
 from ditkit.files.atomic import write_atomically
 from ditkit.files.mistaken import AGAIN, cut_off, mistaken
+from ditkit.files.regular import check_regular
 from ditkit.files.weight_sets import choose
 
 State = dict[str, Tensor]
@@ -30,25 +32,43 @@ def read_tensors(path: Path, key: str | None = None) -> State:
 
     Raises `CheckpointError` for what is no such file, is damaged, wants to run code, or holds numbers that are not finite.
     """
-    return read_weights(path, key)[0]
+    return read_weights(path, key).state
 
 
-def read_weights(path: Path, key: str | None = None) -> tuple[State, str | None]:
-    """As `read_tensors`, with a line that says which set of weights was taken if the file holds several."""
+class Weights(NamedTuple):
+    """The tensors of a file, a line that says which set of them was taken if it holds several, and the options saved beside them."""
+
+    state: State
+    note: str | None
+    said: Mapping[str, Any]
+
+
+def read_weights(path: Path, key: str | None = None) -> Weights:
+    """As `read_tensors`, with what the file says beside."""
     if path.is_dir():
         raise CheckpointError(f"{path} is a folder, not a file of weights")
     if not path.exists():
         raise CheckpointError(f"{path}: no such file")
+    check_regular(path, CheckpointError)
     if path.suffix not in SUFFIXES + ALSO_READ:
         raise CheckpointError(f"{path}: weights are read from {', '.join(SUFFIXES)} files, not from '{path.suffix}'")
     instead = mistaken(path)
     if instead:
         raise CheckpointError(f"{path} {instead}")
-    state, note = choose(_read_safetensors(path) if _is_safetensors(path) else _read_pickle(path), path, key)
+    content = _read_safetensors(path) if _is_safetensors(path) else _read_pickle(path)
+    state, note = choose(content, path, key)
     broken = [name for name, value in state.items() if value.is_floating_point() and not bool(value.isfinite().all())]
     if broken:
         raise CheckpointError(f"{path} has NaN or infinite numbers in {len(broken)} of {len(state)} tensors, first in {broken[0]}")
-    return state, note
+    options = content.get("args") if isinstance(content, Mapping) else None
+    return Weights(state, note, vars(options) if isinstance(options, argparse.Namespace) else options if isinstance(options, dict) else {})
+
+
+def read_options(path: Path) -> dict[str, Any]:
+    """What the training that wrote a pickle was asked for: the `args` beside its weights; none of any other file."""
+    content = None if _is_safetensors(path) else _read_pickle(path)
+    args = content.get("args") if isinstance(content, Mapping) else None
+    return dict(vars(args)) if isinstance(args, argparse.Namespace) else dict(args) if isinstance(args, Mapping) else {}
 
 
 def read_metadata(path: Path) -> dict[str, str]:
@@ -76,11 +96,24 @@ def write_tensors(
     def write(part: Path) -> None:
         try:
             save_file(copies, part, {"format": "pt", **(metadata or {})})
+            _order_metadata(part)
             part.chmod(0o666 & ~_umask())  # safetensors lets nobody else read its files
         except SafetensorError as error:
             raise OutputError(f"cannot write {path}: {_first_line(error)}") from error
 
     write_atomically(path, write)
+
+
+def _order_metadata(file: Path) -> None:
+    """Give the words beside the tensors one order: safetensors leaves it to chance."""
+    with file.open("rb+") as stream:
+        size = int.from_bytes(stream.read(8), "little")
+        header = json.loads(stream.read(size))
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+        assert len(text) <= size, "safetensors writes its header in another way than json does"
+        stream.seek(8)
+        stream.write(text.ljust(size))
 
 
 def _umask() -> int:
@@ -110,7 +143,9 @@ def _is_safetensors(path: Path) -> bool:
     """By what is in it: either format is found under the other's name."""
     with path.open("rb") as file:
         head = file.read(9)
-    if head.startswith((b"PK", b"\x80")):  # a zip archive, or a bare pickle, as torch.save writes them
+    if head[8:] == b"{" and int.from_bytes(head[:8], "little") < path.stat().st_size:  # the length of its header, which may look like ...
+        return True
+    if head.startswith((b"PK", b"\x80")):  # ... a zip archive, or a bare pickle, as torch.save writes them
         return False
     return path.suffix == ".safetensors" or head[8:] == b"{"
 

@@ -1,6 +1,7 @@
 """The one list of models. A name here is what `--model` takes; a Hydra group names an entry and never restates it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from torch import nn
@@ -12,10 +13,11 @@ from ditkit.models.dit3d import SIZES as SIZES_3D
 from ditkit.models.dit3d import DiT3D, DiT3DParams
 from ditkit.models.pixart import SIZES as PIXART_SIZES
 from ditkit.models.pixart import PixArt, PixArtParams
+from ditkit.models.sit import SiT, SiTParams
 from ditkit.models.spec import Defaults, ModelSpec
 from ditkit.models.uvit import UViT, UViTParams
 
-FAMILIES: dict[str, Callable[[Any], nn.Module]] = {"dit": DiT, "uvit": UViT, "dit3d": DiT3D, "pixart": PixArt}
+FAMILIES: dict[str, Callable[[Any], nn.Module]] = {"dit": DiT, "sit": SiT, "uvit": UViT, "dit3d": DiT3D, "pixart": PixArt}
 
 DIT_LICENCE = "CC-BY-NC-4.0 (non-commercial)"
 UVIT_PAGE = "https://github.com/baofff/U-ViT#pretrained-models"
@@ -37,6 +39,48 @@ def _dit(size: str, patch: int, image: int) -> ModelSpec:
         classes="imagenet",
     )
 
+
+SIT_PAGE = "https://github.com/willisma/SiT (SiT-XL-2-256x256.pt)"
+REPA_PAGE = "https://github.com/sihyun-yu/REPA (last.pt)"
+
+
+def _sit(size: str, patch: int, image: int) -> ModelSpec:
+    """A SiT as it is trained by default: velocities on the linear path."""
+    published = (size, patch, image) == ("xl", 2, 256)
+    return ModelSpec(
+        name=f"sit-{size}-{patch}-{image}",
+        family="sit",
+        params=SiTParams(**SIZES[size], patch=patch, input_size=image // 8),
+        schedule="linear-flow",
+        codec="sd-vae-ft-ema",
+        image_size=image,
+        guided_channels=3,  # as DiT
+        defaults=Defaults(solver="heun", steps=50, guidance=4.0),
+        weights=WeightSource(page=SIT_PAGE, licence="MIT") if published else WeightSource(),
+        classes="imagenet",
+        prediction="velocity",
+    )
+
+
+def _repa(size: str) -> ModelSpec:
+    """A SiT trained with REPA: its time is reversed and all channels are guided; the projectors that only training uses are dropped."""
+    sit = _sit(size, 2, 256)
+    return replace(
+        sit,
+        name=f"{sit.name}-repa",
+        params=SiTParams(**SIZES[size], patch=2, input_size=32, learn_sigma=False, clock="noise"),
+        guided_channels=4,
+        defaults=Defaults(solver="euler-maruyama", steps=250, guidance=1.8),
+        weights=WeightSource(page=REPA_PAGE, licence="MIT") if size == "xl" else WeightSource(),
+        prediction="reversed velocity",
+        drops=("projectors.",),
+    )
+
+
+SITS = [
+    *(_sit(size, patch, image) for image in (256, 512) for size in SIZES for patch in (2, 4, 8)),
+    *(_repa(size) for size in ("b", "l", "xl")),
+]
 
 UVIT_SIZES: dict[str, dict[str, Any]] = {
     "small": {"width": 512, "depth": 12, "heads": 8},
@@ -105,6 +149,19 @@ EMOJI = [
     ),
 ]
 
+
+SIT_EMOJI = ModelSpec(
+    name="sit-emoji",
+    family="sit",
+    params=SiTParams(width=192, depth=12, heads=6, patch=2, input_size=16, classes=111, learn_sigma=False),  # dit-emoji's blocks
+    schedule="linear-flow",
+    codec="ae-emoji",
+    image_size=64,
+    guided_channels=4,
+    defaults=Defaults(solver="heun", steps=20, guidance=2.0),
+    classes="emoji",
+    prediction="velocity",
+)
 
 WINDOW = 4  # tokens along a window's side, as in the paper
 
@@ -188,6 +245,29 @@ def _pixart(image: int, hub: str) -> ModelSpec:
     )
 
 
+def _pixart_sigma(image: int, hub: str) -> ModelSpec:
+    """A published PixArt-Sigma XL/2 (Chen et al. 2024): alpha's network, told no sizes, on longer prompts and SDXL's latents."""
+    return ModelSpec(
+        name=f"pixart-sigma-xl-2-{hub.lower().replace('256x256', '256')}",
+        family="pixart",
+        params=PixArtParams(
+            **PIXART_SIZES["xl"],
+            patch=2,
+            input_size=image // 8,
+            caption_tokens=300,
+            interpolation=image / 512,  # every one spans the positions of 512 pixels
+        ),
+        schedule="linear",
+        codec="sdxl-vae",
+        image_size=image,
+        guided_channels=8,  # as alpha
+        defaults=Defaults(solver="dpm-solver++", steps=20, guidance=4.5),
+        weights=WeightSource(hub=f"PixArt-alpha/PixArt-Sigma-XL-2-{hub}", licence="see its page"),
+        text="t5-v1.1-xxl-300",
+        pipeline="PixArtSigmaPipeline",
+    )
+
+
 PIXART_EMOJI = ModelSpec(
     name="pixart-emoji",
     family="pixart",
@@ -204,10 +284,13 @@ PIXART_EMOJI = ModelSpec(
     text="t5-emoji",
 )
 
-PIXARTS = [_pixart(256, "256x256"), _pixart(512, "512x512"), _pixart(1024, "1024-MS")]
+PIXARTS = [
+    *(_pixart(256, "256x256"), _pixart(512, "512x512"), _pixart(1024, "1024-MS")),
+    *(_pixart_sigma(256, "256x256"), _pixart_sigma(512, "512-MS"), _pixart_sigma(1024, "1024-MS"), _pixart_sigma(2048, "2K-MS")),
+]
 
 _DITS = [_dit(size, patch, image) for image in (256, 512) for size in SIZES for patch in (2, 4, 8)]
-_MODELS = [*EMOJI, PIXART_EMOJI, SHAPES, *_DITS, *UVITS, *DIT3DS, *PIXARTS]
+_MODELS = [*EMOJI, SIT_EMOJI, PIXART_EMOJI, SHAPES, *_DITS, *SITS, *UVITS, *DIT3DS, *PIXARTS]
 
 SPECS: dict[str, ModelSpec] = {spec.name: spec for spec in _MODELS}
 

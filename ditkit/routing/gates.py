@@ -1,13 +1,16 @@
 """Which evaluations of a run are gated, and how their inputs come about."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from ditkit.diffusion.prediction import Prediction
+from ditkit.diffusion.prediction import Kind, Prediction
 from ditkit.diffusion.solvers import Solver
 from ditkit.errors import ConfigError
+
+KINDS: tuple[Kind, ...] = ("sample", "velocity")  # what steps are made of
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,8 @@ def gates(solver: Solver, period: int = 2) -> tuple[Gate, ...]:
     """
     if period < 2:
         raise ConfigError(f"period must be at least 2, not {period}: of that many evaluations one computes everything")
+    if not solver.times:
+        raise ConfigError(f"{solver.name} chooses its times as it goes, so no plan can be made for it; choose another solver")
     steps = evaluations_of_steps(solver)
     owner = {evaluation: step for step, evaluations in enumerate(steps) for evaluation in evaluations}
     offset = 1 if any(len(evaluations) > 1 for evaluations in steps) else 0
@@ -48,21 +53,33 @@ def gates(solver: Solver, period: int = 2) -> tuple[Gate, ...]:
 
 
 def spare_evaluations(solver: Solver) -> tuple[int, ...]:
-    """Those from which no step is made: they only say where the last evaluation of their step is to be."""
-    return tuple(evaluation for evaluations in evaluations_of_steps(solver) for evaluation in evaluations[:-1])
+    """Those that make no step themselves but only say where the next evaluation is to be, as the first of DPM-Solver-2's two."""
+    steps = evaluations_of_steps(solver)
+    return tuple(e for step, mine in enumerate(steps) for e in mine[:-1] if any(_is_spare(solver, step, e, kind) for kind in KINDS))
 
 
 def evaluations_of_steps(solver: Solver) -> list[list[int]]:
     """The evaluations that each solver step makes, in order: found by taking the steps with a network that says nothing."""
-    found: list[list[int]] = []
+    return [_probed(solver, step)[1] for step in range(solver.steps)]
+
+
+def _is_spare(solver: Solver, step: int, evaluation: int, kind: Kind) -> bool:
+    """Whether the step ends in the same place whatever the network says at this evaluation, when it says the same everywhere in x."""
+    with suppress(ZeroDivisionError):  # a level without rates has no velocity
+        return _probed(solver, step, kind, evaluation)[0] == _probed(solver, step, kind)[0]
+    return False
+
+
+def _probed(solver: Solver, step: int, kind: Kind = "sample", loud: int | None = None) -> tuple[float, list[int]]:
+    """Where a step from 0 ends when the network says 1 at the `loud` evaluation and 0 at all others, and which evaluations it makes."""
+    found: list[int] = []
 
     def denoise(x: Tensor, evaluation: int) -> Prediction:
-        found[-1].append(evaluation)
-        return Prediction(torch.zeros_like(x), variance=torch.zeros_like(x))
+        found.append(evaluation)
+        said = torch.full_like(x, float(evaluation == loud))
+        clean = kind == "sample" and not solver.levels[evaluation].sigma  # there a sample says nothing of noise and velocity
+        return Prediction(said, "epsilon" if clean else kind, torch.zeros_like(x))
 
-    x = torch.zeros(1)
-    state = solver.init(torch.zeros(solver.draws, 1) if solver.draws else None)
-    for step in range(solver.steps):
-        found.append([])
-        x, state = solver.step(denoise, x, step, state)
-    return found
+    state = torch.zeros(solver.draws, 1) if solver.draws else torch.zeros(1)
+    end, _ = solver.step(denoise, torch.zeros(1), step, state)
+    return float(end), found

@@ -7,7 +7,10 @@ the weight a little changed: no gradient, no graph, no more memory than sampling
 The weights of a forecast from two outputs or more are kept at a sum of one: it is then exact for what stays as it is, there is one number
 less to find for each, and two weights are one fused multiply-add.
 
-Shapes: P weights, N numbers of all ends.
+What is made small is the mean of the samples' relative errors, not of their squares, which the few hardest samples would rule: each
+iteration is one of least squares in which a sample weighs the less the further off it is (iteratively reweighted least squares).
+
+Shapes: P weights, B samples, N numbers of an end.
 """
 
 from collections.abc import Callable, Sequence
@@ -28,6 +31,7 @@ from ditkit.routing.replay import Entry, Replay
 
 NUDGE = 0.02  # of a weight, to see how the end moves
 DAMPING = 1e-3  # of the normal equations' diagonal, at first (Levenberg and Marquardt)
+NEAREST = 0.1  # of the mean error: samples nearer than that weigh no more
 TRIES = 4  # of a step, each damped ten times more than the one before
 PATIENCE = 0.01  # a step that gains less than this share of the error is the last
 
@@ -37,7 +41,7 @@ Weight = tuple[int, int]
 
 @dataclass
 class Batch:
-    """A batch with where its runs end without a plan (B, ...), and the run under the plan so far."""
+    """A batch with where its runs end without a plan (B, ...), and the run under the plan so far: how far off it ends (B, N)."""
 
     replay: Replay
     truth: Tensor
@@ -56,9 +60,9 @@ class Batch:
 
 
 def off(end: Tensor, truth: Tensor) -> Tensor:
-    """How far an end (B, ...) is off, in units of each sample's own size (B x ...)."""
+    """How far an end (B, ...) is off, in units of each sample's own size (B, N)."""
     size = truth.flatten(1).norm(dim=1).clamp_min(1e-12)
-    return ((end - truth).flatten(1) / size[:, None]).double().flatten()
+    return ((end - truth).flatten(1) / size[:, None]).double()
 
 
 def refined(
@@ -72,7 +76,7 @@ def refined(
 ) -> CachePlan:
     """The plan with weights of its whole forecasts for which the request's runs end nearer to `truths`, the ends (B, ...) of its batches.
 
-    `on_error` is told the root mean square of the samples' relative errors, before and after every iteration.
+    `on_error` is told the mean of the samples' relative errors, before and after every iteration.
     """
     weights = [(evaluation, place) for evaluation, cell in plan.whole.items() for place in range(1, len(cell))]
     plan = _moved(plan, weights, [0.0] * len(weights))
@@ -82,7 +86,7 @@ def refined(
     error, damping = _error(batches), DAMPING
     for _ in range(iterations if weights else 0):
         if on_error:
-            on_error((error / len(request.seeds)) ** 0.5)
+            on_error(error)
         normal, slope = _normal_equations(batches, plan, weights, step_of)
         for _ in range(TRIES):
             move = torch.linalg.solve(normal + torch.diag(damping * normal.diagonal() + 1e-30), -slope)
@@ -94,21 +98,22 @@ def refined(
         else:
             break
         gained, plan, batches, error, damping = error - now, tried, moved, now, damping / 10
-        if gained < 2 * PATIENCE * (gained + now):
+        if gained < PATIENCE * (gained + now):
             break
     if on_error:
-        on_error((error / len(request.seeds)) ** 0.5)
+        on_error(error)
     return plan
 
 
 def _error(batches: Sequence[Batch]) -> float:
-    return sum(float(batch.left @ batch.left) for batch in batches)
+    return float(torch.cat([batch.left.norm(dim=1) for batch in batches]).mean())
 
 
 def _normal_equations(
     batches: Sequence[Batch], plan: CachePlan, weights: Sequence[Weight], step_of: dict[int, int]
 ) -> tuple[Tensor, Tensor]:
-    """The products of the ends' derivatives with each other (P, P), and with what is left (P), summed over all batches."""
+    """The products of the ends' derivatives with each other (P, P), and with what is left (P), summed over all samples as they weigh."""
+    nearest = NEAREST * _error(batches)
     normal, slope = torch.zeros(len(weights), len(weights), dtype=torch.float64), torch.zeros(len(weights), dtype=torch.float64)
     for batch in batches:
         rows = []
@@ -116,9 +121,10 @@ def _normal_equations(
             entry = batch.entries[step_of[evaluation]]
             nudged = PlanRun(_moved(plan, [(evaluation, place)], [NUDGE]), entry.outputs)
             rows.append((batch.off(batch.replay.end(nudged, entry)) - batch.left) / NUDGE)
-        rows_PN = torch.stack(rows)
+        share_B1 = batch.left.norm(dim=1).clamp_min(nearest).rsqrt()[:, None]
+        rows_PN = torch.stack([(row * share_B1).flatten() for row in rows])
         normal += (rows_PN @ rows_PN.T).cpu()
-        slope += (rows_PN @ batch.left).cpu()
+        slope += (rows_PN @ (batch.left * share_B1).flatten()).cpu()
     return normal, slope
 
 

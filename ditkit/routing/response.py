@@ -1,10 +1,9 @@
-"""How the end of a run answers to what is put in the place of an evaluation's output: all that a choice of evaluations is judged by.
+"""How the end of a run answers to what is put in the place of one evaluation's output: what a choice of evaluations is judged by.
 
-Near the run without a plan, an end moves in proportion to what is put in. Put in the outputs of earlier evaluations one by one, and
-the end of every run that forecasts whole evaluations from others, with whatever weights, is a sum of these moves: choosing evaluations
-and weights is linear algebra on their products, and takes no further run.
+An end moves nearly in proportion to what is put in. Put in the outputs of earlier evaluations one by one, and how far off a run ends that
+forecasts this evaluation from them, with whatever weights, is known without another run: from the products of these moves.
 
-Shapes: M moves, B samples, N numbers of all ends.
+Shapes: W earlier evaluations, N numbers of all ends.
 """
 
 from collections.abc import Callable
@@ -22,49 +21,39 @@ from ditkit.routing.gates import evaluations_of_steps
 from ditkit.routing.refine import off
 from ditkit.routing.replay import Replay
 
-NUDGE = 0.02  # of an evaluation's own output
-
-Move = tuple[int, int]
-"""(e, i): what evaluation i said is put in the place of what e did; (e, e): what e said, times 2."""
-
 
 @dataclass(frozen=True)
 class Response:
-    """The products (M, M) of the ends' moves, each per sample and relative to its size, in the mean over the samples."""
+    """`products[e]` (W, W) are those of the moves of the end when evaluation e - 1 - w speaks for e; each per sample, relative to its
+    size, in the mean over the samples. Of evaluation 0 there are none."""
 
-    evaluations: int
-    moves: tuple[Move, ...]
-    products: Tensor
+    products: tuple[Tensor, ...]
+
+    @property
+    def evaluations(self) -> int:
+        return len(self.products)
 
     @property
     def window(self) -> int:
         """How far back a forecast may look."""
-        return max((evaluation - earlier for evaluation, earlier in self.moves), default=0)
-
-
-def moves(evaluations: int, window: int) -> tuple[Move, ...]:
-    """Of every evaluation but the first: itself, and up to `window` before it."""
-    return tuple((e, i) for e in range(1, evaluations) for i in (e, *reversed(range(max(0, e - window), e))))
+        return max(map(len, self.products), default=0)
 
 
 def responses(model: Model, request: SamplingRequest, window: int, on_step: OnStep | None = None) -> Response:
-    """How the ends of the request's runs answer; half of E (1 + window) runs of all evaluations."""
+    """How the ends of the request's runs answer, up to `window` evaluations back; it takes half of E x `window` runs."""
     solver = request.solver
+    evaluations = len(solver.times)
     step_of = {evaluation: step for step, mine in enumerate(evaluations_of_steps(solver)) for evaluation in mine}
-    wanted = moves(len(solver.times), window)
-    products = torch.zeros(len(wanted), len(wanted), dtype=torch.float64)
+    products = [torch.zeros(min(e, window), min(e, window), dtype=torch.float64) for e in range(evaluations)]
     for batch in request.batches():
-        replay, said = Replay(model, request, batch, on_step), Said([])
-        entries, truth = replay.entries(said)
-        rows = []
-        for evaluation, earlier in wanted:
-            outputs = said.said
-            change = NUDGE * outputs[evaluation] if earlier == evaluation else outputs[earlier] - outputs[evaluation]
-            end = replay.end(_Changed(outputs, evaluation, outputs[evaluation] + change), entries[step_of[evaluation]])
-            rows.append(off(end, truth) / (NUDGE if earlier == evaluation else 1.0))
-        rows_MN = torch.stack(rows)
-        products += (rows_MN @ rows_MN.T).cpu()
-    return Response(len(solver.times), wanted, products / len(request.seeds))
+        replay, run = Replay(model, request, batch, on_step), Said([])
+        entries, truth = replay.entries(run)
+        for e in range(1, evaluations):
+            earlier = run.said[e - len(products[e]) : e][::-1]
+            ends = [replay.end(_Changed(run.said, e, output), entries[step_of[e]]) for output in earlier]
+            moves_WN = torch.stack([off(end, truth).flatten() for end in ends])
+            products[e] += (moves_WN @ moves_WN.T).cpu() / len(request.seeds)
+    return Response(tuple(products))
 
 
 class _Plain:

@@ -13,9 +13,11 @@ from torch import Tensor
 from ditkit.data.examples import Examples
 from ditkit.diffusion.noise import SampleNoise
 from ditkit.diffusion.solvers import Solver, State
+from ditkit.engine.finite import fault_again, said
 from ditkit.engine.model import Model
 from ditkit.engine.request import SamplingRequest
 from ditkit.engine.sampler import OnStep, denoiser
+from ditkit.errors import RequestError
 from ditkit.routing.gates import evaluations_of_steps
 
 
@@ -42,7 +44,7 @@ class NoisedData:
         if self._null is not None:
             y = torch.where(dropped, self._null, y)
         column = (count, *[1] * (x0.dim() - 1))
-        alpha, sigma = (torch.tensor(part).reshape(column) for part in zip(*(self.levels[k] for k in steps_B), strict=True))
+        alpha, sigma = (torch.tensor(part).reshape(column) for part in zip(*(self.levels[k][:2] for k in steps_B), strict=True))
         x = (alpha * x0 + sigma * noise[0]).float()
         return x, noise[1:] if self.solver.draws else x0, y  # a solver that remembers the last x0 gets the true one
 
@@ -99,7 +101,12 @@ def record_trajectories(model: Model, request: SamplingRequest, on_step: OnStep 
             memory.append(torch.zeros_like(befores[-1]) if state is None or solver.draws else state.float().cpu())
             x, state = solver.step(denoise, x, step, state)
         ends.append(x.float().cpu())
+        if not bool(ends[-1].isfinite().all()):
+            where = said(fault_again(model, request, batch), model.dtype, request.guidance)
+            raise RequestError(f"the numbers of the model's own trajectories {where}")
         states.append(torch.stack(befores, 1))
         remembered.append(torch.stack(memory, 1))
     memories = None if solver.draws else torch.cat(remembered)
-    return Trajectories(torch.cat(states), torch.cat(ends), memories, torch.tensor(request.labels), request.seeds, solver.draws)
+    return Trajectories(
+        torch.cat(states), torch.cat(ends), memories, torch.tensor(tuple(request.labels)), tuple(request.seeds), solver.draws
+    )

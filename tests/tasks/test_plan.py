@@ -1,12 +1,14 @@
 """`ditkit plan`: showing, importing and comparing plans."""
 
+import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from ditkit.cache.plan import read_plan, write_plan
+from ditkit.cache.plan import CachePlan, read_plan, write_plan
 from ditkit.cache.policies import every
 from ditkit.errors import ConfigError, DitkitError, PlanMismatch
 from ditkit.models import registry
@@ -29,12 +31,111 @@ def test_a_plan_is_shown_a_row_per_evaluation(tmp_path: Path) -> None:
     assert (tmp_path / "plan.png").read_bytes()[:4] == b"\x89PNG"
 
 
+def _forecast(path: Path) -> str:
+    """Computed, branches forecast in part, forecast as a whole, computed."""
+    few = (True, *(False,) * (len(SITES) - 1))
+    rows = ((True,) * len(SITES), (True,) * len(SITES), few, (False,) * len(SITES))
+    cells = {(2, column): (1.5, -0.5) for column in range(1, 12)}
+    write_plan(CachePlan(SITES, (3.0, 2.0, 1.0, 0.0), rows, forecast=cells, whole={3: (1.9, -0.9)}), path)
+    return str(path)
+
+
+def test_a_plan_with_forecasts_is_shown_in_a_sentence_and_in_letters(tmp_path: Path) -> None:
+    report = task.show(_forecast(tmp_path / "plan.json"))
+    assert report.notes == [
+        "computes 2 of 4 evaluations whole, forecasts 1 as a whole from the last 2 outputs, the network not being called "
+        "and in 1 of their branches computes 4%, forecasts 46% from the last 2 outputs and holds 50%",
+        "# computed, . reused, ~ forecast, _ network not called; blocks from left to right",
+    ]
+    assert report.rows[2] == ["1.00", "#~~~~~......", "~~~~~~......", "96%", "of 11 branches"]
+    assert report.rows[3] == ["0.00", "_" * 12, "_" * 12, "100%", "+1.900 -0.900"]
+
+
+def test_a_plan_is_exported_as_the_mask_of_cache_dit(tmp_path: Path) -> None:
+    report = task.export(_forecast(tmp_path / "plan.json"), "cache-dit", str(tmp_path / "mask.json"))
+    assert json.loads((tmp_path / "mask.json").read_text()) == {"steps_computation_mask": [1, 1, 0, 0]}
+    assert report.facts["computed"] == "2 of 4 steps" and "the weights stay behind" in report.notes[-1]
+    with pytest.raises(DitkitError, match="mask.json exists already; remove it or choose another name"):
+        task.export(str(tmp_path / "plan.json"), "cache-dit", str(tmp_path / "mask.json"))
+    with pytest.raises(DitkitError, match="no library named 'cachedit'; did you mean 'cache-dit'"):
+        task.export(str(tmp_path / "plan.json"), "cachedit", str(tmp_path / "other.json"))
+    assert not (tmp_path / "other.json").exists()
+
+
+def test_plans_that_differ_in_weights_alone_differ(tmp_path: Path) -> None:
+    first = _forecast(tmp_path / "a.json")
+    write_plan(replace(read_plan(Path(first)), whole={3: (1.8, -0.8)}), tmp_path / "b.json")
+    report = task.diff(first, str(tmp_path / "b.json"))
+    assert list(report.rows) == [] and report.facts["weights differ in"] == "1 of 12 forecasts"
+
+
 def test_a_router_becomes_a_plan_of_its_model(tmp_path: Path) -> None:
     report = task.import_plan(_router(tmp_path / "r.pth"), str(tmp_path / "plan.json"), threshold=0.1, model="dit-emoji")
     plan = read_plan(tmp_path / "plan.json")
     assert (plan.model, plan.solver, plan.times) == ("dit-emoji", "ddim", (999.0, 666.0, 333.0, 0.0))
     assert [all(row) for row in plan.compute] == [True, False, True, False]
     assert report.data == {"reused": 0.5}
+
+
+def _published(path: Path, branches: int, **options: object) -> str:
+    """A router as its training writes it, with its options beside it; scores of 0.5 after the sigmoid."""
+    state = {f"{index}.prob": torch.zeros(branches) for index in range(4)}
+    torch.save({"routers": state, "args": argparse.Namespace(**options)} if options else state, path)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("branches", "options", "model", "threshold", "notes"),
+    [
+        (
+            56,
+            {"image_size": 512, "model": "DiT-XL/2", "num_sampling_steps": 4},
+            "dit-xl-2-512",
+            0.1,
+            [
+                "taken for dit-xl-2-512's: its options say model DiT-XL/2 and image_size 512",
+                "computed where the score is above 0.1, as published for dit; --threshold says otherwise",
+            ],
+        ),
+        (56, {"image_size": 256}, "dit-xl-2-256", 0.1, ["taken for dit-xl-2-256's: its options say image_size 256"]),
+        (24, {"image_size": 256, "model": "DiT-B/4"}, "dit-b-4-256", 0.1, ["taken for dit-b-4-256's: its options say model DiT-B/4 and "]),
+        (58, {}, "uvit-h-2-256", 0.9, ["taken for uvit-h-2-256's: the published routers of 58 branches are; --model says otherwise"]),
+        (58, {"image_size": 512}, "uvit-h-4-512", 0.9, ["taken for uvit-h-4-512's: its options say image_size 512"]),
+        (56, {}, "dit-xl-2-256", 0.1, ["taken for dit-xl-2-256's: the published routers of 56 branches are; --model says otherwise"]),
+    ],
+)
+def test_whose_a_router_is_and_its_threshold_are_taken_from_the_file_and_said(
+    tmp_path: Path, branches: int, options: dict[str, object], model: str, threshold: float, notes: list[str]
+) -> None:
+    report = task.import_plan(_published(tmp_path / "r.pt", branches, **options), str(tmp_path / "plan.json"))
+    plan = read_plan(tmp_path / "plan.json")
+    assert (plan.model, plan.provenance["threshold"]) == (model, threshold)
+    assert (plan.reused == 0) == (threshold < 0.5)  # every score is one half
+    assert len(report.notes) == 2 and all(said.startswith(line) for said, line in zip(report.notes, notes, strict=False))
+
+
+def test_what_is_said_of_a_router_goes_before_what_its_file_says(tmp_path: Path) -> None:
+    router = _published(tmp_path / "r.pt", 56, image_size=512)
+    report = task.import_plan(router, str(tmp_path / "plan.json"), threshold=0.7, model="dit-xl-2-256")
+    assert list(report.notes) == ["taken for dit-xl-2-256's, although its options say image_size 512"]
+    plan = read_plan(tmp_path / "plan.json")
+    assert (plan.model, plan.provenance["threshold"]) == ("dit-xl-2-256", 0.7) and plan.reused > 0
+    unknown = _published(tmp_path / "u.pt", 56, image_size=1024, model="DiT-XL/2")
+    line = "u.pt gates 56 branches and its options say model DiT-XL/2 and image_size 1024; say with --model whose it is"
+    with pytest.raises(ConfigError, match=line):
+        task.import_plan(unknown, str(tmp_path / "other.json"))
+
+
+@pytest.mark.parametrize(
+    ("name", "model", "reused"), [("DDIM20_router.pt", "dit-xl-2-256", 560 - 312), ("dpm50_router.pth", "uvit-h-2-256", 1392 - 88)]
+)
+def test_a_published_router_gives_the_published_number_of_branches_by_itself(tmp_path: Path, name: str, model: str, reused: int) -> None:
+    file = Path(__file__).parents[3] / "shared" / "data" / "l2c-routers" / name
+    if not file.exists():
+        pytest.skip("the published routers are not here")
+    task.import_plan(str(file), str(tmp_path / "plan.json"))
+    plan = read_plan(tmp_path / "plan.json")
+    assert (plan.model, sum(row.count(False) for row in plan.compute)) == (model, reused)
 
 
 def test_nothing_is_imported_over_a_file_or_without_knowing_for_what(tmp_path: Path) -> None:

@@ -9,26 +9,29 @@ from ditkit.config.schema.eval import EvalConfig, ReferenceConfig
 from ditkit.config.schema.groups import (
     GROUPS,
     AutoCache,
-    AutoSampler,
     BottomCache,
     CacheConfig,
-    DDIMConfig,
-    DDPMConfig,
-    DPMSolver2Config,
-    DPMSolverPPConfig,
     EveryCache,
     FileCache,
     ForecastCache,
     NoCache,
     RandomCache,
-    SamplerConfig,
     SimilarityCache,
     TopCache,
     option,
 )
 from ditkit.config.schema.model import CodecConfig, ModelConfig, RuntimeConfig, TextConfig
 from ditkit.config.schema.runs import RULE_SETS, Gen3DConfig, GroundConfig, RulesConfig, RunConfig, SampleConfig
-from ditkit.config.schema.train import DataConfig, ScenesConfig, TrainConfig
+from ditkit.config.schema.samplers import (
+    AutoSampler,
+    DDIMConfig,
+    DDPMConfig,
+    Dopri5Config,
+    DPMSolver2Config,
+    DPMSolverPPConfig,
+    SamplerConfig,
+)
+from ditkit.config.schema.train import DataConfig, FlowConfig, ScenesConfig, TrainConfig
 from ditkit.config.schema.train_router import TrainRouterConfig
 
 COMMANDS: dict[str, type] = {
@@ -58,9 +61,11 @@ __all__ = [
     "DPMSolver2Config",
     "DPMSolverPPConfig",
     "DataConfig",
+    "Dopri5Config",
     "EvalConfig",
     "EveryCache",
     "FileCache",
+    "FlowConfig",
     "ForecastCache",
     "Gen3DConfig",
     "GroundConfig",

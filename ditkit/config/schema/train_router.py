@@ -12,8 +12,8 @@ from ditkit.config.checks import (
     check_positive,
     check_seed,
 )
-from ditkit.config.schema.groups import AutoSampler, SamplerConfig
 from ditkit.config.schema.model import ModelConfig, TextConfig
+from ditkit.config.schema.samplers import AutoSampler, SamplerConfig
 from ditkit.config.schema.train import DataConfig
 from ditkit.errors import ConfigError
 
@@ -39,7 +39,9 @@ class TrainRouterConfig(ModelConfig):
     budget: float | None = 0.7  # share of a run's multiply-adds to keep; null: keep what scores above the threshold
     max_error: float | None = None  # of forecasts, in place of a budget: keep as little as ends that near
     speed_up: float | None = None  # of forecasts, in place of a budget: keep this part of a run
-    order: int = 2  # of forecasts: how many outputs one is made from
+    order: int | None = None  # how many outputs a forecast is made from; None: 2, or where scores are learned, outputs are held
+    begin: str | None = None  # of whole runs: a plan to begin with
+    recompute: bool = False  # of whole runs: make the graph of each evaluation again in the backward pass, for less memory
     search: bool = True  # of forecasts: choose evaluations by how runs respond; false: evenly spread
     window: int = 4  # of forecasts: how far back, in evaluations, one may look
     iterations: int = 2  # of forecasts: refinements of the weights on whole runs
@@ -92,7 +94,11 @@ class TrainRouterConfig(ModelConfig):
                 raise ConfigError(f"{name} must be more than {least:g}, not {value:g}")
             if value is not None and self.trial != "forecasts":
                 raise ConfigError(f"{name} is for forecasts of whole evaluations; say recipe=forecast")
-        if not 1 <= self.order <= 3:
+        if self.begin is not None and self.trial != "runs":
+            raise ConfigError("whole runs can begin with a plan; say recipe=runs")
+        if self.order is not None and self.trial == "evaluations":
+            raise ConfigError("single evaluations learn what to reuse, not forecasts; say recipe=runs or recipe=forecast")
+        if self.order is not None and not 1 <= self.order <= 3:
             raise ConfigError(f"order must be 1, 2 or 3, not {self.order}")
         check_least("window", self.window, 1)
         check_least("iterations", self.iterations, 0)

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ditkit.config.schema import BenchConfig
+from ditkit.config.schema import BenchConfig, TrainConfig
 from ditkit.engine.model import Model
 from ditkit.engine.race import race
 from ditkit.engine.request import SamplingRequest
@@ -25,7 +25,7 @@ from ditkit.results.plots import ParetoPoint, draw_pareto
 from ditkit.results.progress import Progress
 from ditkit.results.report import Cell, Report
 from ditkit.shapes import preview
-from ditkit.tasks.bench import boxes, parts, pipelines
+from ditkit.tasks.bench import boxes, parts, pipelines, training
 from ditkit.tasks.bench.contenders import FEWER, UNCACHED, contenders, converged
 from ditkit.tasks.bench.scores import Judges, Score, decoded, scored
 from ditkit.tasks.shared import build
@@ -75,6 +75,11 @@ def _converged(config: BenchConfig, model: Model, plain: SamplingRequest, progre
         return None
     progress.start(len(request.seeds) * len(request.solver.times), f"{len(request.solver.times)} evaluations, the converged run")
     return torch.cat([sample_latents(model, request, batch, progress.advance).cpu() for batch in request.batches()])
+
+
+def run_training(config: TrainConfig, progress: Progress) -> Report:
+    """Time the parts of the step that this training takes."""
+    return training.run(config, progress)
 
 
 def _finish(config: BenchConfig, model: Model, scores: Sequence[Score], made: Sequence[Tensor], names: Sequence[str]) -> Report:

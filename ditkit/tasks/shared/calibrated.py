@@ -17,6 +17,7 @@ from ditkit.files.cache import cache_folder, digest
 from ditkit.results.progress import Progress
 from ditkit.routing.gates import spare_evaluations
 from ditkit.tasks.shared import build
+from ditkit.tasks.shared.memory import check_room
 
 CALIBRATION_SEED = 2**40  # far from the seeds of pictures that people ask for
 Calibration = SimilarityCache | ForecastCache
@@ -28,6 +29,7 @@ def calibrated(cache: Calibration, model: Model, request: SamplingRequest, progr
     file = _file(cache, model, trial)
     if found := _known(file, model, request):
         return found
+    check_room(model, trial)
     progress.start(cache.samples * len(request.solver.times), title)
     match cache:
         case SimilarityCache():
@@ -45,7 +47,7 @@ def calibration_request(samples: int, model: Model, request: SamplingRequest) ->
     """Runs like those of the request, of the calibration's own seeds, without a plan."""
     return SamplingRequest(
         labels=build.labels((), samples, model, request.prompts),
-        seeds=tuple(range(CALIBRATION_SEED, CALIBRATION_SEED + samples)),
+        seeds=range(CALIBRATION_SEED, CALIBRATION_SEED + samples),
         solver=request.solver,
         guidance=request.guidance,
         interval=request.interval,
@@ -104,7 +106,7 @@ def _file(cache: Calibration, model: Model, trial: SamplingRequest) -> Path | No
         return None
     weights = model.origin.get("fingerprint", model.origin["sketch"])
     facts: list[Any] = [asdict(cache), model.spec.name, weights, str(model.dtype), model.spec.shape]
-    facts += [trial.solver.name, trial.solver.times, trial.guidance, asdict(trial.interval), trial.labels]
+    facts += [trial.solver.name, trial.solver.times, trial.guidance, asdict(trial.interval), list(trial.labels)]
     if prompts := trial.prompts:  # the negative one is in the rows alone
         facts += [prompts.texts, prompts.null, dict(prompts.origin), float(prompts.rows.features.double().sum())]
     return cache_folder() / "plans" / f"{model.spec.name}-{cache.name}-{digest(facts)}.json"

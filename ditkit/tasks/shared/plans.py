@@ -14,6 +14,7 @@ from ditkit.config.schema import (
     EveryCache,
     FileCache,
     ForecastCache,
+    NoCache,
     RandomCache,
     SimilarityCache,
     TopCache,
@@ -50,6 +51,8 @@ def with_plan(
 
 
 def _plan(cache: CacheConfig, model: Model, request: SamplingRequest, progress: Progress, world: World) -> CachePlan | None:
+    if not request.solver.times and not isinstance(cache, NoCache):
+        raise PlanMismatch(f"{request.solver.name} chooses its times as it goes: no plan fits it; choose another --solver, or cache=none")
     title = "calibrating a plan"
     if isinstance(cache, AutoCache):
         if found := best_shipped(model, request, cache.budget):
@@ -85,8 +88,8 @@ def with_estimated_plan(request: SamplingRequest, cache: CacheConfig, model: Mod
 def best_shipped(model: Model, request: SamplingRequest, budget: float | None = None) -> CachePlan | None:
     """Of the shipped plans that fit, one that keeps about the `budget`; without one, the near-lossless one that saves most.
 
-    Near-lossless are those that keep `NEAR_LOSSLESS` of the run or more, if there are any. Of plans that save the same percentage the
-    one of the least error is taken.
+    Near-lossless are those that keep `NEAR_LOSSLESS` of the run or more, if there are any. Plans that forecast come before plans that only
+    hold; of those that save the same percentage the one of the least error is taken.
     """
     costs = model.backbone.multiply_adds()
     plans = [(1 - trajectory_cost(costs, plan.evaluations, 1, plan).saved, plan) for plan in shipped_plans(model, request)]
@@ -95,9 +98,9 @@ def best_shipped(model: Model, request: SamplingRequest, budget: float | None = 
     else:
         plans = [(kept, plan) for kept, plan in plans if abs(kept - budget) <= max(ABOUT, 0.5 / plan.evaluations)]
 
-    def worth(found: tuple[float, CachePlan]) -> tuple[float, float]:
+    def worth(found: tuple[float, CachePlan]) -> tuple[bool, float, float]:
         kept, plan = found
-        return round(1 - kept, 2), -float(plan.quality.get("latent_error", math.inf))
+        return bool(plan.whole or plan.forecast), round(1 - kept, 2), -float(plan.quality.get("latent_error", math.inf))
 
     return max(plans, key=worth, default=(1.0, None))[1]
 

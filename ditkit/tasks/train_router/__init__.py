@@ -12,7 +12,7 @@ import torch
 
 from ditkit.cache.budget import within_budget
 from ditkit.cache.cost import trajectory_cost
-from ditkit.cache.plan import CachePlan, write_plan
+from ditkit.cache.plan import CachePlan, read_plan, write_plan
 from ditkit.codecs.points import Points
 from ditkit.config.schema import TrainRouterConfig
 from ditkit.data.clouds import CloudDraws
@@ -22,7 +22,7 @@ from ditkit.engine.conditions import PromptTable
 from ditkit.engine.distributed import World, barrier, join_world
 from ditkit.engine.model import Model
 from ditkit.engine.request import SamplingRequest
-from ditkit.errors import DataError, RequestError
+from ditkit.errors import RequestError
 from ditkit.execution import Site
 from ditkit.files.tensors import read_metadata, read_tensors, write_tensors
 from ditkit.results.plots import draw_curves, draw_plan
@@ -35,23 +35,31 @@ from ditkit.routing.starts import NoisedData, Starts, Trajectories, record_traje
 from ditkit.routing.task import RouterTask
 from ditkit.routing.trials import SingleEvaluations, Trial, WholeRuns
 from ditkit.tasks.shared import build
+from ditkit.tasks.shared.classes import places
 from ditkit.tasks.shared.clouds import labelled
 from ditkit.tasks.shared.latents import encoded
-from ditkit.tasks.shared.loop import HOUSEKEEPING, asked, read_log, run_steps
+from ditkit.tasks.shared.loop import HOUSEKEEPING, asked, at_work, read_log, run_steps
 from ditkit.tasks.shared.prompts import table_for
 from ditkit.tasks.train_router import forecasts
 from ditkit.training.trainer import TrainSettings
 
 TRAJECTORY_BATCH = 32
+LEARNED = ("logits", "weights")
+BEGIN = 2.0  # the scores, before the sigmoid, of a plan to begin with
 
 
 def run(config: TrainRouterConfig, progress: Progress) -> Report:
-    """Train the scores until `steps`, or until interrupted; the plan that they make now is written either way.
+    """Train the scores until `steps` and write the plan that they make. Interrupted, it leaves what it needs to go on.
 
     Without scores, for forecasts of whole evaluations, search for the plan instead.
     """
     if config.trial == "forecasts":
         return forecasts.run(config, progress)
+    with at_work(Path(config.out), _settings(config)):
+        return _trained(config, progress)
+
+
+def _trained(config: TrainRouterConfig, progress: Progress) -> Report:
     started = time.perf_counter()
     world = join_world(build.device(config.runtime))
     model = build.model(config, progress)
@@ -83,7 +91,13 @@ def _task(
     world: World,
     progress: Progress,
 ) -> RouterTask:
-    router = Router(len(gated), len(model.backbone.sites), start=config.start, price=config.price, seed=config.seed).to(model.device)
+    size = len(gated), len(model.backbone.sites)
+    router = Router(*size, start=config.start, price=config.price, seed=config.seed, order=config.order)
+    if config.begin is not None:
+        begin = read_plan(Path(config.begin))
+        begin.check_fits(model.backbone.sites, solver.times, model=model.spec.name, solver=solver.name)
+        router.begin_with(begin, gated, abs(config.start or BEGIN))
+    router = router.to(model.device)
     if config.budget is not None:  # refused before any work, not after hours
         within_budget(router.logits.detach().cpu(), len(solver.times), model.backbone.sites, costs, config.budget)
     prompts = table_for(config, model, progress, world)
@@ -91,7 +105,7 @@ def _task(
     trial: Trial
     if config.trial == "runs":
         assert isinstance(starts, Trajectories)  # TrainRouterConfig refuses data for them
-        trial = WholeRuns(model, solver, gated, starts, config.batch, guidance, prompts)
+        trial = WholeRuns(model, solver, gated, starts, config.batch, guidance, prompts, recompute=config.recompute)
     else:
         trial = SingleEvaluations(GatedRun(model, solver, gated, guidance, prompts), starts, config.batch)
     return RouterTask(
@@ -123,19 +137,27 @@ def _starts(
         if model.spec.points:
             return NoisedData(_clouds(config, model), solver, model)
         pictures = load_pictures(config.data.path, model.spec.image_size)
+        named = places(pictures.class_names, model.spec, model.class_names, config.data.path) if model.spec.label_count else None
         latents = encoded(config.data, pictures, model.codec, model.spec.codec, folder, model.device, world, progress)
-        if model.spec.label_count and int(latents.labels.max()) >= model.spec.label_count:
-            raise DataError(f"{config.data.path} has {int(latents.labels.max()) + 1} classes, {config.model} has {model.spec.label_count}")
-        return NoisedData(latents, solver, model)
+        return NoisedData(latents if named is None else replace(latents, labels=torch.tensor(named)[latents.labels]), solver, model)
     request = SamplingRequest(
         labels=build.labels((), config.samples, model, prompts),
-        seeds=tuple(range(config.seed, config.seed + config.samples)),
+        seeds=range(config.seed, config.seed + config.samples),
         solver=solver,
         guidance=guidance,
         batch=TRAJECTORY_BATCH,
         prompts=prompts,
     )
-    known = ["with ends", dict(model.origin), solver.name, solver.times, guidance, request.labels, request.seeds, repr(config.sampler)]
+    known = [
+        "with ends",
+        dict(model.origin),
+        solver.name,
+        solver.times,
+        guidance,
+        tuple(request.labels),
+        tuple(request.seeds),
+        repr(config.sampler),
+    ]
     known += [prompts.texts, dict(prompts.origin)] if prompts else []
     digest = hashlib.sha256(json.dumps(known).encode()).hexdigest()[:12]
     file = Path(config.data.cache or folder) / f"trajectories-{digest}.safetensors"
@@ -148,14 +170,16 @@ def _starts(
     if world.rank == 0:
         barrier(world)
     state = read_tensors(file)
-    return Trajectories(state["x"], state["ends"], state.get("remembered"), torch.tensor(request.labels), request.seeds, solver.draws)
+    return Trajectories(
+        state["x"], state["ends"], state.get("remembered"), torch.tensor(tuple(request.labels)), tuple(request.seeds), solver.draws
+    )
 
 
 def _clouds(config: TrainRouterConfig, model: Model) -> CloudDraws:
     """In the coordinates of the model, whatever data it was trained on."""
     data, codec = config.data, model.codec.module
     assert isinstance(codec, Points)
-    clouds = labelled(data, model.spec)
+    clouds = labelled(data, model.spec, model.class_names)
     return CloudDraws(clouds, codec, model.spec.points, mirror=data.mirror, stretch=data.stretch, balance=data.balance)
 
 
@@ -187,28 +211,28 @@ def _finish(
 ) -> Report:
     state = read_tensors(folder / "weights.safetensors")
     logits = state["logits"]
-    plan = _plan(config, model, solver, gated, logits, costs, step)
+    plan = _plan(config, model, solver, gated, state, costs, step)
     cost = trajectory_cost(costs, plan.evaluations, 1, plan)
     router_file, plan_file, picture, curve = (folder / name for name in ("router.safetensors", "plan.json", "heatmap.png", "curve.png"))
     words = {"ditkit": "1", "family": "router", "model": config.model, "solver": solver.name, "times": json.dumps(solver.times)}
     words |= {"gated": json.dumps([gate.evaluation for gate in gated]), "sites": json.dumps(list(map(str, plan.sites)))}
-    write_tensors(router_file, {"logits": logits}, words)
+    write_tensors(router_file, {name: value for name, value in state.items() if name in LEARNED}, words)
     write_plan(plan, plan_file)
     draw_plan(plan, picture, f"{config.model}, {solver.name}, {plan.evaluations} evaluations")
     files = [router_file, plan_file, picture]
     if log := read_log(folder):
         draw_curves(curve, list(log), {name: [entry[name] for entry in log.values()] for name in ("loss", "data", "kept", "price")})
         files.append(curve)
+    numbers = sum(state[name].numel() for name in LEARNED if name in state)
     facts: dict[str, Any] = {
         "steps": f"{step} of {config.steps}",
         "minutes": f"{seconds / 60:.1f}",
-        "trained parameters": f"{logits.numel()} ({len(gated)} gated evaluations x {len(plan.sites)} sites)",
+        "trained parameters": f"{numbers} ({len(gated)} gated evaluations x {len(plan.sites)} sites)",
         "reused": f"{plan.reused:.1%} of all branches",
         "multiply-adds": f"{cost.saved:.1%} less",
     }
-    notes = [] if step >= config.steps else ["interrupted: the same command goes on from here"]
     command = "gen3d" if model.spec.points else "sample"
-    notes.append(f"use it: ditkit {command} --model {config.model} --steps {plan.evaluations} --plan {plan_file}")
+    notes = [f"use it: ditkit {command} --model {config.model} --steps {plan.evaluations} --plan {plan_file}"]
     data = {"step": step, "seconds": seconds, "reused": plan.reused, "kept": 1 - cost.saved, "parameters": logits.numel()}
     return Report(title=f"a plan for {config.model}", facts=facts, files=files, notes=notes, data=data)
 
@@ -218,18 +242,18 @@ def _plan(
     model: Model,
     solver: Solver,
     gated: tuple[Gate, ...],
-    logits: torch.Tensor,
+    state: Mapping[str, torch.Tensor],
     costs: Mapping[Site | str, int],
     step: int,
 ) -> CachePlan:
-    sites = model.backbone.sites
+    sites, logits = model.backbone.sites, state["logits"]
     if config.budget is None:
         keep = above(torch.sigmoid(logits), config.threshold)
     else:
         keep = within_budget(logits, len(solver.times), sites, costs, config.budget)
     learned = {name: value for name, value in asdict(config).items() if name not in HOUSEKEEPING}
     provenance = {"policy": "l2c", "steps": step, "config": learned}
-    plan = to_plan(keep, gated, sites, solver.times, provenance)
+    plan = to_plan(keep, gated, sites, solver.times, provenance, state.get("weights"))
     return replace(plan, model=config.model, weights=model.origin.get("sketch"), solver=solver.name)
 
 

@@ -1,12 +1,12 @@
 """`ditkit train-router recipe=forecast`: which evaluations are forecast as a whole, and with which weights, in three stages.
 
-Evenly spread with weights in closed form; the best choice by how runs respond; weights refined on whole runs. Each stage is measured on
-samples that none of them has seen, and the plan of the best one is written.
+Evenly spread, with weights in closed form; the best choice by how runs respond, likewise; weights refined on whole runs. Each stage is
+measured on samples that none of them has seen, and the plan of the best one is written.
 """
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ditkit.cache.cost import trajectory_cost
-from ditkit.cache.forecast import Cell as Weights
+from ditkit.cache.forecast import HELD
 from ditkit.cache.plan import CachePlan, write_plan
 from ditkit.config.schema import ForecastCache, TrainRouterConfig
 from ditkit.engine.distributed import World
@@ -32,8 +32,8 @@ from ditkit.results.plots import draw_plan
 from ditkit.results.progress import Progress
 from ditkit.results.report import Cell, Report
 from ditkit.routing.refine import refined
-from ditkit.routing.response import Response, moves, responses
-from ditkit.routing.search import Choice, best_choice, cheapest
+from ditkit.routing.response import Response, responses
+from ditkit.routing.search import best_choice, cheapest
 from ditkit.tasks.shared import build
 from ditkit.tasks.shared.calibrated import CALIBRATION_SEED, draft, made_for
 from ditkit.tasks.shared.prompts import table_for
@@ -92,35 +92,37 @@ class _Search:
     folder: Path
     progress: Progress
 
+    @property
+    def order(self) -> int:
+        return self.config.order or 2
+
     def stages(self) -> list[Stage]:
         truths = [self._ends(request, None, "runs without a plan", kept=True) for request in (self.request, self.held_out)]
         started, found = time.perf_counter(), []
-        if self.config.search:
-            response = self._response()
-            choice = self._choice(response)
-            budget = 1 - len(choice.whole) / response.evaluations
-        else:
-            choice, budget = None, self._budget()
+        choice = self._choice(self._response()) if self.config.search else None
+        budget = self._budget() if choice is None else 1 - len(choice) / len(self.request.solver.times)
         for name, plan in self._plans(choice, budget, truths[0]):
             ends = self._ends(self.held_out, plan, f"measuring: {name}")
             errors = torch.cat([relative_errors(made, truth) for made, truth in zip(ends, truths[1], strict=True)])
             found.append(Stage(name, made_for(plan, self.model, self.request), errors, time.perf_counter() - started))
         return found
 
-    def _plans(self, choice: Choice | None, budget: float, truths: Sequence[Tensor]) -> Any:
+    def _plans(self, choice: frozenset[int] | None, budget: float, truths: Sequence[Tensor]) -> Iterator[tuple[str, CachePlan]]:
         """The plan of each stage, made when it is asked for."""
         config, size = self.config, len(self.request.seeds)
-        self.progress.start(size * len(self.request.solver.times), "fitting")
-        even = draft(ForecastCache(budget=budget, order=config.order, samples=size), self.model, self.request)
-        plan = fitted(self.model, self.request, even, config.order, self.progress.advance).plan
+        plan = self._fitted(draft(ForecastCache(budget=budget, order=self.order, samples=size), self.model, self.request))
         yield "evenly spread, closed form", plan
         if choice is not None:
-            plan = _chosen(plan, choice.whole)
+            plan = self._fitted(_chosen(plan, choice))
             yield "chosen by the response", plan
-        runs = sum(len(cell) for cell in plan.whole.values()) // 2 + 1
+        runs = sum(len(cell) - 1 for cell in plan.whole.values()) // 2 + 1
         self.progress.start(config.iterations * runs * size * plan.evaluations, "refining on whole runs")
         plan = refined(self.model, self.request, plan, truths, config.iterations, self.progress.advance)
         yield "refined on whole runs", plan
+
+    def _fitted(self, plan: CachePlan) -> CachePlan:
+        self.progress.start(len(self.request.seeds) * plan.evaluations, "fitting")
+        return fitted(self.model, self.request, plan, self.order, self.progress.advance).plan
 
     def _budget(self) -> float:
         config = self.config
@@ -128,21 +130,21 @@ class _Search:
             raise ConfigError("max_error needs search=true: without it no error is foreseen")
         return 1 / config.speed_up if config.speed_up else config.budget or 0.7
 
-    def _choice(self, response: Response) -> Choice:
+    def _choice(self, response: Response) -> frozenset[int]:
         config, evaluations = self.config, response.evaluations
         if config.max_error is not None:
-            return cheapest(response, config.max_error, config.order)
+            return cheapest(response, config.max_error, self.order)
         skipped = round((1 - self._budget()) * evaluations)
         if not 0 < skipped < evaluations:
             raise ConfigError(
                 f"a budget of {self._budget():g} cannot be met: of {evaluations} evaluations from {1 / evaluations:.3f} "
                 f"to {1 - 1 / evaluations:.3f} can be kept"
             )
-        return best_choice(response, skipped, config.order, config.seed)
+        return best_choice(response, skipped, self.order, config.seed)[0]
 
     def _ends(self, request: SamplingRequest, plan: CachePlan | None, title: str, *, kept: bool = False) -> list[Tensor]:
         """Where the runs of every batch end; those without a plan are recorded."""
-        file = self.folder / f"ends-{digest([self._facts(request), request.seeds])}.safetensors"
+        file = self.folder / f"ends-{digest([self._facts(request), list(request.seeds)])}.safetensors"
         if kept and file.exists():
             return [value for _, value in sorted(read_tensors(file).items(), key=lambda item: int(item[0]))]
         self.progress.start(len(request.seeds) * len(request.solver.times), title)
@@ -156,23 +158,32 @@ class _Search:
         """How runs respond; recorded, since it serves every budget."""
         request, window = self.request, self.config.window
         evaluations = len(request.solver.times)
-        file = self.folder / f"response-{digest([self._facts(request), request.seeds, window])}.safetensors"
+        file = self.folder / f"response-{digest([self._facts(request), list(request.seeds), window])}.safetensors"
         if file.exists():
-            return Response(evaluations, moves(evaluations, window), read_tensors(file)["products"])
-        steps = len(request.seeds) * evaluations * (1 + (evaluations - 1) * (1 + window) // 2)
+            known = read_tensors(file)
+            return Response(tuple(known[str(evaluation)] for evaluation in range(evaluations)))
+        steps = len(request.seeds) * evaluations * (1 + evaluations * window // 2)
         self.progress.start(steps, "how runs respond")
         response = responses(self.model, request, window, self.progress.advance)
-        write_tensors(file, {"products": response.products})
+        write_tensors(file, {str(evaluation): products for evaluation, products in enumerate(response.products)})
         return response
 
     def _facts(self, request: SamplingRequest) -> list[Any]:
         said = request.prompts.texts if request.prompts else ()
-        return [dict(self.model.origin), request.solver.name, request.solver.times, request.guidance, request.labels, request.batch, said]
+        return [
+            dict(self.model.origin),
+            request.solver.name,
+            request.solver.times,
+            request.guidance,
+            list(request.labels),
+            request.batch,
+            said,
+        ]
 
 
-def _chosen(plan: CachePlan, whole: dict[int, Weights]) -> CachePlan:
+def _chosen(plan: CachePlan, whole: frozenset[int]) -> CachePlan:
     rows = tuple((evaluation not in whole,) * len(plan.sites) for evaluation in range(plan.evaluations))
-    return replace(plan, compute=rows, whole=whole)
+    return replace(plan, compute=rows, whole=dict.fromkeys(sorted(whole), HELD))
 
 
 def _finish(config: TrainRouterConfig, model: Model, stages: Sequence[Stage], best: Stage, folder: Path) -> Report:
@@ -189,7 +200,7 @@ def _finish(config: TrainRouterConfig, model: Model, stages: Sequence[Stage], be
     before: float | None = None
     for stage in stages:
         mean = float(stage.errors.mean())
-        gain = "" if before is None else f"{1 - mean / before:.0%}"
+        gain = f"{1 - mean / before:.0%}" if before else ""
         rows.append([stage.name, f"{mean:.4f}", f"[{stage.interval.low:.4f}, {stage.interval.high:.4f}]", gain, f"{stage.seconds:.0f}"])
         before = mean
     record = [{"stage": stage.name, "errors": stage.errors.tolist(), "seconds": stage.seconds} for stage in stages]

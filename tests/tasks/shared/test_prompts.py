@@ -33,6 +33,8 @@ from ditkit.tasks import bench, sample, train_router
 from ditkit.tasks import plan as plan_task
 from ditkit.tasks.shared import build, prompts
 from ditkit.text import encoder
+from ditkit.text.encoder import load_encoder
+from tests.closeness import assert_close, evaluated, near
 
 LONG = "two hot dogs and the brown cats and a tree and the sun and two dogs and a cat"
 
@@ -193,7 +195,7 @@ def test_a_size_is_made_at_the_nearest_trained_shape_and_cropped(config: SampleC
     shape = aspect_bins.nearest_bin(100, 300, 256)
     assert (shape.height, shape.width) == (144, 432)
     assert report.notes == ["made at 144x432, the nearest trained shape, then scaled and cropped"]
-    assert told[0][0, 0].tolist() == pytest.approx([144, 432, 144 / 432])
+    assert told[0][0, 0].tolist() == near([144, 432, 144 / 432], dtype=torch.float32)
     assert manifest(config.out)["request"]["size"] == [100, 300]
 
 
@@ -237,7 +239,8 @@ def test_bfloat16_reads_nearly_the_same(config: SampleConfig, t5: str) -> None:
     )
     assert rounded.rows.features.dtype == torch.bfloat16
     assert rounded.origin["precision"] == "bfloat16"
-    torch.testing.assert_close(rounded.rows.features.float(), exact.rows.features, atol=0.1, rtol=0.05)
+    rounding = evaluated(load_encoder(Path(t5) / "text_encoder", torch.bfloat16))
+    assert_close(rounded.rows.features, exact.rows.features, rounding)
 
 
 def test_what_is_cut_off_a_long_prompt_is_said_once(config: SampleConfig) -> None:
@@ -284,7 +287,7 @@ def test_files_of_prompts_that_hold_none_are_one_line(config: SampleConfig, tmp_
     file = tmp_path / "prompts.txt"
     for content, line in (
         (b"\n  \n", "holds no prompts; write one on each line"),
-        (b"\xff", "is no text in UTF-8: invalid start byte at byte 0"),
+        (b"\xff", "is not text in UTF-8: byte 0 cannot be read; save it as UTF-8"),
     ):
         file.write_bytes(content)
         with pytest.raises(DataError) as caught:
@@ -292,6 +295,13 @@ def test_files_of_prompts_that_hold_none_are_one_line(config: SampleConfig, tmp_
         assert str(caught.value) == f"{file} {line}"
     with pytest.raises(DataError, match=r"^cannot read the prompts of .*gone\.txt: No such file or directory$"):
         sample.run(replace(config, prompt_file=str(tmp_path / "gone.txt")), NoProgress())
+
+
+def test_a_prompt_goes_on_to_the_end_of_its_line_however_the_file_was_written(tmp_path: Path) -> None:
+    asked = ["a cat\u2028and a dog", "two\x0cthree\x0bfour\x85five"]
+    for encoding, end in (("utf-8-sig", "\r\n"), ("utf-16", "\n"), ("utf-8", "\r")):
+        (tmp_path / "prompts.txt").write_bytes(end.join([*asked, "", "  "]).encode(encoding))
+        assert prompts.read_prompts(str(tmp_path / "prompts.txt")) == asked
 
 
 def test_a_text_encoder_that_is_not_there_is_one_line(config: SampleConfig, t5: str) -> None:
