@@ -4,7 +4,6 @@ Exit codes: 0 done; 2 something the user can fix, one line on stderr; 1 a bug, w
 """
 
 import sys
-from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Annotated, Any
 
@@ -23,12 +22,12 @@ LONGEST = 200  # letters of a path that a message repeats
 class OneLineErrors(TyperGroup):
     """A group whose errors are one line each, whoever raised them."""
 
-    def main(self, args: Sequence[str] | None = None, *, standalone_mode: bool = True, **kwargs: Any) -> Any:
+    def main(self, *args: Any, standalone_mode: bool = True, **kwargs: Any) -> Any:
         if not standalone_mode:
-            return super().main(args, standalone_mode=False, **kwargs)
+            return super().main(*args, standalone_mode=False, **kwargs)
         try:
-            check_readable(typed := list(sys.argv[1:] if args is None else args))
-            code = super().main(typed, standalone_mode=False, **kwargs) or 0
+            check_readable(kwargs.get("args") or sys.argv[1:])
+            code = super().main(*args, standalone_mode=False, **kwargs) or 0
             if code == INTERRUPTED:
                 _say("interrupted")
         except typer.TyperException as error:

@@ -120,11 +120,19 @@ def to_uint8(canvas: np.ndarray) -> np.ndarray:
     return np.rint(np.clip(canvas, 0, 1) * 255).astype(np.uint8)
 
 
-def sprite_on_white(
-    sprites: Sprites, index: int, side: int = 64, *, object_side: int = 56, dx: int = 0, dy: int = 0, mirrored: bool = False
+def sprite_on(
+    sprites: Sprites,
+    index: int,
+    side: int = 64,
+    *,
+    object_side: int = 56,
+    dx: int = 0,
+    dy: int = 0,
+    mirrored: bool = False,
+    background: str = "white",
 ) -> np.ndarray:
-    """One sprite, centred up to (dx, dy) pixels, on white: uint8 (side, side, 3)."""
-    canvas = np.ones((side, side, 3), np.float32)
+    """One sprite, centred up to (dx, dy) pixels, on a colour: uint8 (side, side, 3)."""
+    canvas = np.asarray(Image.new("RGB", (side, side), background), np.float32) / 255
     rgba = sprites.rgba[index][:, ::-1] if mirrored else sprites.rgba[index]
     margin = (side - object_side) // 2
     paste(canvas, resized(np.ascontiguousarray(rgba), object_side, object_side), margin + dx, margin + dy)
@@ -191,7 +199,7 @@ def autoencoder_picture(sprites: Sprites, rng: np.random.Generator, side: int = 
         object_side = int(rng.integers(side * 3 // 4, side + 1))
         room = (side - object_side) // 2
         dx, dy = rng.integers(-room, room + 1, 2)
-        return sprite_on_white(
+        return sprite_on(
             sprites,
             int(rng.integers(len(sprites))),
             side,

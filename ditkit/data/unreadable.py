@@ -1,9 +1,7 @@
-"""What reading a damaged file raises; whoever reads one makes a line of it that names the file."""
+"""What reading a damaged file of arrays raises; whoever reads one makes a line of it that names the file."""
 
 import zlib
 from zipfile import BadZipFile
-
-from PIL import Image
 
 ARRAYS = (
     OSError,
@@ -17,4 +15,3 @@ ARRAYS = (
     TypeError,
     AttributeError,
 )
-PICTURE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)  # a broken PNG is a SyntaxError to Pillow

@@ -116,7 +116,7 @@ def _starts(
             raise RequestError(f"{config.model} reads prompts and learns from its own trajectories only; leave out --data")
         if model.spec.points:
             return NoisedData(_clouds(config, model), solver, model)
-        pictures = load_pictures(config.data.path, model.spec.image_size)
+        pictures = load_pictures(config.data.path, model.spec.image_size, config.data.background, progress.note)
         latents = encoded(config.data, pictures, model.codec, model.spec.codec, folder, model.device, world, progress)
         if model.spec.label_count and int(latents.labels.max()) >= model.spec.label_count:
             raise DataError(f"{config.data.path} has {int(latents.labels.max()) + 1} classes, {config.model} has {model.spec.label_count}")

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from ditkit.config.checks import check_folder, check_known, check_least, check_seed
+from ditkit.config.checks import check_colour, check_folder, check_known, check_least, check_seed
 from ditkit.config.schema.model import RuntimeConfig
 
 PROTOCOLS = ("whole", "batches")
@@ -16,6 +16,10 @@ class ReferenceConfig:
 
     path: str | None = None
     categories: list[str] = field(default_factory=list)  # none: those of the samples
+    background: str = "white"  # of pictures, samples too, where they are transparent
+
+    def __post_init__(self) -> None:
+        check_colour("data.background", self.background)
 
 
 @dataclass

@@ -30,10 +30,11 @@ from ditkit.tasks.eval.boxes import has_boxes
 from ditkit.tasks.eval.report import written
 from ditkit.tasks.shared import build
 
+FEATURES = ("features", "feature_weights")
 IGNORED = {  # options of other kinds of samples, and what these are
     images: ("pictures", ("real", "data.categories", "distances", "points", "frame", "protocol", "detector")),
-    boxes: ("things in boxes", ("data.categories", "distances", "points", "frame", "protocol", "features", "feature_weights")),
-    clouds: ("clouds", ("features", "feature_weights", "detector", "prompts")),
+    boxes: ("things in boxes", ("data.categories", "data.background", "distances", "points", "frame", "protocol", *FEATURES)),
+    clouds: ("clouds", ("data.background", "detector", "prompts", *FEATURES)),
 }
 
 
@@ -64,7 +65,7 @@ def run(config: EvalConfig, progress: Progress) -> Report:
     if not config.targets and not config.real:
         raise RequestError("nothing to measure: name a run folder, a folder or a file of samples; or add --real")
     if helper := next((target for target in config.targets if target == "judge" or target in CODECS), None):
-        return _helper(helper, config)
+        return _helper(helper, config, progress)
     check(config)
     config = replace(config, targets=list(dict.fromkeys(config.targets)))  # each in one row
     kind = _kind(config)
@@ -105,12 +106,12 @@ def _holds_points(file: Path) -> bool:
     return bool({"points", "train_points"} & set(arrays_in(file)))
 
 
-def _helper(target: str, config: EvalConfig) -> Report:
+def _helper(target: str, config: EvalConfig, progress: Progress) -> Report:
     if len(config.targets) > 1:
         raise RequestError(f"{target} is measured on its own; leave out the other targets")
     if config.data.path is None:
         raise DataError(f"to measure {target}, give pictures it was not trained on: --data FOLDER or --data SPRITES.npz")
-    pictures = load_pictures(config.data.path, JUDGE_SIDE)
+    pictures = load_pictures(config.data.path, JUDGE_SIDE, config.data.background, progress.note)
     return _judge(pictures) if target == "judge" else _codec(target, pictures)
 
 

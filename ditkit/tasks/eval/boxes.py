@@ -13,7 +13,7 @@ from torch import Tensor
 from ditkit.codecs.codec import from_uint8
 from ditkit.config.schema import EvalConfig
 from ditkit.data.box_prompts import BoxPrompt, read_box_prompts
-from ditkit.data.picture_sets import read_picture
+from ditkit.data.pictures import read_picture
 from ditkit.data.scenes import Scene, Sprites, load_sprites, put_into_boxes
 from ditkit.errors import DataError, OutputError, RequestError
 from ditkit.grounding.layout import Layout

@@ -28,7 +28,7 @@ from ditkit.tasks.eval.report import Entry, Measured
 
 REAL = "training shapes"
 BLOCKED = ("seeds", "labels", "batch")  # in what the runs of one row may differ: each is a block of it
-SHARES = ("1-NNA", "COV", "JSD")  # cannot leave 0 ... 1
+SHARES = ("1-NNA", "COV", "JSD")  # cannot be more than 1; nothing here can be less than 0
 COLUMNS = ("", "category", "distance", "clouds", "1-NNA %", "COV %", "MMD x 1000", "JSD")
 INSIDE = 0.5  # radius of the ball that the divergence looks at
 LIKE = (0.8, 1.25)  # sizes, samples to references, that need no word
@@ -233,7 +233,7 @@ def _measured(row: Row, name: str, distance: CloudDistance, config: EvalConfig, 
 
 def _over_blocks(key: str, values: Sequence[float]) -> Interval:
     low, high = of_blocks(values)
-    return Interval(max(low, 0.0), min(high, 1.0)) if key.startswith(SHARES) else Interval(low, high)
+    return Interval(max(low, 0.0), min(high, 1.0) if key.startswith(SHARES) else high)
 
 
 def _line(result: Result) -> list[Cell]:

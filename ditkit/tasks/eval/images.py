@@ -17,6 +17,7 @@ from ditkit.config.schema import EvalConfig
 from ditkit.data import unreadable
 from ditkit.data.captions import plural
 from ditkit.data.picture_sets import PictureSet, arrays_in, digest, open_set
+from ditkit.data.pictures import WHITE, Note, ignore
 from ditkit.engine.distributed import World, gather, join_world
 from ditkit.errors import DataError, OutputError, RequestError
 from ditkit.metrics.bootstrap import Interval, mean_interval
@@ -70,12 +71,13 @@ class Result:
 
 def run(config: EvalConfig, progress: Progress) -> Measured:
     """Measure every target against the data; without data, what needs none."""
-    sets = [read_samples(target) for target in config.targets]
+    notes: list[str] = []
+    sets = [read_samples(target, config.data.background, notes.append) for target in config.targets]
     check_same_model([(each.pictures.name, each.request) for each in sets], across=config.across)
     device = build.device(config.runtime)
     network = find_network(config.features, config.feature_weights, device)
     world = join_world(device)
-    real = None if config.data.path is None else _pictures_or_moments(Path(config.data.path))
+    real = None if config.data.path is None else _pictures_or_moments(Path(config.data.path), config.data.background, notes.append)
     counted = [*(each.pictures for each in sets), *([real] if isinstance(real, PictureSet) else [])]
     progress.start(sum(len(_my_batches(each.count, config.batch, world)) for each in counted), "batches of pictures")
     reference = None if real is None else _reference(real, network, config, world, progress)
@@ -83,7 +85,7 @@ def run(config: EvalConfig, progress: Progress) -> Measured:
     if world.rank:
         return Measured(Report(title=f"process {world.rank}"))
     results = [_measured(each, made, reference, config) for each, made in zip(sets, seen, strict=True)]
-    return Measured(_report(config, network, reference, results), [_entry(result) for result in results], "Frechet distance")
+    return Measured(_report(config, network, reference, results, notes), [_entry(result) for result in results], "Frechet distance")
 
 
 def _entry(result: Result) -> Entry:
@@ -92,11 +94,11 @@ def _entry(result: Result) -> Entry:
     return Entry(pictures.name, result.samples.request, files, score=result.values.get("Frechet"))
 
 
-def read_samples(target: str) -> Samples:
+def read_samples(target: str, background: str = WHITE, note: Note = ignore) -> Samples:
     """The pictures of a finished run, of a folder or of a file."""
     path = Path(target)
     if not has_manifest(path):
-        return Samples(_at_least_two(open_set(path)))
+        return Samples(_at_least_two(open_set(path, None, background, note)))
     manifest = read_manifest(path / "manifest.json")
     if not manifest.get("complete"):
         raise OutputError(f"{path} is a run that is not finished; repeat its command, which goes on where it stopped")
@@ -104,7 +106,8 @@ def read_samples(target: str) -> Samples:
         raise DataError(f"{path} is a run of ditkit {manifest.get('command')}, which makes no pictures; measure it on its own")
     files = [RunFolder(path).path / image["file"] for image in manifest["images"]]
     labels = manifest["request"].get("labels")
-    return Samples(_at_least_two(open_set(path, files)), manifest["request"], None if labels is None else torch.tensor(labels))
+    pictures = _at_least_two(open_set(path, files, background, note))
+    return Samples(pictures, manifest["request"], None if labels is None else torch.tensor(labels))
 
 
 def check_same_model(runs: Sequence[tuple[str, Mapping[str, Any] | None]], *, across: bool) -> None:
@@ -184,10 +187,10 @@ def _my_batches(count: int, batch: int, world: World) -> list[range]:
     return _batches(count, batch)[world.rank :: world.size]
 
 
-def _pictures_or_moments(path: Path) -> PictureSet | Path:
+def _pictures_or_moments(path: Path, background: str, note: Note) -> PictureSet | Path:
     if path.is_file() and path.suffix == ".npz" and {"mu", "sigma"} <= (names := set(arrays_in(path))) and "arr_0" not in names:
         return path
-    return read_samples(str(path)).pictures
+    return read_samples(str(path), background, note).pictures
 
 
 def _reference(real: PictureSet | Path, network: FeatureNetwork, config: EvalConfig, world: World, progress: Progress) -> Reference:
@@ -272,7 +275,9 @@ def _judged(request: Mapping[str, Any]) -> bool:
     return registry.find(request["model"]).classes == JUDGED
 
 
-def _report(config: EvalConfig, network: FeatureNetwork, reference: Reference | None, results: Sequence[Result]) -> Report:
+def _report(
+    config: EvalConfig, network: FeatureNetwork, reference: Reference | None, results: Sequence[Result], notes: Sequence[str]
+) -> Report:
     names = list(dict.fromkeys(name for result in results for name in result.values))
     facts: dict[str, Cell] = {
         "features": f"{network.name}, pictures {network.input}",
@@ -290,7 +295,7 @@ def _report(config: EvalConfig, network: FeatureNetwork, reference: Reference | 
         facts=facts,
         columns=["", "pictures", *names],
         rows=rows,
-        notes=list(dict.fromkeys(note for result in results for note in result.notes)),
+        notes=list(dict.fromkeys([*notes, *(note for result in results for note in result.notes)])),
         data={"protocol": facts, "rows": [_record(result) for result in results]},
     )
 

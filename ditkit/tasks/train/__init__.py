@@ -11,7 +11,7 @@ import torch
 
 from ditkit.codecs.registry import load_codec, save_residual
 from ditkit.codecs.residual import ResidualAutoencoder
-from ditkit.config.schema import ScenesConfig, TrainConfig
+from ditkit.config.schema import DataConfig, ScenesConfig, TrainConfig
 from ditkit.data.clouds import CloudDraws, normalisation
 from ditkit.data.examples import Examples
 from ditkit.data.images import SpritePictures, load_pictures, variants
@@ -81,6 +81,8 @@ def _recipe(config: TrainConfig, folder: Path, where: torch.device, world: World
     path = str(config.data.path)
     if config.scenes != ScenesConfig() and not _reads_captions(config.model):
         raise ConfigError(f"scenes.* say what a model that reads captions learns from; {config.model} reads none")
+    if config.data.background != DataConfig().background and not _sees_pictures(config.model):
+        raise ConfigError(f"data.background is for pictures to train a denoiser on; {config.model} has none")
     match config.model:
         case "ae-emoji":
             sprites = load_sprites(path)
@@ -107,6 +109,10 @@ def _recipe(config: TrainConfig, folder: Path, where: torch.device, world: World
 
 def _reads_captions(model: str) -> bool:
     return model not in ALONE and registry.find(model).text is not None
+
+
+def _sees_pictures(model: str) -> bool:
+    return model not in ALONE and registry.find(model).text is None and not registry.find(model).points
 
 
 def _denoiser(config: TrainConfig, spec: ModelSpec, module: Any, examples: Examples, where: torch.device) -> DenoiserTask:
@@ -138,7 +144,8 @@ def _latents(
     """Encoded pictures, and what the weights' file is to say of them."""
     path = str(config.data.path)
     codec = load_codec(spec.codec).to(where, torch.float32)
-    latents = encoded(config.data, load_pictures(path, spec.image_size), codec, spec.codec, folder, where, world, progress)
+    pictures = load_pictures(path, spec.image_size, config.data.background, progress.note)
+    latents = encoded(config.data, pictures, codec, spec.codec, folder, where, world, progress)
     if spec.label_count and int(latents.labels.max()) >= spec.label_count:
         raise DataError(f"{path} has {int(latents.labels.max()) + 1} classes, {spec.name} has {spec.label_count}")
     return latents, {"class_names": json.dumps(latents.class_names)} if spec.label_count else {}

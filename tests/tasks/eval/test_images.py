@@ -14,7 +14,7 @@ from PIL import Image
 from ditkit.codecs.codec import from_uint8
 from ditkit.config.schema import EvalConfig, ReferenceConfig
 from ditkit.data import picture_sets
-from ditkit.data.picture_sets import read_picture
+from ditkit.data.pictures import read_picture
 from ditkit.errors import CheckpointError, DataError, DitkitError, MissingDependency, RequestError
 from ditkit.models.judge import load_judge
 from ditkit.results.folder import RunFolder
