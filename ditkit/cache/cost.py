@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
+from ditkit.cache.forecast import remembered
 from ditkit.cache.plan import CachePlan
 from ditkit.execution import Site
 
@@ -26,9 +28,19 @@ def trajectory_cost(site_costs: Mapping[Site | str, int], evaluations: int, rows
         return Cost(rows * full, rows * full)
     outside = sum(cost for place, cost in site_costs.items() if place not in plan.sites)
     computed = sum(site_costs[site] for row in plan.compute for site, cell in zip(plan.sites, row, strict=True) if cell)
-    return Cost(rows * (evaluations * outside + computed), rows * full)
+    return Cost(rows * ((evaluations - len(plan.whole)) * outside + computed), rows * full)
 
 
-def most_kept(plan: CachePlan | None) -> int:
-    """The most outputs that are kept at once from one evaluation to the next."""
-    return max((sum(not cell for cell in row) for row in plan.compute), default=0) if plan else 0
+class Kept(NamedTuple):
+    """How many outputs of branches, and of the network as a whole, are kept from one evaluation to the next."""
+
+    branches: int = 0
+    network: int = 0
+
+
+def most_kept(plan: CachePlan | None) -> Kept:
+    """The most of either that are kept at once."""
+    if plan is None:
+        return Kept()
+    columns = [remembered(plan.column(column)) for column in range(len(plan.sites))]
+    return Kept(max(map(sum, zip(*columns, strict=True)), default=0), max(remembered(plan.network_column), default=0))

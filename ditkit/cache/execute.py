@@ -1,31 +1,28 @@
-"""Obey a plan: compute what it says, reuse the rest, and keep an output only as long as a later row needs it."""
+"""Obey a plan: compute what it says, forecast the rest, and keep an output only as long as a later row needs it."""
 
 from collections.abc import Callable
 
 from torch import Tensor
 
+from ditkit.cache.forecast import Place
 from ditkit.cache.plan import CachePlan
 from ditkit.execution import Execution, Site
 
 
 class PlanRun:
-    """The outputs kept during one run of a plan. Make a new one for every trajectory: two runs share nothing."""
+    """The outputs kept during one run of a plan. Make a new one for every trajectory: two runs share nothing.
+
+    `network(evaluation, compute)` is the network's output, calling `compute` unless the evaluation is forecast as a whole.
+    """
 
     def __init__(self, plan: CachePlan) -> None:
-        self._rows = [dict(zip(plan.sites, row, strict=True)) for row in plan.compute]
-        self._kept: dict[Site, Tensor] = {}
+        self._places = {site: Place(plan.column(column)) for column, site in enumerate(plan.sites)}
+        self.network = Place(plan.network_column)
 
     def at(self, evaluation: int) -> Execution:
         """How to run the network at this evaluation; evaluations must come in order."""
-        computed = self._rows[evaluation]
-        following = self._rows[evaluation + 1] if evaluation + 1 < len(self._rows) else {}
 
         def branch(site: Site, compute: Callable[[], Tensor]) -> Tensor:
-            output = compute() if computed[site] else self._kept[site]
-            if following.get(site, True):
-                self._kept.pop(site, None)  # nobody needs it any more
-            else:
-                self._kept[site] = output
-            return output
+            return self._places[site](evaluation, compute)
 
         return Execution(branch=branch)

@@ -5,15 +5,15 @@ from typing import Annotated
 
 import typer
 
-from ditkit.cli import completion
+from ditkit.cli import completion, options
 from ditkit.cli.generate import divided, generated, sampling
-from ditkit.cli.launch import launch, show_configuration
-from ditkit.cli.options import Cfg, Json
+from ditkit.cli.launch import launch, show_configuration, typed
 from ditkit.cli.overrides import from_flags
 from ditkit.config.quoting import quoted
 
 
 def evaluate(
+    context: typer.Context,
     words: Annotated[
         list[str] | None,
         typer.Argument(
@@ -37,24 +37,19 @@ def evaluate(
         bool, typer.Option("--generate", help="Sample first, as KEY=VALUE says (model=dit-emoji count=1110), or go on with it.")
     ] = False,
     seed: Annotated[str | None, typer.Option(metavar="N", help="Of everything drawn while measuring.")] = None,
-    out: Annotated[str | None, typer.Option(metavar="FOLDER", help="Where the numbers are written.")] = None,
-    cfg: Cfg = False,
-    as_json: Json = False,
+    out: options.Out = None,
+    cfg: options.Cfg = False,
+    as_json: options.Json = False,
 ) -> None:
     """Measure runs against data: pictures by a judge, clouds by 1-NNA, coverage, MMD and JSD."""
+    flags, _ = typed(context)
+    flags |= {"WORDS": None, "--category": None, "--generate": None}  # read here
     targets = [word for word in words or [] if "=" not in word or os.path.exists(word)]  # Path.exists raises for a long word
     overrides = [word for word in words or [] if word not in targets]
     overrides, to_sample = divided(overrides) if generate else (overrides, [])
     if categories:
         overrides.insert(0, f"data.categories=[{','.join(map(quoted, categories))}]")
-    flags = {
-        "RUN": targets,
-        "--data": data,
-        "--distance": distances,
-        "--real": real,
-        "--seed": seed,
-        "--out": out,
-    }
+    flags["RUN"] = targets
     if generate:
         measured = from_flags(flags, overrides)
         config = sampling(to_sample, measured)
@@ -63,4 +58,4 @@ def evaluate(
             typer.echo("---")
         else:
             flags["RUN"] = [*targets, generated(config, measured)]
-    launch("eval", flags, overrides, cfg=cfg, as_json=as_json)
+    launch(context, flags, overrides)

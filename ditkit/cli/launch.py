@@ -1,4 +1,7 @@
-"""From what was typed to a task that runs: what every configured command does, once."""
+"""From what was typed to a task that runs: what every configured command does, once.
+
+A command's signature is the only list of its options: what was typed for each is read from the context.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,23 +10,46 @@ import typer
 
 from ditkit.cli.overrides import Value, from_flags
 
+ASIDE = ("--cfg", "--json", "--dry-run")  # say what to do with a configuration, and are no part of it
 
-def launch(
-    command: str, flags: Mapping[str, Value], overrides: Sequence[str] | None, *, cfg: bool, as_json: bool, dry_run: bool = False
-) -> None:
-    """Compose the command's configuration, then print it (`cfg`), estimate its cost (`dry_run`) or run the task of the same name."""
-    settings = from_flags(flags, overrides or [])
+
+def typed(context: typer.Context) -> tuple[dict[str, Value], list[str]]:
+    """The command's flags by their names, arguments in capitals, and its overrides; a first word with an equals sign is one of these."""
+    flags: dict[str, Value] = {}
+    words: list[str] = []
+    for parameter in context.command.params:
+        value: Any = context.params.get(str(parameter.name))
+        value = list(value) if isinstance(value, tuple) else value
+        if parameter.name == "overrides":
+            words += value or []
+        elif parameter.param_type_name == "argument":
+            first = isinstance(value, str) and "=" in value
+            words[:0] = [value] if first else []
+            flags[str(parameter.name).upper()] = None if first else value
+        elif parameter.opts[0] not in (*ASIDE, "--help"):
+            flags[parameter.opts[0]] = value
+    return flags, words
+
+
+def launch(context: typer.Context, flags: Mapping[str, Value] | None = None, overrides: Sequence[str] | None = None) -> None:
+    """Compose the command's configuration, then print it (--cfg), estimate its cost (--dry-run) or run the task of the same name.
+
+    `flags` and `overrides` stand in for what was typed, where a command has to read it first.
+    """
+    own, words = typed(context)
+    settings = from_flags(own if flags is None else flags, words if overrides is None else overrides)
 
     from ditkit.cli.console import progress, show
     from ditkit.config.compose import compose
     from ditkit.config.schema import COMMANDS
 
+    command = str(context.command.name)
     config = compose(COMMANDS[command], settings)
-    if cfg:
+    if context.params["cfg"]:
         return show_configuration(config)
-    name = command.replace("-", "_")
+    name, as_json = command.replace("-", "_"), context.params["as_json"]
     task = getattr(__import__("ditkit.tasks", fromlist=[name]), name)  # as `from ditkit.tasks import NAME`
-    if dry_run:
+    if context.params.get("dry_run"):
         return show(task.estimate(config), as_json)
     with progress() as shown:
         report = task.run(config, shown)

@@ -1,13 +1,37 @@
-"""Flags that more than one command has."""
+"""Options that more than one command has, in the same words everywhere.
+
+Numbers stay text here: the configuration checks them, so that a flag and an override fail in the same words.
+"""
 
 from typing import Annotated
 
 import typer
 
+from ditkit.cli import completion
+
 Overrides = Annotated[
     list[str] | None,
     typer.Argument(metavar="KEY=VALUE", help="Anything else that --cfg shows, as in runtime=gpu runtime.threads=2.", show_default=False),
 ]
+Model = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Which model; `ditkit models` lists them.", autocompletion=completion.models)
+]
+Count = Annotated[str | None, typer.Option(metavar="N", help="How many; of prompts or layouts, how many of each.")]
+Seed = Annotated[str | None, typer.Option(metavar="N", help="Seed of the first sample; each next one has the next seed.")]
+Steps = Annotated[str | None, typer.Option(metavar="N", help="Network evaluations; the model's own number if not given.")]
+Solver = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Which solver; the model's own if not given.", autocompletion=completion.solvers)
+]
+Guidance = Annotated[str | None, typer.Option(metavar="W", help="How strongly to follow what was asked for; 1 is no stronger.")]
+Negative = Annotated[str | None, typer.Option(metavar="TEXT", help="What to lead away from; the empty prompt if not given.")]
+Prompts = Annotated[str | None, typer.Option(metavar="FILE", help="A text file with a prompt on each line, for models that read them.")]
+Budget = Annotated[str | None, typer.Option(metavar="SHARE", help="The share of a run's multiply-adds to keep, as 0.7.")]
+Cache = Annotated[bool, typer.Option("--cache", help="Reuse branches between evaluations, by the best plan known.")]
+Plan = Annotated[str | None, typer.Option(metavar="FILE", help="Reuse branches by this plan.")]
 Batch = Annotated[str | None, typer.Option(metavar="N", help="How many at a time.")]
+Out = Annotated[str | None, typer.Option(metavar="FOLDER", help="Where to write; a rerun continues there.")]
+Weights = Annotated[str | None, typer.Option(metavar="FILE", help="A checkpoint to use, or `random`.")]
+Source = Annotated[str | None, typer.Option("--from", metavar="RUN", help="Repeat the run of this folder or manifest.json.")]
 Cfg = Annotated[bool, typer.Option("--cfg", help="Print the whole configuration and stop.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what the run would cost and stop.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON, and nothing else, on stdout.")]

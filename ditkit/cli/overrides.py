@@ -13,6 +13,7 @@ from ditkit.errors import ConfigError
 Value = str | bool | list[str] | None
 
 KEYS = {
+    "MODEL": "model",
     "--model": "model",
     "--class": "classes",
     "--prompt": "prompts",
@@ -61,12 +62,6 @@ def from_flags(flags: Mapping[str, Value], overrides: Sequence[str]) -> list[str
     return result
 
 
-def named(model: str | None, overrides: Sequence[str] | None) -> tuple[str | None, list[str]]:
-    """The model and the overrides of a command line whose first word may be either."""
-    words = list(overrides or [])
-    return (None, [model, *words]) if model is not None and "=" in model else (model, words)
-
-
 def _settings(flags: Mapping[str, Value]) -> Iterable[tuple[str, str]]:
     """Every given flag as overrides, each with what was typed."""
     for flag, value in flags.items():
@@ -77,7 +72,7 @@ def _settings(flags: Mapping[str, Value]) -> Iterable[tuple[str, str]]:
 
 def _meaning(flag: str, value: Value) -> list[str]:
     match flag:
-        case "MODEL":  # of `ditkit train`: the preset of that name, or else that model with nothing preset
+        case "RECIPE":  # of `ditkit train`: the preset of that name, or else that model with nothing preset
             return [f"preset={value}"] if value in options("preset") else ["preset=none", f"model={_text(value)}"]
         case "--cache":
             return ["cache=auto"]
@@ -104,11 +99,10 @@ def _sides(size: str) -> list[str]:
 
 
 def _typed(flag: str, value: Value) -> str:
-    if flag == "MODEL":
-        return str(value)
     if value is True:
         return flag
-    return " ".join(f"{flag} {each}" for each in (value if isinstance(value, list) else [value]))
+    words = [str(word) for word in (value if isinstance(value, list) else [value])]
+    return " ".join(words if flag.isupper() else (f"{flag} {word}" for word in words))  # an argument has no name to type
 
 
 def _text(value: Value) -> str:

@@ -16,7 +16,7 @@ from PIL import Image
 from ditkit.data.pictures import LIKE, WHITE, Note, find_pictures, ignore, is_picture, left_out, once, read_picture
 from ditkit.data.scenes import Sprites, load_sprites, sprite_on
 from ditkit.errors import DataError
-from ditkit.files.folders import files_in, folders_in, named
+from ditkit.files.listing import files_in, folders_in, named
 
 SPLITS = {"train", "training", "val", "valid", "validation", "test"}
 

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from ditkit.errors import DataError
-from ditkit.files.folders import files_below, named
+from ditkit.files.listing import files_below, named
 
 Note = Callable[[str], object]
 """Takes a line that whoever asked for the pictures should see."""

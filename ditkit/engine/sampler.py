@@ -34,6 +34,9 @@ OnStep = Callable[[int], None]
 Draw = Callable[[Sequence[int]], Tensor]
 """Makes the latents of some samples of a request."""
 
+Whole = Callable[[int, Callable[[], Tensor]], Tensor]
+"""What the network says at an evaluation, once guided: by calling it, or by forecasting it as a whole."""
+
 Network = Callable[[Tensor, Any, int], Tensor]
 """What a network says of x (R, C, h, w) under its conditioning at an evaluation, however it is run."""
 
@@ -52,16 +55,19 @@ def denoiser(
     on_step: OnStep | None = None,
     executions: Callable[[int], Execution] | None = None,
     graphs: GraphedNetwork | None = None,
+    whole: Whole | None = None,
 ) -> Denoise:
     """What the network says of a batch with these labels at each evaluation, guided and cached as the request asks.
 
     Guidance is one batched forward [cond; null]. With a plan the null half is carried even where guidance is off, because
-    cached outputs must keep their rows. `executions` says how to run each evaluation in place of the plan; `graphs` runs the
-    plan in place of the eager network.
+    cached outputs must keep their rows. `executions` and `whole` say how to run each evaluation in place of the plan; `graphs` runs the
+    plan in place of the eager network. Where an evaluation is forecast as a whole nothing is launched but the forecast of what the
+    solver reads.
     """
     solver = request.solver
     if executions is None and request.plan:
-        executions = PlanRun(request.plan).at
+        run = PlanRun(request.plan)
+        executions, whole = run.at, run.network if request.plan.whole else None
     network = graphs or _eager(model, executions)
     covered = request.interval.covers(solver.times)
     scales = [request.guidance if inside else 1.0 for inside in covered]
@@ -71,17 +77,23 @@ def denoiser(
     table = ConditioningTable(model.backbone, solver.times, asked, model.device)
     alone, both = table.rows(labels, guided=False), table.rows(labels, guided=guided)
     learned = model.backbone.predicts_variance
+    unread = learned and whole is not None and not solver.draws  # nobody reads the variance: it need not be remembered
+
+    def evaluate(x: Tensor, evaluation: int) -> Tensor:
+        low = x.to(model.dtype)
+        if not doubled[evaluation]:
+            return network(low, alone(evaluation), evaluation)
+        out = network(torch.cat([low, low]), both(evaluation), evaluation)
+        return combine(out, scales[evaluation], model.spec.guided_channels)
+
+    def read(out: Tensor, x: Tensor) -> Tensor:
+        return (out[:, : out.shape[1] // 2] if unread else out).to(x.dtype).contiguous()
 
     def denoise(x: Tensor, evaluation: int) -> Prediction:
-        low = x.to(model.dtype)
-        if doubled[evaluation]:
-            out = network(torch.cat([low, low]), both(evaluation), evaluation)
-            out = combine(out, scales[evaluation], model.spec.guided_channels)
-        else:
-            out = network(low, alone(evaluation), evaluation)
+        out = whole(evaluation, lambda: read(evaluate(x, evaluation), x)) if whole else evaluate(x, evaluation)
         if on_step:
             on_step(len(x))
-        return split_learned_sigma(out) if learned else Prediction(out)
+        return split_learned_sigma(out) if learned and not unread else Prediction(out)
 
     return denoise
 

@@ -1,39 +1,71 @@
-"""What lies in folders that people keep data in, without what their systems leave there."""
+"""The files that hold a network's weights in a folder of diffusers' or transformers': whole or in parts, plain or a variant."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
-LEFT_BY_SYSTEMS = {"__macosx", "@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found", "thumbs.db", "desktop.ini"}
-NAMED = 3  # of a list of files, in a message
+from ditkit.errors import CheckpointError
+from ditkit.files.mistaken import mistaken
+
+DIFFUSERS = ("diffusion_pytorch_model", "model", "pytorch_model")  # the beginnings of their names, diffusers' own first
+TRANSFORMERS = ("model", "pytorch_model")
+VARIANTS = ("fp32", "ema", "bf16", "fp16")  # nearest to the trained numbers first
+INDEX = ".index"
 
 
-def is_data(path: Path) -> bool:
-    """Whether somebody put this there: it is not hidden, nor left by macOS, Windows or a Synology."""
-    return not path.name.startswith(".") and path.name.lower() not in LEFT_BY_SYSTEMS
+def weight_files(folder: Path, stems: Sequence[str] = DIFFUSERS) -> list[Path]:
+    """The files, in order, of the first set there is: of the plain ones, else of a variant; none if there is none.
 
-
-def folders_in(folder: Path) -> list[Path]:
-    """The folders in this one, in alphabetical order."""
-    return sorted(path for path in folder.iterdir() if is_data(path) and path.is_dir())
-
-
-def files_in(folder: Path) -> list[Path]:
-    """The files in this folder itself, in alphabetical order; what is neither file nor folder is none."""
-    return sorted(path for path in folder.iterdir() if is_data(path) and path.is_file())
-
-
-def files_below(folder: Path, passed: frozenset[Path] = frozenset()) -> list[Path]:
-    """The files in this folder and in those below it, links followed, but not in a circle."""
-    here = folder.resolve()
-    if here in passed:
+    Raises `CheckpointError` for an index of parts that is damaged, or a part that is not there.
+    """
+    found = next((folder / name for name in _names(folder, stems) if (folder / name).exists()), None)
+    if found is None:
         return []
-    below = [file for inner in folders_in(folder) for file in files_below(inner, passed | {here})]
-    return sorted([*files_in(folder), *below])
+    return indexed(found) if found.suffix == ".json" else [found]
 
 
-def named(paths: Sequence[Path], within: Path) -> str:
-    """The first ones by their names inside that folder: "a.txt, b/c.csv, d.md and 4 more"."""
-    names = [path.relative_to(within).as_posix() for path in paths]
-    more = [f"{len(names) - NAMED} more"] if len(names) > NAMED else []
-    first = ", ".join(names[:NAMED])
-    return f"{first} and {more[0]}" if more else first
+def indexed(index: Path) -> list[Path]:
+    """The files that an index of parts lists; raises `CheckpointError` unless all are there."""
+    try:
+        parts = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = mistaken(index) if index.is_file() else None
+        raise CheckpointError(f"{index} {reason or f'is no index of weights: {type(error).__name__}: {error}'}") from error
+    strange = [part for part in parts if not isinstance(part, str) or Path(part).name != part]
+    if strange or not parts:
+        raise CheckpointError(f"{index} is no index of weights: {f'{strange[0]} is no name of a file' if strange else 'it lists no files'}")
+    missing = [part for part in parts if not (index.parent / part).exists()]
+    if missing:
+        raise CheckpointError(f"{index} lists {len(parts)} files, and {missing[0]} is not there; download it too")
+    return [index.parent / part for part in parts]
+
+
+def _names(folder: Path, stems: Sequence[str]) -> list[str]:
+    there = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    others = {word for name in there for stem in stems if (word := _variant(name, stem))}
+    variants = [*(word for word in VARIANTS if word in others), *sorted(others - {*VARIANTS, "non_ema"}), *({"non_ema"} & others)]
+    return [
+        name
+        for variant in ("", *variants)
+        for stem in stems
+        for ending in ("safetensors", "bin")
+        for name in (_whole(stem, ending, variant), _index(stem, ending, variant))
+    ]
+
+
+def _whole(stem: str, ending: str, variant: str) -> str:
+    return ".".join(filter(None, (stem, variant, ending)))
+
+
+def _index(stem: str, ending: str, variant: str) -> str:
+    return ".".join(filter(None, (stem, f"{ending}{INDEX}", variant, "json")))
+
+
+def _variant(name: str, stem: str) -> str | None:
+    """The word that a whole file's or an index's name has more than the plain one's."""
+    words = name.removeprefix(f"{stem}.").split(".")
+    if not name.startswith(f"{stem}.") or words[-1] not in ("safetensors", "bin", "json"):
+        return None
+    if words[-1] == "json":
+        return words[2] if len(words) == 4 and words[1] == "index" else None
+    return words[0] if len(words) == 2 and "-of-" not in words[0] else None

@@ -17,35 +17,43 @@ from torch import Tensor
 
 from ditkit.errors import CheckpointError, OutputError
 from ditkit.files.atomic import write_atomically
+from ditkit.files.mistaken import AGAIN, cut_off, mistaken
+from ditkit.files.weight_sets import choose
 
 State = dict[str, Tensor]
 SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
-NESTED = ("ema", "model", "model_state", "state_dict", "routers")  # where training keeps weights among other things; averaged ones first
+ALSO_READ = (".ckpt",)  # a .pt by another name
 
 
-def read_tensors(path: Path) -> State:
-    """All tensors of a file, on the CPU; of a training state {model, ema, ...} the averaged weights.
+def read_tensors(path: Path, key: str | None = None) -> State:
+    """All tensors of a file, on the CPU; of several sets of weights that of the name `key`, else the averaged ones.
 
     Raises `CheckpointError` for what is no such file, is damaged, wants to run code, or holds numbers that are not finite.
     """
+    return read_weights(path, key)[0]
+
+
+def read_weights(path: Path, key: str | None = None) -> tuple[State, str | None]:
+    """As `read_tensors`, with a line that says which set of weights was taken if the file holds several."""
     if path.is_dir():
         raise CheckpointError(f"{path} is a folder, not a file of weights")
     if not path.exists():
         raise CheckpointError(f"{path}: no such file")
-    if path.suffix not in SUFFIXES:
+    if path.suffix not in SUFFIXES + ALSO_READ:
         raise CheckpointError(f"{path}: weights are read from {', '.join(SUFFIXES)} files, not from '{path.suffix}'")
-    if path.stat().st_size == 0:
-        raise CheckpointError(f"{path} is empty")
-    state = _read_safetensors(path) if path.suffix == ".safetensors" else _weights_in(_read_pickle(path), path)
+    instead = mistaken(path)
+    if instead:
+        raise CheckpointError(f"{path} {instead}")
+    state, note = choose(_read_safetensors(path) if _is_safetensors(path) else _read_pickle(path), path, key)
     broken = [name for name, value in state.items() if value.is_floating_point() and not bool(value.isfinite().all())]
     if broken:
         raise CheckpointError(f"{path} has NaN or infinite numbers in {len(broken)} of {len(state)} tensors, first in {broken[0]}")
-    return state
+    return state, note
 
 
 def read_metadata(path: Path) -> dict[str, str]:
     """The words that a safetensors file carries beside its tensors; none for any other file."""
-    if path.suffix != ".safetensors":
+    if not path.is_file() or not _is_safetensors(path):
         return {}
     try:
         with safe_open(path, "pt") as file:
@@ -98,7 +106,19 @@ def fingerprint(state: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
+def _is_safetensors(path: Path) -> bool:
+    """By what is in it: either format is found under the other's name."""
+    with path.open("rb") as file:
+        head = file.read(9)
+    if head.startswith((b"PK", b"\x80")):  # a zip archive, or a bare pickle, as torch.save writes them
+        return False
+    return path.suffix == ".safetensors" or head[8:] == b"{"
+
+
 def _read_safetensors(path: Path) -> State:
+    part = cut_off(path)
+    if part:
+        raise CheckpointError(f"{path} is truncated or damaged: {part}")
     try:
         with safe_open(path, "pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (safe_open is no dict)
@@ -124,21 +144,8 @@ def _read_pickle(path: Path) -> Any:
         raise _damaged(path, error) from error
 
 
-def _weights_in(content: Any, path: Path) -> State:
-    for key in NESTED:
-        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
-            content = content[key]
-            break
-    if not isinstance(content, Mapping) or not content:
-        raise CheckpointError(f"{path} holds no weights")
-    foreign = [name for name, value in content.items() if not isinstance(value, Tensor)]
-    if foreign:
-        raise CheckpointError(f"{path} holds no weights: its entry '{foreign[0]}' is a {type(content[foreign[0]]).__name__}, not a tensor")
-    return {str(name): value.detach() for name, value in content.items()}
-
-
 def _damaged(path: Path, error: Exception) -> CheckpointError:
-    return CheckpointError(f"{path} is truncated or damaged: {_first_line(error)}")
+    return CheckpointError(f"{path} is truncated or damaged: {_first_line(error)}; {AGAIN}")
 
 
 def _first_line(error: Exception) -> str:

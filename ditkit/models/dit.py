@@ -35,6 +35,7 @@ class DiTParams:
     classes: int = 1000
     learn_sigma: bool = True
     compat: str = "official"
+    mlp_ratio: float = 4.0
 
     @property
     def tokens(self) -> int:
@@ -70,7 +71,7 @@ class DiT(AdaLNTransformer):
             ModulatedBlock(
                 index,
                 SelfAttention(width, params.heads, qkv_bias=True),
-                MLP(width, "tanh"),
+                MLP(width, "tanh", params.mlp_ratio),
                 mlp_norm_eps=1e-5 if diffusers else 1e-6,
             )
             for index in range(params.depth)

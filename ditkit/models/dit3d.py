@@ -45,6 +45,7 @@ class DiT3DParams:
     window_blocks: tuple[int, ...] = ()
     relative_positions: bool = False
     points: int = 2048
+    mlp_ratio: float = 4.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "window_blocks", tuple(self.window_blocks))  # JSON has lists
@@ -97,7 +98,7 @@ class DiT3D(AdaLNTransformer):
             ModulatedBlock(
                 index,
                 GridAttention(width, params.heads, params.windows(index), relative=params.relative_positions),
-                MLP(width, "none"),
+                MLP(width, "none", params.mlp_ratio),
             )
             for index in range(params.depth)
         )

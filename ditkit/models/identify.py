@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from math import isqrt
+from typing import TypeVar
 
 from torch import Tensor
 
@@ -22,6 +23,8 @@ from ditkit.models.uvit import UViTParams
 FAMILY_NAMES = {"dit": "DiT", "uvit": "U-ViT", "dit3d": "DiT-3D", "pixart": "PixArt"}
 SIZES_OF = {"dit": SIZES, "dit3d": SIZES_3D, "pixart": PIXART_SIZES}
 UVIT_SIZES = {(512, 12): "S", (768, 16): "M", (1024, 20): "L", (1152, 28): "H"}
+PUBLISHED_RATIO = 4.0  # of the MLP's width to the network's, in every published model
+P = TypeVar("P", DiTParams, UViTParams, DiT3DParams, PixArtParams)
 UNKNOWN = 0  # an `input_size` that the file does not tell: diffusers leaves the position table out
 
 
@@ -41,6 +44,34 @@ def identify(state: Mapping[str, Tensor]) -> Params | None:
     return twin or params
 
 
+def told(found: Params, like: Params) -> Params:
+    """What `identify` found, with all that shapes cannot tell as in `like`, numbers of the same family."""
+    if isinstance(found, DiTParams) and isinstance(like, DiTParams):
+        return _of_like(replace(found, compat=like.compat), like)
+    if isinstance(found, DiT3DParams) and isinstance(like, DiT3DParams):
+        told = replace(found, points=like.points)
+        if not found.window and max(like.window_blocks, default=0) < found.depth:
+            told = replace(told, window=like.window, window_blocks=like.window_blocks)
+        return _of_like(told, like)
+    if isinstance(found, UViTParams) and isinstance(like, UViTParams):
+        rows = found.label_rows
+        null = like.null_class and rows > 0
+        return _of_like(replace(found, classes=rows - null, null_class=null), like)
+    if isinstance(found, PixArtParams) and isinstance(like, PixArtParams):
+        told = replace(found, caption_tokens=like.caption_tokens)
+        if found.micro_conditions and like.micro_conditions:  # its file's table is never read
+            told = replace(told, input_size=like.input_size)
+        told = _of_like(told, like)
+        return replace(told, interpolation=like.interpolation) if told.input_size == like.input_size else told
+    return found
+
+
+def _of_like(found: P, like: Params) -> P:
+    """With `like`'s heads, if it is as wide, and its input size, if the file has none."""
+    heads = like.heads if found.width == like.width else found.heads
+    return replace(found, heads=heads, input_size=found.input_size or like.input_size)
+
+
 def describe(params: Params) -> str:
     """The name people give it and the size of its pictures or input: "DiT-B/4 at 256 px"."""
     if isinstance(params, DiT3DParams):
@@ -58,9 +89,10 @@ def title(params: Params) -> str:
         size = UVIT_SIZES.get((params.width, params.depth))
     else:
         size = next((name.upper() for name, numbers in SIZES_OF[family_of(params)].items() if numbers == _numbers(params)), None)
-    if size:
+    inside = "" if params.mlp_ratio == PUBLISHED_RATIO else f", MLP {params.mlp_ratio:g} times as wide"
+    if size and not inside:
         return f"{family}-{size}/{params.patch}"
-    return spec.name if spec else f"{family} of width {params.width}, depth {params.depth}, patch {params.patch}"
+    return spec.name if spec else f"{family} of width {params.width}, depth {params.depth}, patch {params.patch}{inside}"
 
 
 def registered(params: Params) -> ModelSpec | None:
@@ -94,6 +126,7 @@ def _dit(state: Mapping[str, Tensor]) -> DiTParams:
         channels=channels,
         classes=state["y_embedder.embedding_table.weight"].shape[0] - 1,
         learn_sigma=state["final_layer.linear.weight"].shape[0] == 2 * channels * patch**2,
+        mlp_ratio=_mlp_ratio(state["blocks.0.mlp.fc1.weight"]),
     )
 
 
@@ -115,6 +148,7 @@ def _dit3d(state: Mapping[str, Tensor]) -> DiT3DParams:
         window=max(windows.values(), default=0),
         window_blocks=tuple(windows),
         relative_positions=tables[0] is not None,
+        mlp_ratio=_mlp_ratio(state["blocks.0.mlp.fc1.weight"]),
     )
 
 
@@ -133,6 +167,7 @@ def _pixart(state: Mapping[str, Tensor]) -> PixArtParams:
         micro_conditions="csize_embedder.mlp.0.weight" in state,
         interpolation=default_interpolation(input_size),
         learn_sigma=state["final_layer.linear.weight"].shape[0] == 2 * channels * patch**2,
+        mlp_ratio=_mlp_ratio(state["blocks.0.mlp.fc1.weight"]),
     )
 
 
@@ -153,7 +188,14 @@ def _uvit(state: Mapping[str, Tensor]) -> UViTParams:
         conv="final_layer.weight" in state,
         qkv_bias="mid_block.attn.qkv.bias" in state,
         mlp_time_embed="time_embed.0.weight" in state,
+        mlp_ratio=_mlp_ratio(state["mid_block.mlp.fc1.weight"]),
     )
+
+
+def _mlp_ratio(first_layer: Tensor) -> float:
+    """How many times as wide as the network its MLPs are."""
+    inside, width = first_layer.shape
+    return inside / width
 
 
 def _heads(width: int, depth: int) -> int:

@@ -45,6 +45,7 @@ class PixArtParams:
     micro_conditions: bool = False
     interpolation: float = 1.0
     learn_sigma: bool = True
+    mlp_ratio: float = 4.0
 
     def __post_init__(self) -> None:
         multiple = 12 if self.micro_conditions else 4
@@ -151,7 +152,7 @@ class PixArtBlock(nn.Module):
         self.sites = (Site(index, "self"), Site(index, "cross"), Site(index, "mlp"))
         self.attn = SelfAttention(params.width, params.heads, qkv_bias=True)
         self.cross_attn = CrossAttention(params.width, params.heads)
-        self.mlp = MLP(params.width, "tanh")
+        self.mlp = MLP(params.width, "tanh", params.mlp_ratio)
         self.scale_shift_table = nn.Parameter(torch.empty(6, params.width))
 
     def forward(

@@ -34,6 +34,7 @@ class ModelSpec:
 
     `published_guidance_offset` is what to add to the scale its paper quotes to get w (1 for U-ViT, which quotes w - 1).
     A model of point clouds has an `image_size` of 0 and says how many `points` a cloud has; its network takes any number.
+    `pipeline` is the class of diffusers' pipelines that hold it, where that is not its family's first.
     `text` names the encoder of the prompts of a model that is asked in words. `shape` is the height and width of latents that are not
     square, of a network that takes any.
     """
@@ -51,6 +52,7 @@ class ModelSpec:
     published_guidance_offset: float = 0.0
     points: int = 0
     text: str | None = None
+    pipeline: str | None = None
     shape: tuple[int, int] | None = None
 
     @property

@@ -36,6 +36,7 @@ class UViTParams:
     conv: bool = True
     qkv_bias: bool = False
     mlp_time_embed: bool = False
+    mlp_ratio: float = 4.0
 
     @property
     def tokens(self) -> int:
@@ -59,7 +60,7 @@ class UViTBlock(nn.Module):
         self.norm1 = nn.LayerNorm(params.width)
         self.attn = SelfAttention(params.width, params.heads, qkv_bias=params.qkv_bias)
         self.norm2 = nn.LayerNorm(params.width)
-        self.mlp = MLP(params.width, "none")
+        self.mlp = MLP(params.width, "none", params.mlp_ratio)
         self.skip_linear = nn.Linear(2 * params.width, params.width) if skip else None
 
     def forward(self, x_BTD: Tensor, skip_BTD: Tensor | None, execution: Execution) -> Tensor:

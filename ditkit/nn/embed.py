@@ -7,18 +7,19 @@ import math
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
 def sinusoid(t_N: Tensor, width: int, *, denominator: int | None = None) -> Tensor:
-    """[cos | sin] of t at `width / 2` geometric frequencies from 1 to 1/10000, float32 (N, width).
+    """[cos | sin] of t at `width // 2` geometric frequencies from 1 to 1/10000, float32 (N, width); of an odd width the last is 0.
 
-    f_k = 10000^(-k / denominator); the published DiT and U-ViT divide by width / 2 (diffusers by width / 2 - 1).
+    f_k = 10000^(-k / denominator); the published DiT and U-ViT divide by width // 2 (diffusers by width // 2 - 1).
     """
     half = width // 2
     frequencies = torch.exp(-math.log(10000) * torch.arange(half, dtype=torch.float32, device=t_N.device) / (denominator or half))
     angles = t_N.float()[..., None] * frequencies
-    return torch.cat([angles.cos(), angles.sin()], dim=-1)
+    return F.pad(torch.cat([angles.cos(), angles.sin()], dim=-1), (0, width % 2))
 
 
 def sincos_positions_2d(width: int, rows: int, columns: int) -> Tensor:

@@ -7,13 +7,14 @@ from torch import Tensor, nn
 
 
 class MLP(nn.Module):
-    """Linear -> GELU -> Linear, four times as wide inside; `approximate` as in torch's gelu."""
+    """Linear -> GELU -> Linear, `ratio` times as wide inside; `approximate` as in torch's gelu."""
 
-    def __init__(self, width: int, approximate: Literal["none", "tanh"], ratio: int = 4) -> None:
+    def __init__(self, width: int, approximate: Literal["none", "tanh"], ratio: float = 4.0) -> None:
         super().__init__()
         self.approximate: Literal["none", "tanh"] = approximate
-        self.fc1 = nn.Linear(width, ratio * width)
-        self.fc2 = nn.Linear(ratio * width, width)
+        inside = round(ratio * width)
+        self.fc1 = nn.Linear(width, inside)
+        self.fc2 = nn.Linear(inside, width)
 
     def forward(self, x_BTD: Tensor) -> Tensor:
         return self.fc2(F.gelu(self.fc1(x_BTD), approximate=self.approximate))

@@ -48,7 +48,7 @@ def run(config: TrainRouterConfig, progress: Progress) -> Report:
     """Train the scores until `steps`, or until interrupted; the plan that they make now is written either way."""
     started = time.perf_counter()
     world = join_world(build.device(config.runtime))
-    model = build.model(config)
+    model = build.model(config, progress)
     evaluations = model.spec.defaults.steps if config.evaluations is None else config.evaluations
     solver = build.solver(config.sampler, model.spec, evaluations)
     guidance = model.spec.defaults.guidance if config.guidance is None else config.guidance

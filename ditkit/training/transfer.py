@@ -12,11 +12,12 @@ from torch import Tensor, nn
 
 from ditkit.errors import CheckpointError
 from ditkit.files.tensors import State
-from ditkit.models.checkpoints import Checkpoint, load_into
 from ditkit.models.dit import DiTParams
 from ditkit.models.dit3d import DiT3DParams
 from ditkit.models.identify import describe, identify
+from ditkit.models.loading import load_into
 from ditkit.models.pixart import PixArtParams
+from ditkit.models.reading import Checkpoint
 from ditkit.training.joined_adaln import joined_adaln
 
 SCALE = ".scale"

@@ -5,7 +5,7 @@ import weakref
 
 import torch
 
-from ditkit.cache.cost import trajectory_cost
+from ditkit.cache.cost import Kept, most_kept, trajectory_cost
 from ditkit.cache.execute import PlanRun
 from ditkit.cache.plan import CachePlan
 from ditkit.cache.policies import every
@@ -44,6 +44,35 @@ def test_two_runs_of_one_plan_share_nothing() -> None:
     for run, value in ((first, 1.0), (second, 2.0)):
         run.at(0).branch(SITES[0], lambda value=value: torch.tensor(value))
     assert first.at(1).branch(SITES[0], lambda: torch.tensor(0.0)).item() == 1
+
+
+def test_a_forecast_branch_and_a_forecast_network_say_what_their_weights_say() -> None:
+    plan = CachePlan(
+        SITES, TIMES, ((True, True), (True, True), (False, True), (False, False)), forecast={(2, 0): (2.0, -1.0)}, whole={3: (0.5,)}
+    )
+    run = PlanRun(plan)
+    said = []
+    for evaluation in range(4):
+
+        def network(evaluation: int = evaluation) -> torch.Tensor:
+            return torch.stack([run.at(evaluation).branch(site, lambda: torch.tensor(float(evaluation))) for site in SITES])
+
+        said.append(run.network(evaluation, network).tolist())
+    assert said == [[0, 0], [1, 1], [2, 2], [1, 1]]
+
+
+def test_an_evaluation_that_is_forecast_as_a_whole_costs_nothing() -> None:
+    costs: dict[Site | str, int] = {SITES[0]: 10, SITES[1]: 20, "rest": 1}
+    plan = CachePlan(SITES, TIMES, ((True, True), (True, False), (False, False), (True, True)), whole={2: (2.0,)})
+    assert trajectory_cost(costs, 4, 1, plan).planned == 31 + 11 + 31
+    assert most_kept(plan) == Kept(branches=1, network=1)
+
+
+def test_the_outputs_that_are_kept_are_counted_where_most_are() -> None:
+    rows = ((True, True), (True, True), (False, True), (True, False))
+    assert most_kept(CachePlan(SITES, TIMES, rows, forecast={(2, 0): (2.0, -1.0)})) == Kept(branches=2)
+    assert most_kept(CachePlan(SITES, TIMES, rows, forecast={(3, 1): (1.0, 1.0, -1.0)})) == Kept(branches=3)
+    assert most_kept(None) == Kept()
 
 
 def test_the_cost_counts_computed_sites_and_the_rest() -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from ditkit.cache.plan import CachePlan, read_plan, write_plan
+from ditkit.cache.forecast import HELD
+from ditkit.cache.plan import CachePlan, from_data, read_plan, to_data, write_plan
 from ditkit.cache.policies import every, everything
 from ditkit.errors import ConfigError, PlanMismatch
 from ditkit.execution import Site
@@ -49,6 +50,85 @@ def test_a_plan_file_has_a_line_per_evaluation(tmp_path: Path) -> None:
     lines = [line for line in (tmp_path / "plan.json").read_text().splitlines() if "compute" in line]
     assert lines[1] == '    {"time": 666.0, "compute": "000000"},'
     assert len(lines) == 4
+
+
+FORECAST = CachePlan(
+    SITES,
+    TIMES,
+    ((True,) * 6, (True, False, False, True, True, True), (False,) * 6, (True, True, False, True, False, True)),
+    {"policy": "forecast"},
+    forecast={(1, 1): (1.25,), (3, 4): (1.5, -0.5), (3, 2): (1.0, 0.0, 0.0)},
+    whole={2: (1.9, -0.9)},
+)
+
+
+def test_a_plan_with_forecasts_survives_its_file(tmp_path: Path) -> None:
+    write_plan(FORECAST, tmp_path / "plan.json")
+    assert read_plan(tmp_path / "plan.json") == FORECAST
+    lines = (tmp_path / "plan.json").read_text().splitlines()
+    assert lines[-6:-2] == [
+        '    {"time": 999.0, "compute": "111111"},',
+        '    {"time": 666.0, "compute": "1f0111", "forecast": [[1.25]]},',
+        '    {"time": 333.0, "whole": [1.9, -0.9]},',
+        '    {"time": 0.0, "compute": "1101f1", "forecast": [[1.5, -0.5]]}',
+    ]
+
+
+def test_a_plan_without_forecasts_is_written_as_older_releases_read_it(tmp_path: Path) -> None:
+    for plan, version in ((every(3, SITES, TIMES), 1), (FORECAST, 2)):
+        write_plan(plan, tmp_path / "plan.json")
+        assert json.loads((tmp_path / "plan.json").read_text())["version"] == version
+
+
+def test_a_forecast_of_weights_1_0_0_is_held() -> None:
+    plan = every(2, SITES, TIMES)
+    assert replace(plan, forecast={(1, column): (1.0, 0.0, 0.0) for column in range(6)}) == plan
+    assert FORECAST.cell(3, 2) == HELD and FORECAST.cell(2, 2) is None
+
+
+def _row(number: int, **row: object) -> dict[str, object]:
+    """FORECAST's data with another row in that place."""
+    data = to_data(FORECAST)
+    data["rows"][number] = {"time": TIMES[number], **row}
+    return data
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (_row(0, whole=[1.0]), "x: the plan reuses a branch at the first evaluation, before anything was computed"),
+        (_row(0, compute="f11111", forecast=[[1.0]]), "x: the plan reuses a branch at the first evaluation, before anything was computed"),
+        (_row(1, whole=[1.5, -0.5]), "x: the forecast of the network in row 1 remembers 2 outputs, where 1 were computed before it"),
+        (
+            _row(1, compute="f11111", forecast=[[1.5, -0.5]]),
+            "x: the forecast of 0.attn in row 1 remembers 2 outputs, where 1 were computed before it",
+        ),
+        (
+            _row(1, compute="f11111", forecast=[[float("nan")]]),
+            "x: the forecast of 0.attn in row 1 has a weight that is not a finite number",
+        ),
+        (_row(1, whole=[float("inf")]), "x: the forecast of the network in row 1 has a weight that is not a finite number"),
+        (_row(3, whole=[1.0, 2.0, 3.0, 4.0]), "x: the forecast of the network in row 3 has 4 weights; at most 3 outputs are remembered"),
+        (_row(1, compute="f1f111", forecast=[[1.0]]), "x is not a ditkit plan: row 1 forecasts 2 branches and has weights for 1"),
+        (_row(1, whole=[]), "x is not a ditkit plan: a forecast is a list of 1 to 3 numbers, not []"),
+        (_row(1, whole=["1"]), 'x is not a ditkit plan: a forecast is a list of 1 to 3 numbers, not ["1"]'),
+        (_row(1, whole=[1.0], compute="111111"), "x is not a ditkit plan: row 1 is forecast as a whole and computes branches too"),
+        (_row(1, compute="2f1111", forecast=[[1.0]]), "x is not a ditkit plan: a row may hold only 0, 1 and f, not '2f1111'"),
+        (_row(1, compute="f11111", forecast=[[1.0]]) | {"version": 1}, "x is not a ditkit plan: a row may hold only 0 and 1, not 'f11111'"),
+    ],
+)
+def test_forecasts_that_cannot_be_are_refused_in_words(data: object, message: str) -> None:
+    with pytest.raises(PlanMismatch) as caught:
+        from_data(data, "x")
+    assert str(caught.value) == message
+
+
+def test_a_plan_with_forecasts_for_another_grid_or_other_weights_is_refused() -> None:
+    made = replace(FORECAST, model="dit-emoji", weights=sketch(ONE))
+    with pytest.raises(PlanMismatch, match="the plan was made for another time grid: row 1"):
+        made.check_fits(SITES, [999.0, 650.0, 333.0, 0.0])
+    with pytest.raises(PlanMismatch, match="the plan was made for other weights of dit-emoji; make one for these"):
+        made.check_fits(SITES, TIMES, weights=sketch(OTHER))
 
 
 def test_the_reused_share_counts_cells() -> None:

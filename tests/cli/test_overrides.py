@@ -2,7 +2,7 @@
 
 import pytest
 
-from ditkit.cli.overrides import from_flags, named
+from ditkit.cli.overrides import from_flags
 from ditkit.errors import ConfigError
 
 
@@ -28,8 +28,8 @@ def test_a_solver_names_an_option_of_a_group():
 
 
 def test_a_model_to_train_is_its_preset_or_the_bare_model():
-    assert from_flags({"MODEL": "dit-emoji"}, []) == ["preset=dit-emoji"]
-    assert from_flags({"MODEL": "dit-b-4-256"}, []) == ["preset=none", "model='dit-b-4-256'"]
+    assert from_flags({"RECIPE": "dit-emoji"}, []) == ["preset=dit-emoji"]
+    assert from_flags({"RECIPE": "dit-b-4-256"}, []) == ["preset=none", "model='dit-b-4-256'"]
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_a_model_to_train_is_its_preset_or_the_bare_model():
         ({"--cache": True, "--plan": "p.json"}, [], "cache is said twice: --cache and --plan p.json"),
         ({"--cache": True}, ["cache=every"], "cache is said twice: --cache and cache=every"),
         ({"--plan": "p.json"}, ["cache.path=q"], "cache.path is said twice: --plan p.json and cache.path=q"),
-        ({"MODEL": "dit-emoji"}, ["preset=judge"], "preset is said twice: dit-emoji and preset=judge"),
+        ({"RECIPE": "dit-emoji"}, ["preset=judge"], "preset is said twice: dit-emoji and preset=judge"),
         (
             {"--from": "m.json", "--plan": "p", "--out": "new"},
             ["seed=4"],
@@ -58,9 +58,3 @@ def test_saying_a_thing_twice_is_an_error_that_names_both(flags: dict, overrides
 
 def test_a_repeated_run_may_go_elsewhere():
     assert from_flags({"--from": "m.json", "--out": "new"}, []) == ["source='m.json'", "out='new'"]
-
-
-def test_a_first_word_with_an_equals_sign_is_an_option_and_no_model() -> None:
-    assert named("dit-emoji", ["steps=3"]) == ("dit-emoji", ["steps=3"])
-    assert named("steps=3", ["batch=2"]) == (None, ["steps=3", "batch=2"])
-    assert named(None, None) == (None, [])

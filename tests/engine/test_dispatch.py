@@ -14,6 +14,7 @@ from ditkit.cache.execute import PlanRun
 from ditkit.cache.plan import CachePlan
 from ditkit.cache.policies import every
 from ditkit.codecs.registry import load_codec
+from ditkit.diffusion.prediction import Prediction
 from ditkit.diffusion.schedule import linear
 from ditkit.diffusion.solvers import SOLVERS, Solver
 from ditkit.engine.model import Model
@@ -92,6 +93,25 @@ def test_a_reused_branch_costs_one_addition(family: str) -> None:
     _, reused = _evaluations(model)
     additions = reused["aten.addcmul.default"] + reused["aten.add.Tensor"]
     assert len(model.backbone.sites) <= additions <= len(model.backbone.sites) + 3  # positions and the final layer's modulation
+
+
+@pytest.mark.parametrize("weights", [(1.0,), (0.7,), (1.5, -0.5), (1.4, -0.5), (1.9, -1.1, 0.2)])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_whole_forecast_launches_its_multiply_adds_and_the_step(family: str, weights: tuple[float, ...]) -> None:
+    model = _model(family, "meta")
+    solver = _solver("ddim")
+    rows = tuple((evaluation != REUSE_AT,) * len(model.backbone.sites) for evaluation in range(6))
+    plan = CachePlan(model.backbone.sites, tuple(solver.times), rows, whole={REUSE_AT: weights})
+    forecast = _dispatched_by_step(model, SamplingRequest((0, 1), (7, 8), solver, 2.0, plan=plan))[REUSE_AT]
+
+    def said(x: torch.Tensor, evaluation: int) -> Prediction:
+        return Prediction(x)
+
+    x = torch.zeros(2, *model.spec.sample_shape, device="meta")
+    with torch.inference_mode(), Dispatched() as step:
+        solver.step(said, x, REUSE_AT, None)
+    multiply_adds = 0 if weights == (1.0,) else 1 if sum(weights) == 1 and len(weights) == 2 else len(weights)
+    assert len(forecast) == len(step.calls) + multiply_adds
 
 
 def _evaluations(model: Model) -> list[Counter[str]]:

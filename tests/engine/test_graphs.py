@@ -56,6 +56,24 @@ def test_graphs_say_what_the_eager_network_says_and_there_is_one_for_each_distin
     assert not counters["graph_break"]
 
 
+@torch.inference_mode()
+def test_graphs_forecast_and_weights_make_no_graphs_of_their_own() -> None:
+    torch.compiler.reset()
+    counters.clear()
+    model = tiny("dit")
+    sites = len(model.sites)
+    rows = [(True,) * sites, (True,) * sites, *[(index % 3 > 0, *(True,) * (sites - 2), False) for index in range(EVALUATIONS - 2)]]
+    cells = {(e, s): (1.5 + 0.1 * e, -0.5) for e, row in enumerate(rows) for s, computed in enumerate(row) if not computed}
+    plan = CachePlan(model.sites, tuple(float(EVALUATIONS - e) for e in range(EVALUATIONS)), tuple(rows), forecast=cells)
+    graphs, run = GraphedNetwork(model, plan, torch.device("cpu"), "aot_eager"), PlanRun(plan)
+    for evaluation in range(EVALUATIONS):
+        x, t, y = inputs(model, seed=evaluation)
+        conditioning = model.condition(t, y)
+        torch.testing.assert_close(graphs(x, conditioning, evaluation), model(x, conditioning, run.at(evaluation)), rtol=1e-4, atol=1e-5)
+    assert counters["stats"]["unique_graphs"] <= len(set(graphs._rows)) < len(set(cells.values()))
+    assert not counters["graph_break"]
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's own, inside its compiler
 @pytest.mark.parametrize("family", FAMILIES)
@@ -100,7 +118,7 @@ def test_a_compiled_model_samples_what_the_eager_one_samples(monkeypatch: pytest
     spec = ModelSpec("tiny", "dit", backbone.params, "linear", "pixels", 8, 3, Defaults("ddim", 6, 2.0))
     solver = ddim(linear(), 6)
     rows = tuple((evaluation % 2 == 0,) * len(backbone.sites) for evaluation in range(6))
-    plan = CachePlan(backbone.sites, tuple(solver.times), rows)
+    plan = CachePlan(backbone.sites, tuple(solver.times), rows, forecast={(3, 0): (1.5, -0.5)}, whole={5: (1.4, -0.4)})
     request = SamplingRequest((0, 1, 2), (7, 8, 9), solver, 2.0, plan=plan, batch=2)
     models = [Model(spec, backbone, load_codec("pixels"), torch.device("cpu"), compiled=how) for how in (False, True)]
     eager, compiled = (torch.cat([batch.latents for batch in sample(model, request)]) for model in models)

@@ -1,17 +1,23 @@
 """The sampling loop's promises: samples never depend on their batch, plans that compute everything change nothing."""
 
+import copy
+from dataclasses import replace
+
 import pytest
 import torch
 
+from ditkit.cache.plan import CachePlan
 from ditkit.cache.policies import every, everything
 from ditkit.codecs.registry import load_codec
 from ditkit.diffusion.guidance import GuidanceInterval
+from ditkit.diffusion.noise import SampleNoise
+from ditkit.diffusion.prediction import Prediction
 from ditkit.diffusion.schedule import linear
 from ditkit.diffusion.solvers import SOLVERS, Solver
 from ditkit.engine import conditioning
 from ditkit.engine.model import Model
 from ditkit.engine.request import SamplingRequest
-from ditkit.engine.sampler import sample, sample_latents
+from ditkit.engine.sampler import denoiser, sample, sample_latents, trajectory
 from ditkit.errors import PlanMismatch, RequestError
 from ditkit.models import registry
 from ditkit.models.dit import DiTParams
@@ -75,6 +81,60 @@ def test_a_plan_that_reuses_changes_the_result(model: Model, solver: str) -> Non
     chosen = _solver(solver)
     plan = every(2, model.backbone.sites, chosen.times)
     assert not torch.allclose(_latents(model, _request(chosen, plan=plan)), _latents(model, _request(chosen)))
+
+
+@pytest.mark.parametrize("evaluations", [5, 6])
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_a_whole_evaluation_of_weights_1_0_0_holds_what_the_network_said(model: Model, solver: str, evaluations: int) -> None:
+    """By hand: the denoiser's answer of the evaluation before, guided, in place of the network's."""
+    request = _request(_solver(solver, evaluations), guidance=2.0)
+    sites, times = model.backbone.sites, request.solver.times
+    rows = tuple((evaluation not in (2, 4),) * len(sites) for evaluation in range(evaluations))
+    plan = CachePlan(sites, times, rows, whole={2: (1.0, 0.0, 0.0), 4: (1.0,)})
+    noise = SampleNoise(request.seeds).draw(1 + request.solver.draws, model.spec.sample_shape)
+    denoise, said = denoiser(model, request, request.labels), {}
+
+    def held(x: torch.Tensor, evaluation: int) -> Prediction:
+        said[evaluation] = said[evaluation - 1] if evaluation in (2, 4) else denoise(x, evaluation)
+        return said[evaluation]
+
+    state = request.solver.init(noise[1:] if request.solver.draws else None)
+    with torch.inference_mode():
+        *_, expected = trajectory(held, request.solver, noise[0], state)
+    assert torch.equal(_latents(model, replace(request, plan=plan)), expected)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_a_forecast_run_does_not_depend_on_its_batch(model: Model, solver: str) -> None:
+    made = _solver(solver)
+    rows = tuple((evaluation != 3,) * len(model.backbone.sites) for evaluation in range(6))
+    request = _request(made, plan=CachePlan(model.backbone.sites, made.times, rows, whole={3: (1.8, -0.9, 0.1)}))
+    whole = _latents(model, request)
+    torch.testing.assert_close(_latents(model, replace(request, batch=2)), whole, rtol=1e-4, atol=1e-4)
+
+
+def test_an_evaluation_forecast_as_a_whole_does_not_call_the_network_and_is_counted_as_progress(model: Model) -> None:
+    made = _solver("ddim")
+    sites = model.backbone.sites
+    rows = tuple((evaluation not in (2, 5),) * len(sites) for evaluation in range(6))
+    request = _request(made, plan=CachePlan(sites, made.times, rows, whole={2: (1.5, -0.5), 5: (1.0,)}))
+    calls, steps = [], []
+    hook = model.backbone.register_forward_hook(lambda *_: calls.append(1))  # pyright: ignore[reportAttributeAccessIssue]
+    sample_latents(model, request, range(5), steps.append)
+    hook.remove()
+    assert len(calls) == 4 and sum(steps) == 6 * 5
+
+
+def test_guidance_that_is_off_now_and_then_and_half_precision_are_forecast_alike(model: Model) -> None:
+    made = _solver("ddim")
+    sites = model.backbone.sites
+    rows = tuple((evaluation != 3,) * len(sites) for evaluation in range(6))
+    plan = CachePlan(sites, made.times, rows, whole={3: (1.5, -0.5)})
+    half = replace(model, backbone=copy.deepcopy(model.backbone).to(torch.bfloat16), dtype=torch.bfloat16)  # pyright: ignore[reportAttributeAccessIssue]
+    inside = GuidanceInterval(made.times[1], 1000.0)  # evaluation 2 is not guided, nor is 3
+    latents = [_latents(each, _request(made, plan=plan, interval=inside)) for each in (model, half)]
+    assert torch.isfinite(latents[1]).all()
+    assert float((latents[1] - latents[0]).norm() / latents[0].norm()) < 0.2
 
 
 def test_guidance_of_one_is_the_plain_conditional_model(model: Model) -> None:

@@ -94,8 +94,8 @@ def test_the_class_names_that_a_model_was_trained_with_are_kept_in_its_file(tmp_
 
 def test_the_class_names_of_a_pipeline_are_read_in_order(tmp_path: Path) -> None:
     assert read_class_names(tmp_path) == ()
-    (tmp_path / "model_index.json").write_text(json.dumps({"id2label": {"10": "hen", "2": "great white shark", "0": "tench, Tinca tinca"}}))
-    assert read_class_names(tmp_path) == ("tench, Tinca tinca", "great white shark", "hen")
+    (tmp_path / "model_index.json").write_text(json.dumps({"id2label": {"3": "hen", "1": "great white shark", "0": "tench, Tinca tinca"}}))
+    assert read_class_names(tmp_path) == ("tench, Tinca tinca", "great white shark", "2", "hen")  # the label without a name is a number
 
 
 def test_a_folder_without_weights_is_refused(tmp_path: Path) -> None:
@@ -215,10 +215,10 @@ def test_a_backbone_is_built_with_its_weights(tmp_path: Path) -> None:
     assert all(isinstance(parameter, nn.Parameter) and parameter.requires_grad for parameter in backbone.parameters())
 
 
-def test_weights_trained_with_other_heads_are_refused_though_every_shape_fits(tmp_path: Path) -> None:
+def test_weights_trained_with_other_heads_run_with_them_though_every_shape_fits(tmp_path: Path) -> None:
     save(tiny("dit").state_dict(), tmp_path / "w.safetensors", model="tiny", params=replace(DIT, heads=4))
-    with pytest.raises(CheckpointError, match=r"w\.safetensors was trained with 4 attention heads, tiny has 2$"):
-        load_backbone(spec_of(DIT), str(tmp_path / "w.safetensors"))
+    loaded = load_backbone(spec_of(DIT), str(tmp_path / "w.safetensors"))
+    assert loaded.spec.params == loaded.backbone.params == replace(DIT, heads=4)
 
 
 def test_random_weights_are_those_of_a_fresh_model_and_always_the_same() -> None:

@@ -1,6 +1,7 @@
 """What holds for every family, because whoever runs a model relies on it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -105,6 +106,33 @@ def test_a_plan_gives_what_a_plain_table_of_outputs_gives(model: Any, seed: int)
         return Execution(branch=branch)
 
     assert_same_bits(run(model, PlanRun(plan).at), run(model, at))
+
+
+def test_forecasts_of_weights_1_0_0_hold_bit_for_bit(model: Any) -> None:
+    plan = random_plan(model)
+    held = {(e, s): (1.0, 0.0, 0.0) for e, row in enumerate(plan.compute) for s, computed in enumerate(row) if not computed}
+    assert_same_bits(run(model, PlanRun(replace(plan, forecast=held)).at), run(model, PlanRun(plan).at))
+
+
+def test_a_forecast_gives_what_a_plain_table_of_outputs_gives(model: Any) -> None:
+    plan = random_plan(model)
+    columns = range(len(model.sites))
+    computed = {(e, s): sum(plan.compute[before][s] for before in range(e)) for e in range(len(TIMES)) for s in columns}
+    cells = {at: (1.5, -0.75, 0.25)[: min(3, before)] for at, before in computed.items() if not plan.compute[at[0]][at[1]]}
+    outputs: dict[Site, list[Tensor]] = {site: [] for site in model.sites}
+
+    def at(index: int) -> Execution:
+        def branch(site: Site, compute: Callable[[], Tensor]) -> Tensor:
+            column = model.sites.index(site)
+            if plan.compute[index][column]:
+                outputs[site].insert(0, compute())
+                return outputs[site][0]
+            return sum(weight * output for weight, output in zip(cells[index, column], outputs[site], strict=False))  # pyright: ignore[reportReturnType]
+
+        return Execution(branch=branch)
+
+    for made, expected in zip(run(model, PlanRun(replace(plan, forecast=cells)).at), run(model, at), strict=True):
+        torch.testing.assert_close(made, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_reusing_a_branch_changes_the_result(model: Any) -> None:

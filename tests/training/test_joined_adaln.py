@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 
 from ditkit.errors import CheckpointError
-from ditkit.models.checkpoints import Checkpoint
 from ditkit.models.dit import DiT
 from ditkit.models.pixart import PixArt, PixArtParams
+from ditkit.models.reading import Checkpoint
 from ditkit.training.joined_adaln import joined_adaln
 from ditkit.training.transfer import start_from
 from tests.models.tiny import DIT, drawn, prompts, tiny

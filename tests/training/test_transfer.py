@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from ditkit.errors import CheckpointError
-from ditkit.models.checkpoints import Checkpoint
 from ditkit.models.dit import DiT, DiTParams
 from ditkit.models.dit3d import DiT3D, DiT3DParams
+from ditkit.models.reading import Checkpoint
 from ditkit.models.registry import build, find
 from ditkit.training.transfer import merged, start_from, train_lightly
 from tests.models.tiny import DIT3D, inputs, tiny

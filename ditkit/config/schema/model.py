@@ -57,7 +57,8 @@ class ModelConfig:
     """Which model, with which weights, and where it runs."""
 
     model: str = "dit-emoji"
-    weights: str | None = None  # a file, or "random"
+    weights: str | None = None  # a file or folder, or "random"
+    weights_key: str | None = None  # which set of weights in it, where there are several; None is their average
     revision: str | None = None  # of weights that come from the hub
     compat: str = "official"  # whose equations: "official" or "diffusers"
     codec: CodecConfig = field(default_factory=CodecConfig)

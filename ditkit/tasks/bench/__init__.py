@@ -50,7 +50,7 @@ def run(config: BenchConfig, progress: Progress) -> Report:
     config = replace(config, count=COUNT if config.count is None else config.count)
     if config.count == 1:
         raise RequestError("a comparison needs at least 2 images: --count 2 or more")
-    model = build.model(config)
+    model = build.model(config, progress)
     judges = Judges(load_judge(), config.reference, model.spec.image_size) if model.spec.classes == JUDGED else None
     if config.reference and not judges:
         raise RequestError(f"a Frechet distance is measured by the judge, which knows the {JUDGED} classes only; leave out --reference")

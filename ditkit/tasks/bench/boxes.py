@@ -78,7 +78,7 @@ def run(config: BenchConfig, progress: Progress) -> Report:
     name = _judge(config)
     judge = judge_of(name, build.device(config.runtime)) if name else None
     sprites = load_sprites(config.reference) if judge and config.reference else None
-    model, request = kind.request(ground, build.model(config), None, progress, World())
+    model, request = kind.request(ground, build.model(config, progress), None, progress, World())
     asked = _in_turn(request, config)
     layouts = [asked.scenes[label].layout for label in asked.labels]
     if judge:

@@ -61,7 +61,7 @@ class Parts:
 
 def run(config: BenchConfig, progress: Progress) -> Report:
     """Time the model, and those `beside` it, in turns; write the numbers."""
-    models = [build.model(replace(config, model=name)) for name in dict.fromkeys((config.model, *config.beside))]
+    models = [build.model(replace(config, model=name), progress) for name in dict.fromkeys((config.model, *config.beside))]
     subjects = [_subject(config, model, progress) for model in models]
     a, b = torch.randn(2, CEILING, CEILING, device=models[0].device, dtype=models[0].dtype)
     ceiling: list[float] = []

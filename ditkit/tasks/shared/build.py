@@ -1,6 +1,7 @@
 """From configuration to the objects of a run."""
 
 import json
+import math
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -34,6 +35,7 @@ from ditkit.execution import Site
 from ditkit.models import checkpoints, registry
 from ditkit.models.blank import blank
 from ditkit.models.spec import ModelSpec
+from ditkit.results.progress import NoProgress, Progress
 
 COUNT = 16  # samples, unless it is said how many
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -50,13 +52,16 @@ def device(runtime: RuntimeConfig) -> torch.device:
     return torch.device(name)
 
 
-def model(config: ModelConfig) -> Model:
-    """The network with its weights and codec, ready on its device."""
+def model(config: ModelConfig, progress: Progress | None = None) -> Model:
+    """The network with its weights and codec, ready on its device; what is worth saying of the weights is noted."""
     if config.runtime.threads:
         torch.set_num_threads(config.runtime.threads)
     spec = checkpoints.with_compat(registry.find(config.model), config.compat)
     where, dtype = device(config.runtime), PRECISIONS[config.runtime.precision]
-    loaded = checkpoints.load_backbone(spec, config.weights, config.revision)
+    loaded = checkpoints.load_backbone(spec, config.weights, config.revision, config.weights_key)
+    for line in loaded.notes:
+        (progress or NoProgress()).note(line)
+    spec = loaded.spec
     with_weights = str(loaded.file) if loaded.file and spec.points else None  # how clouds are normalised is told beside the weights
     codec = load_codec(config.codec.name or spec.codec, config.codec.path or with_weights, config.codec.revision)
     backbone = loaded.backbone.to(where, dtype).eval().requires_grad_(False)
@@ -206,10 +211,13 @@ def multiply_adds(model: Model) -> Mapping[Site | str, int]:
 
 
 def cache_bytes(model: Model, request: SamplingRequest) -> int:
-    """The most memory that a plan's kept outputs take at once, for a full batch."""
-    params, shape = model.spec.params, model.spec.shape
+    """The most memory that a plan's kept outputs take at once, for a full batch: of branches, and of the network as the solver reads it."""
+    params, shape, kept = model.spec.params, model.spec.shape, most_kept(request.plan)
     tokens = shape[0] * shape[1] // params.patch**2 if shape else params.tokens
-    return most_kept(request.plan) * tokens * params.width * most_rows(request) * model.dtype.itemsize
+    branches = kept.branches * tokens * params.width * most_rows(request) * model.dtype.itemsize
+    halves = 2 if model.backbone.predicts_variance and request.solver.draws else 1  # with the variance
+    latent = math.prod(model.spec.sample_shape) * min(request.batch, len(request.seeds))
+    return branches + kept.network * halves * latent * torch.float32.itemsize
 
 
 def most_rows(request: SamplingRequest) -> int:

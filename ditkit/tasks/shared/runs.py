@@ -88,7 +88,7 @@ def run(kind: Kind, config: RunConfig, progress: Progress) -> Report:
     kind.check(config, registry.find(config.model))
     check_file(config.cache)
     world = join_world(build.device(config.runtime))
-    model, asked = kind.request(config, build.model(config), plan, progress, world)
+    model, asked = kind.request(config, build.model(config, progress), plan, progress, world)
     request = with_plan(asked, config.cache, model, progress, world)
     record = _record(config, model, request) | kind.record(config, request)
     if source and (changed := changed_keys(read_manifest(source)["request"], record)):

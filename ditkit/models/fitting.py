@@ -1,0 +1,89 @@
+"""The model that a file of weights is of: what the file or its folder says takes the place of the registry's numbers."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from ditkit.errors import CheckpointError
+from ditkit.models.blank import family_of
+from ditkit.models.dit import DiTParams
+from ditkit.models.identify import describe, identify, registered, title, told
+from ditkit.models.loading import differences
+from ditkit.models.pixart import PixArtParams
+from ditkit.models.reading import Checkpoint
+from ditkit.models.spec import ModelSpec, Params
+
+SIGMA = "PixArtSigmaPipeline"
+PIPELINES = {"dit": "DiTPipeline", "pixart": "PixArtAlphaPipeline"}  # of diffusers, that hold the models of a family
+
+
+def fitted(spec: ModelSpec, checkpoint: Checkpoint, path: Path) -> ModelSpec:
+    """The model with the numbers that this checkpoint states, or else shows; what neither tells is as in `spec`.
+
+    Its name, noise schedule and defaults stay, its pictures grow with its latents, and a list of class names that no longer fits is
+    dropped. Raises `CheckpointError` for the pipeline of another model, and where the registry has another model of just these numbers.
+    A network of another family is left for the loader to report.
+    """
+    _check_pipeline(spec, checkpoint, path)
+    shown = checkpoint.params or identify(checkpoint.state)
+    if shown is None or family_of(shown) != spec.family:
+        return spec
+    params = _params(shown, checkpoint, spec.params)
+    if params == spec.params:
+        return spec
+    twin = registered(params)
+    if twin:
+        has = differences(params, spec.params)
+        raise CheckpointError(f"{path} does not fit {describe(spec.params)}: it has {has}; use --model {twin.name}")
+    return replace(
+        spec,
+        params=params,
+        image_size=spec.image_size * params.input_size // spec.params.input_size,
+        classes=spec.classes if params.classes == spec.params.classes else None,
+    )
+
+
+def news(spec: ModelSpec, params: Params) -> str | None:
+    """A line about a network of another size than the model whose name it runs under, if it is one."""
+    if all(getattr(params, name) == getattr(spec.params, name) for name in ("width", "depth", "patch")):
+        return None
+    return f"these weights are a {title(params)}; it runs with the noise schedule and the defaults of {spec.name}"
+
+
+def _params(shown: Params, checkpoint: Checkpoint, like: Params) -> Params:
+    """All the numbers: a configuration of diffusers' leaves out its equations and how long prompts are, shapes leave out more."""
+    if checkpoint.params is None or checkpoint.from_diffusers:
+        complete = told(shown, like)
+        stated = {name: getattr(shown, name) for name in ("heads", "input_size", "interpolation") if hasattr(shown, name)}
+        params = replace(complete, **stated) if checkpoint.params else complete
+    else:
+        params = replace(shown, compat=like.compat) if isinstance(shown, DiTParams) and isinstance(like, DiTParams) else shown
+    if isinstance(params, PixArtParams) and checkpoint.caption_tokens:
+        return replace(params, caption_tokens=checkpoint.caption_tokens)
+    return params
+
+
+def _check_pipeline(spec: ModelSpec, checkpoint: Checkpoint, path: Path) -> None:
+    """Raise `CheckpointError` for a pipeline, or a PixArt, of another kind than the model's."""
+    wanted = spec.pipeline or PIPELINES.get(spec.family)
+    given = checkpoint.pipeline or (SIGMA if _of_sigma(checkpoint) else None)
+    if given is None or (wanted and _kind(given) == _kind(wanted)):
+        return
+    reason = "" if checkpoint.pipeline else " by its numbers"
+    source = f"from a {wanted}" if wanted else "from no pipeline of diffusers"
+    raise CheckpointError(f"{path} is a {given}{reason}; {spec.name} is read {source}")
+
+
+def _kind(pipeline: str) -> str:
+    """Without what a pipeline does to a model beside sampling it: PixArtSigmaPAGPipeline holds what PixArtSigmaPipeline holds."""
+    return pipeline.removesuffix("Pipeline").removesuffix("PAG").removesuffix("Img2Img").removesuffix("Controlnet")
+
+
+def _of_sigma(checkpoint: Checkpoint) -> bool:
+    """Whether numbers tell that a PixArt without its pipeline is a Sigma: long captions, or sizes that alpha was published otherwise in."""
+    params = checkpoint.params
+    if checkpoint.caption_tokens == 300:
+        return True
+    if not isinstance(params, PixArtParams) or not checkpoint.from_diffusers:
+        return False
+    size = params.input_size
+    return size == 256 or (size == 128 and not params.micro_conditions) or (size == 32 and params.interpolation == 0.5)

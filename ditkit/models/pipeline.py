@@ -1,0 +1,75 @@
+"""What the folder of a diffusers pipeline says beside its weights: which pipeline it is, its class names, how long its prompts are."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ditkit.errors import CheckpointError
+from ditkit.files.mistaken import mistaken
+
+INDEX = "model_index.json"
+TRANSFORMER = "transformer"
+MOST_TOKENS = 512  # a tokenizer's `model_max_length` beyond it means that nobody has set one
+TOKENS = {"PixArtAlpha": 120, "PixArtSigma": 300}  # that a pipeline reads unless its tokenizer says otherwise
+
+
+def folder_of(path: Path) -> Path | None:
+    """The pipeline's folder that `path` is, or whose transformer (or a file of that) it is; None for what is in no pipeline."""
+    above = (path, *((path.parent,) if path.name == TRANSFORMER else ()), *((path.parents[1],) if path.parent.name == TRANSFORMER else ()))
+    return next((folder for folder in above if (folder / INDEX).is_file()), None)
+
+
+def class_of(folder: Path | None) -> str | None:
+    """The name of its class, as `DiTPipeline`."""
+    return None if folder is None else read_object(folder / INDEX).get("_class_name")
+
+
+def class_names(folder: Path | None) -> tuple[str, ...]:
+    """The class names by label; empty where it has none, or none that belong to numbers. A label without a name is its number."""
+    given = None if folder is None else read_object(folder / INDEX).get("id2label")
+    if isinstance(given, list) and all(isinstance(name, str) for name in given):
+        return tuple(given)
+    if not isinstance(given, dict):
+        return ()
+    if given and all(_label(name) is not None for name in given.values()) and not any(_label(key) is not None for key in given):
+        given = {label: name for name, label in given.items()}  # names to labels
+    named = {_label(key): name for key, name in given.items() if isinstance(name, str)}
+    if len(named) < len(given) or None in named:
+        return ()
+    return tuple(named.get(label, str(label)) for label in range(max((label for label in named if label is not None), default=-1) + 1))
+
+
+def strange_names(folder: Path | None) -> str | None:
+    """A line about class names that are there and cannot be read."""
+    given = None if folder is None else read_object(folder / INDEX).get("id2label")
+    if not given or class_names(folder):
+        return None
+    return f"the id2label in {INDEX} gives no names by number, so classes are asked for by number"
+
+
+def caption_tokens(folder: Path | None) -> int | None:
+    """How many tokens of a prompt it reads, as its tokenizer says, else as its class does."""
+    if folder is None:
+        return None
+    config = folder / "tokenizer" / "tokenizer_config.json"
+    stated = read_object(config).get("model_max_length") if config.is_file() else None
+    if isinstance(stated, int | float) and 2 <= stated <= MOST_TOKENS:
+        return int(stated)
+    return next((tokens for name, tokens in TOKENS.items() if str(class_of(folder)).startswith(name)), None)
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """The JSON object in a file; raises `CheckpointError` for anything else."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        instead = mistaken(path) if path.is_file() else None
+        raise CheckpointError(f"{path} {instead or f'is not readable JSON: {error}'}") from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path} holds no JSON object")
+    return content
+
+
+def _label(word: Any) -> int | None:
+    text = str(word) if isinstance(word, int | str) and not isinstance(word, bool) else ""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 7 else None

@@ -1,0 +1,128 @@
+"""Reading weights of any known layout under the published names, which are also ditkit's own.
+
+Known are the published files, the states that DiT's, DiT-3D's and PixArt's training saves, diffusers folders and single files, and
+ditkit's safetensors.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from ditkit.errors import CheckpointError
+from ditkit.files.folders import INDEX, indexed, weight_files
+from ditkit.files.tensors import State, read_metadata, read_weights
+from ditkit.files.wrappers import unwrapped
+from ditkit.models import diffusers_layout, pipeline, pixart_layout
+from ditkit.models.diffusers_layout import is_diffusers_dit
+from ditkit.models.dit import DiTParams
+from ditkit.models.loading import fixed_positions
+from ditkit.models.pixart import PixArtParams
+from ditkit.models.pixart_layout import NULL_CAPTION, is_diffusers_pixart
+from ditkit.models.spec import KINDS, Params
+
+FILE_NAMES = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
+CONFIG_CLASSES = ("DiTTransformer2DModel", "PixArtTransformer2DModel", "Transformer2DModel")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Weights under the published names, and what the file or its folder says of them.
+
+    `params` are the numbers of the network where they are stated, not told from shapes, by diffusers' config.json if `from_diffusers`;
+    `caption_tokens` how long the prompts are that a PixArt reads; `pipeline` the class of the pipeline that it is a part of; `notes`
+    lines worth saying.
+    """
+
+    state: State
+    params: Params | None
+    from_diffusers: bool = False
+    caption_tokens: int | None = None
+    pipeline: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+def read_checkpoint(path: Path, key: str | None = None) -> Checkpoint:
+    """Read a file, or a diffusers folder (the pipeline's or the transformer's); of several sets of weights that of the name `key`.
+
+    Its numbers are stated in ditkit's metadata or diffusers' config.json; `identify` tells those of other files from the shapes.
+    """
+    files = _files(path)
+    state, notes = _read(files, key)
+    layout = _diffusers_layout(state)
+    whole = pipeline.folder_of(path)
+    notes = tuple(line for line in (*notes, pipeline.strange_names(whole)) if line)
+    if not layout:
+        caption = state.pop(NULL_CAPTION, None)
+        params = _params_in(read_metadata(files[0]), files[0])
+        return Checkpoint(state, params, False, None if caption is None else len(caption), None, notes)
+    official, params = layout.to_official(state), _params_beside(files[0], layout)
+    if params:
+        official["pos_embed"] = fixed_positions(params)
+    tokens = pipeline.caption_tokens(whole) if isinstance(params, PixArtParams) else None
+    return Checkpoint(official, params, True, tokens, pipeline.class_of(whole), notes)
+
+
+def _files(path: Path) -> list[Path]:
+    """`path` itself, the parts that it lists, or the files of weights in a diffusers folder."""
+    if path.is_file() and path.name.endswith(".json") and INDEX in path.name:
+        return indexed(path)
+    if not path.is_dir():
+        return [path]
+    found = weight_files(path / "transformer" if (path / "transformer").is_dir() else path)
+    if not found:
+        raise CheckpointError(
+            f"{path} is not a diffusers folder: it has no {FILE_NAMES[0]} or {FILE_NAMES[1]}, nor a transformer/ with one"
+        )
+    return found
+
+
+def _read(files: list[Path], key: str | None) -> tuple[State, list[str | None]]:
+    """The weights of all files together under the network's own names, and lines that say which set of them was taken."""
+    state: State = {}
+    notes: list[str | None] = []
+    for file in files:
+        part, note = read_weights(file, key)
+        state |= part
+        notes.append(note)
+    return unwrapped(state), list(dict.fromkeys(notes))
+
+
+def _diffusers_layout(state: State) -> ModuleType | None:
+    """The module that knows these names of diffusers', if they are."""
+    if is_diffusers_dit(state):
+        return diffusers_layout
+    return pixart_layout if is_diffusers_pixart(state) else None
+
+
+def _params_in(metadata: Mapping[str, str], file: Path) -> Params | None:
+    kind = KINDS.get(metadata.get("family", ""))
+    try:
+        return kind(**json.loads(metadata["params"])) if kind else None
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{file} was written by another version of ditkit: {error}") from error
+
+
+def _params_beside(file: Path, layout: ModuleType) -> DiTParams | PixArtParams | None:
+    """What the config.json beside a diffusers file says, if it is a transformer's."""
+    path = file.with_name("config.json")
+    config = pipeline.read_object(path) if path.exists() else {}
+    if config.get("_class_name") not in CONFIG_CLASSES:
+        return None
+    try:
+        return layout.from_config(config)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path.parent}/{error}") from error
+
+
+def read_class_names(path: Path) -> tuple[str, ...]:
+    """The class names, by label, in the metadata of ditkit's safetensors or a diffusers pipeline's model_index.json; empty without."""
+    whole = pipeline.folder_of(path)
+    if whole or not path.is_file():
+        return pipeline.class_names(whole)
+    try:
+        names = json.loads(read_metadata(path).get("class_names", "[]"))
+    except ValueError as error:
+        raise CheckpointError(f"{path} was written by another version of ditkit: {error}") from error
+    return tuple(map(str, names)) if isinstance(names, list) else ()

@@ -1,0 +1,20 @@
+"""What was typed, read from the context of a command: its signature is the only list of its options."""
+
+from collections.abc import Callable
+
+import pytest
+from typer.testing import Result
+
+
+@pytest.mark.parametrize("command", ["bench", "train-router"])
+def test_a_first_word_with_an_equals_sign_is_an_option_and_no_model(ditkit_command: Callable[..., Result], asked, command: str) -> None:
+    assert ditkit_command(command, "seed=3", "batch=2").exit_code == 0
+    assert ditkit_command(command, "uvit-emoji", "seed=3").exit_code == 0
+    (_, (first, _)), (_, (second, _)) = asked.calls
+    assert (first.model, first.seed, first.batch) == ("dit-emoji", 3, 2)
+    assert (second.model, second.seed) == ("uvit-emoji", 3)
+
+
+def test_a_model_said_twice_is_named_twice(ditkit_command: Callable[..., Result], asked) -> None:
+    result = ditkit_command("bench", "uvit-emoji", "model=dit-emoji")
+    assert result.stderr == "ditkit: model is said twice: uvit-emoji and model=dit-emoji\n" and asked.calls == []
