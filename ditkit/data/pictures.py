@@ -14,6 +14,7 @@ from PIL import Image
 
 from ditkit.errors import DataError
 from ditkit.files.listing import files_below, named
+from ditkit.files.mistaken import mistaken
 
 Note = Callable[[str], object]
 """Takes a line that whoever asked for the pictures should see."""
@@ -95,7 +96,8 @@ def read_picture(file: Path, background: str = WHITE, note: Note = ignore) -> np
     except DataError:
         raise
     except Image.UnidentifiedImageError as error:
-        raise DataError(f"cannot read the picture {file}: it is damaged, or no picture at all") from error
+        reason = mistaken(file)
+        raise DataError(f"{file} {reason}" if reason else f"cannot read the picture {file}: it is damaged, or no picture at all") from error
     except Exception as error:  # a damaged file can make Pillow raise anything
         said = str(error).partition("\n")[0] or type(error).__name__
         raise DataError(f"cannot read the picture {file}: {said}") from error

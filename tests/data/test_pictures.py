@@ -158,8 +158,7 @@ def test_what_systems_leave_behind_is_no_picture_and_the_rest_is_named(tmp_path:
 @pytest.mark.parametrize(
     ("name", "content", "why"),
     [
-        ("page.png", b"<!DOCTYPE html>", "it is damaged, or no picture at all"),
-        ("empty.jpg", b"", "it is damaged, or no picture at all"),
+        ("noise.png", b"noise", "it is damaged, or no picture at all"),
         ("drawing.png", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "it is damaged, or no picture at all"),
     ],
 )
@@ -168,6 +167,19 @@ def test_what_is_no_picture_is_refused_and_no_other_program_is_asked(tmp_path: P
     with pytest.raises(DataError) as caught:
         read_picture(tmp_path / name)
     assert str(caught.value) == f"cannot read the picture {tmp_path / name}: {why}"
+
+
+def test_what_lies_in_the_place_of_a_picture_is_called_what_it_is(tmp_path: Path) -> None:
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 5000\n"
+    for name, content, what in (
+        ("pointer.png", pointer, "is a Git LFS pointer, 67 bytes in place of 5000; fetch the file itself with 'git lfs pull'"),
+        ("page.jpg", "<!DOCTYPE html>", "is a web page, not the file that was asked for"),
+        ("empty.tif", "", "must be downloaded again: it is empty"),
+    ):
+        (tmp_path / name).write_text(content)
+        with pytest.raises(DataError) as caught:
+            read_picture(tmp_path / name)
+        assert str(caught.value).startswith(f"{tmp_path / name} {what}")
 
 
 def test_a_line_is_said_once() -> None:

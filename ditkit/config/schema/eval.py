@@ -38,6 +38,7 @@ class EvalConfig:
     feature_weights: str | None = None
     detector: str = "judge"  # of things in boxes; or a folder with an OWL-ViT or OWLv2
     prompts: str | None = None  # a benchmark's file: judge pictures that were asked for with its prompts by its rules
+    save_npz: str | None = None  # write the pictures of the one target, or of data with their moments, as ADM's evaluator reads them
     across: bool = False  # compare runs of different models or weights
     resamples: int = 1000
     seed: int = 0

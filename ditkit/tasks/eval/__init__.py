@@ -25,16 +25,17 @@ from ditkit.results.folder import has_manifest, read_manifest
 from ditkit.results.progress import Progress
 from ditkit.results.report import Report
 from ditkit.shapes.clouds import SUFFIXES as OF_CLOUDS
-from ditkit.tasks.eval import boxes, clouds, images
+from ditkit.tasks.eval import adm, boxes, clouds, images
 from ditkit.tasks.eval.boxes import has_boxes
 from ditkit.tasks.eval.report import written
 from ditkit.tasks.shared import build
 
+SAVED = "save_npz"
 FEATURES = ("features", "feature_weights")
 IGNORED = {  # options of other kinds of samples, and what these are
     images: ("pictures", ("real", "data.categories", "distances", "points", "frame", "protocol", "detector")),
-    boxes: ("things in boxes", ("data.categories", "data.background", "distances", "points", "frame", "protocol", *FEATURES)),
-    clouds: ("clouds", ("data.background", "detector", "prompts", *FEATURES)),
+    boxes: ("things in boxes", ("data.categories", "data.background", "distances", "points", "frame", "protocol", *FEATURES, SAVED)),
+    clouds: ("clouds", ("data.background", "detector", "prompts", *FEATURES, SAVED)),
 }
 
 
@@ -44,6 +45,7 @@ def check(config: EvalConfig) -> None:
         raise DataError(f"no data at {config.data.path}")
     if config.out is not None:
         check_folder_free(Path(config.out))
+    adm.check(config)
 
 
 def check_before_sampling(config: EvalConfig, sampling: SampleConfig | Gen3DConfig) -> None:
@@ -62,6 +64,9 @@ def run(config: EvalConfig, progress: Progress) -> Report:
     """Measure runs, folders or files of samples; or on `data` (pictures not trained on) a codec by name or the "judge"."""
     if config.runtime.threads:
         torch.set_num_threads(config.runtime.threads)
+    if not config.targets and config.save_npz and config.data.path is not None:
+        check(config)
+        return adm.save_reference(config, progress)
     if not config.targets and not config.real:
         raise RequestError("nothing to measure: name a run folder, a folder or a file of samples; or add --real")
     if helper := next((target for target in config.targets if target == "judge" or target in CODECS), None):
@@ -71,7 +76,10 @@ def run(config: EvalConfig, progress: Progress) -> Report:
     kind = _kind(config)
     _check_heard(kind, config)
     measured = kind.run(config, progress)
-    return written(measured, config) if measured.report.rows else measured.report  # other processes than the first have none
+    if not measured.report.rows:  # of other processes than the first
+        return measured.report
+    report = written(measured, config)
+    return replace(report, files=[*report.files, adm.save_samples(config)]) if config.save_npz else report
 
 
 def _kind(config: EvalConfig) -> Any:

@@ -178,13 +178,14 @@ def _at_least_two(pictures: PictureSet) -> PictureSet:
     return pictures
 
 
-def _batches(count: int, batch: int) -> list[range]:
+def batches_of(count: int, batch: int) -> list[range]:
+    """The places of so many pictures, `batch` at a time."""
     return [range(start, min(start + batch, count)) for start in range(0, count, batch)]
 
 
 def _my_batches(count: int, batch: int, world: World) -> list[range]:
     """Those that this process sees."""
-    return _batches(count, batch)[world.rank :: world.size]
+    return batches_of(count, batch)[world.rank :: world.size]
 
 
 def _pictures_or_moments(path: Path, background: str, note: Note) -> PictureSet | Path:
@@ -261,8 +262,8 @@ def _against(result: Result, seen: Seen, reference: Reference, config: EvalConfi
 def _nearest(pictures: PictureSet, real: PictureSet, batch: int) -> dict[str, float]:
     """How far the pictures are from the nearest of the reference's and their mirror images."""
     nearest = torch.full((pictures.count,), torch.inf)
-    parts = _batches(pictures.count, batch)
-    for held in real.read(_batches(real.count, HELD)):
+    parts = batches_of(pictures.count, batch)
+    for held in real.read(batches_of(real.count, HELD)):
         references = from_uint8(held)
         either = torch.cat([references, references.flip(-1)])
         for part, read in zip(parts, pictures.read(parts), strict=True):
