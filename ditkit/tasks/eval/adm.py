@@ -9,11 +9,12 @@ from ditkit.data.adm import write_adm
 from ditkit.data.picture_sets import arrays_in
 from ditkit.engine.distributed import join_world
 from ditkit.errors import ConfigError, DataError, RequestError
+from ditkit.metrics.features import my_batches, see
 from ditkit.metrics.frechet import Moments
 from ditkit.metrics.vision import find_network
 from ditkit.results.progress import Progress
 from ditkit.results.report import Report
-from ditkit.tasks.eval.images import batches_of, read_samples, see
+from ditkit.tasks.eval.image_scores import read_samples
 from ditkit.tasks.shared import build
 
 OTHERS = "these moments are of other features than ADM's, whose evaluator is to be given features=inception, or pictures alone"
@@ -53,8 +54,8 @@ def save_reference(config: EvalConfig, progress: Progress) -> Report:
     pictures = read_samples(str(path), config.data.background, notes.append).pictures
     network = find_network(config.features, config.feature_weights, build.device(config.runtime))
     world = join_world(build.device(config.runtime))
-    progress.start(len(batches_of(pictures.count, config.batch)[world.rank :: world.size]), "batches of pictures")
-    seen = see(pictures, network, config.batch, world, progress)
+    progress.start(len(my_batches(pictures.count, config.batch, world)), "batches of pictures")
+    seen = see(pictures, network, config.batch, world, progress.advance)
     if world.rank:
         return Report(title=f"process {world.rank}")
     file, arrays = Path(str(config.save_npz)), _arrays("", Moments.from_features(seen.pooled))
