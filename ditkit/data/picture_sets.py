@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ditkit.data import unreadable
 from ditkit.data.images import load_pictures
 from ditkit.data.pictures import LIKE, WHITE, Note, find_pictures, ignore, left_out, once, read_picture
 from ditkit.errors import DataError
+from ditkit.files import unreadable
 
 ARRAY = "arr_0"  # of samples and reference batches as ADM's evaluation reads them; the labels are arr_1
 SIDE = 64  # pixels that sprites are drawn at
@@ -66,7 +66,7 @@ def open_set(path: Path, files: Sequence[Path] | None = None, background: str = 
     """
     note = once(note)
     if path.is_file() and path.suffix.lower() == ".npz":
-        return _of_sheet(path, background) if "images" in arrays_in(path) else _of_array(path)
+        return _of_sheet(path, background) if "images" in shapes_in(path) else _of_array(path)
     if not path.is_dir():
         raise DataError(f"no pictures at {path}: give a run folder, a folder of images, or an .npz with {ARRAY} (N, H, W, 3)")
     found, others = find_pictures(path) if files is None else (list(files), [])
@@ -81,13 +81,19 @@ def open_set(path: Path, files: Sequence[Path] | None = None, background: str = 
     return PictureSet(str(path), "8-bit files", len(found), (height, width), partial(_from_files, found, (height, width), one), found)
 
 
-def arrays_in(path: Path) -> list[str]:
-    """The names of the arrays in an .npz, of which none is read."""
+def shapes_in(path: Path) -> dict[str, tuple[int, ...]]:
+    """The arrays in an .npz by name, with the shape of each; none is read."""
     try:
         with ZipFile(path) as file:
-            return [name.removesuffix(".npy") for name in file.namelist()]
+            members = [name for name in file.namelist() if name.endswith(".npy")]
+            return {name.removesuffix(".npy"): _shape(file, name) for name in members}
     except unreadable.ARRAYS as error:
         raise DataError(f"cannot read {path} as an .npz: {error}") from error
+
+
+def _shape(file: ZipFile, name: str) -> tuple[int, ...]:
+    with file.open(name) as stream:
+        return _header(stream)[0]
 
 
 def _of_sheet(path: Path, background: str) -> PictureSet:
@@ -133,16 +139,21 @@ def _whole(stream: IO[bytes], shape: tuple[int, ...], path: Path) -> np.ndarray:
         raise DataError(f"cannot read the pictures of {path}: {error}") from error
 
 
+def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """The shape, whether it is in Fortran's order, and the kind of numbers of an array in a .npy."""
+    version = np.lib.format.read_magic(stream)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    return read(stream)
+
+
 @contextmanager
 def _stream(path: Path) -> Iterator[tuple[tuple[int, ...], IO[bytes], bool]]:
     """The shape of the array, a stream of its bytes, of which nothing is held in memory, and whether they are in Fortran's order."""
-    if ARRAY not in (there := arrays_in(path)):
+    if ARRAY not in (there := shapes_in(path)):
         raise DataError(f"{path} holds no pictures: it has {', '.join(there) or 'nothing'}, not {ARRAY} (N, H, W, 3)")
     try:
         with ZipFile(path) as archive, archive.open(f"{ARRAY}.npy") as stream:
-            version = np.lib.format.read_magic(stream)
-            header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-            shape, fortran, kind = header(stream)
+            shape, fortran, kind = _header(stream)
             if kind != np.uint8:
                 raise DataError(f"{path} holds no pictures: {ARRAY} is {kind}, not uint8")
             yield shape, stream, fortran

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageFilter
 
-from ditkit.data import unreadable
 from ditkit.errors import DataError
+from ditkit.files import unreadable
 
 Box = tuple[float, float, float, float]
 

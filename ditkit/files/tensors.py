@@ -44,7 +44,7 @@ def read_weights(path: Path, key: str | None = None) -> tuple[State, str | None]
     instead = mistaken(path)
     if instead:
         raise CheckpointError(f"{path} {instead}")
-    state, note = choose(_read_safetensors(path) if _is_safetensors(path) else _read_pickle(path), path, key)
+    state, note = choose(_read_safetensors(path) if _is_safetensors(path) else read_pickle(path), path, key)
     broken = [name for name, value in state.items() if value.is_floating_point() and not bool(value.isfinite().all())]
     if broken:
         raise CheckpointError(f"{path} has NaN or infinite numbers in {len(broken)} of {len(state)} tensors, first in {broken[0]}")
@@ -126,7 +126,7 @@ def _read_safetensors(path: Path) -> State:
         raise _damaged(path, error) from error
 
 
-def _read_pickle(path: Path) -> Any:
+def read_pickle(path: Path) -> Any:
     """What torch's restricted unpickler makes of the file: tensors, numbers, strings and containers of them.
 
     DiT's train.py saves its options as an argparse.Namespace. It is the one extra class allowed: it has no `__setstate__`, its

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ditkit.data import unreadable
 from ditkit.errors import DataError
+from ditkit.files import unreadable
 from ditkit.metrics.frechet import Moments
 
 

@@ -13,9 +13,9 @@ from typing import NamedTuple
 import numpy as np
 
 from ditkit.errors import DataError
-from ditkit.shapes.backend import open3d
+from ditkit.shapes.backend import quietly
 
-OFF = re.compile(rb"(?:(ST|C|N|ST|4|n)*OFF)?\s*(BINARY)?\s*(.*)", re.DOTALL)
+OFF = re.compile(rb"(?:((?:ST|C|N|4|n)*)OFF)?\s*(BINARY)?\s*(.*)", re.DOTALL)
 PLY = "ply\nformat ascii 1.0\nelement vertex {}\nproperty double x\nproperty double y\nproperty double z\n"
 PLY += "element face {}\nproperty list int int vertex_indices\nend_header\n"
 
@@ -50,7 +50,7 @@ def read_off(path: Path) -> Polygons:
     """The vertices and faces of an .off, whose header may run into the counts (`OFF8 6 12`). Raises `DataError`."""
     lines = [line for raw in path.read_bytes().splitlines() if (line := raw.partition(b"#")[0].strip())]
     head = OFF.fullmatch(lines[0] if lines else b"")
-    if head is None or head[2] or head[1] in (b"4", b"n"):
+    if head is None or head[2] or re.search(b"[4n]", head[1] or b""):
         raise DataError(f"{path} is no .off file of points in three dimensions, as text; convert it")
     body = [head[3], *lines[1:]] if head[3] else lines[1:]
     try:
@@ -58,11 +58,10 @@ def read_off(path: Path) -> Polygons:
         if len(body) < 1 + count + faces:
             raise DataError(f"{path} is cut off: it promises {count} vertices and {faces} faces and ends before")
         vertices = [[float(word) for word in line.split()[:3]] for line in body[1 : 1 + count]]
-        sides = [[int(word) for word in line.split()] for line in body[1 + count : 1 + count + faces]]
-        polygons = [corners[:size] for size, *corners in sides if size <= len(corners) or _raise(ValueError)]
-        return _checked(path, vertices, polygons)
+        polygons = [_corners(line.split()) for line in body[1 + count : 1 + count + faces]]
     except (ValueError, IndexError) as error:
         raise DataError(f"{path} is no .off file, or is damaged: {error}") from error
+    return _checked(path, vertices, polygons)
 
 
 def triangulated(mesh: Polygons) -> np.ndarray:
@@ -75,4 +74,22 @@ def triangulated(mesh: Polygons) -> np.ndarray:
         places = "".join(f"{x!r} {y!r} {z!r}\n" for x, y, z in mesh.vertices.tolist())
         faces = "".join(f"{len(corners)} {' '.join(map(str, corners))}\n" for corners in polygons)
         file.write_text(PLY.format(len(mesh.vertices), len(polygons)) + places + faces, encoding="ascii")
-        return np.asarray(open3d().io.read_triangle_mesh(str(file)).triangles, dtype=np.int64)
+        with quietly() as library:
+            return np.asarray(library.io.read_triangle_mesh(str(file)).triangles, dtype=np.int64)
+
+
+def _corners(words: Sequence[bytes]) -> list[int]:
+    """Of a face in an .off: how many there are, then each; a colour may follow."""
+    size = int(words[0])
+    if len(words) <= size:
+        raise ValueError(f"a face of {size} corners names {len(words) - 1}")
+    return [int(word) for word in words[1 : 1 + size]]
+
+
+def _checked(path: Path, vertices: Sequence[Sequence[float]], polygons: Sequence[Sequence[int]]) -> Polygons:
+    beyond = next((corner for corners in polygons for corner in corners if not 0 <= corner < len(vertices)), None)
+    if beyond is not None:
+        raise DataError(f"{path} is damaged: a face has the vertex {beyond}, and there are {len(vertices)} (counted from 0)")
+    if any(len(place) != 3 for place in vertices):
+        raise DataError(f"{path} is damaged: a vertex has fewer than 3 coordinates")
+    return Polygons(np.array(vertices, dtype=np.float64).reshape(-1, 3), polygons)

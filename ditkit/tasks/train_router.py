@@ -115,7 +115,7 @@ def _starts(
         if prompts:
             raise RequestError(f"{config.model} reads prompts and learns from its own trajectories only; leave out --data")
         if model.spec.points:
-            return NoisedData(_clouds(config, model), solver, model)
+            return NoisedData(_clouds(config, model, progress), solver, model)
         pictures = load_pictures(config.data.path, model.spec.image_size, config.data.background, progress.note)
         latents = encoded(config.data, pictures, model.codec, model.spec.codec, folder, model.device, world, progress)
         if model.spec.label_count and int(latents.labels.max()) >= model.spec.label_count:
@@ -145,11 +145,11 @@ def _starts(
     return Trajectories(state["x"], state["ends"], state.get("remembered"), torch.tensor(request.labels), request.seeds, solver.draws)
 
 
-def _clouds(config: TrainRouterConfig, model: Model) -> CloudDraws:
+def _clouds(config: TrainRouterConfig, model: Model, progress: Progress) -> CloudDraws:
     """In the coordinates of the model, whatever data it was trained on."""
     data, codec = config.data, model.codec.module
     assert isinstance(codec, Points)
-    clouds = labelled(data, model.spec)
+    clouds = labelled(data, model.spec, progress.note)
     return CloudDraws(clouds, codec, model.spec.points, mirror=data.mirror, stretch=data.stretch, balance=data.balance)
 
 

@@ -13,9 +13,11 @@ from ditkit.codecs.codec import from_uint8
 from ditkit.codecs.registry import CODECS, load_codec
 from ditkit.config.schema import EvalConfig, Gen3DConfig, SampleConfig
 from ditkit.data.images import Pictures, load_pictures
-from ditkit.data.picture_sets import arrays_in
+from ditkit.data.picture_sets import shapes_in
+from ditkit.data.pictures import is_picture
 from ditkit.errors import DataError, RequestError
 from ditkit.files.atomic import check_folder_free
+from ditkit.files.listing import files_below
 from ditkit.metrics.judged import judged_accuracy
 from ditkit.metrics.reconstruction import psnr
 from ditkit.metrics.vision import JUDGE_SIDE, check_square, find_network
@@ -24,7 +26,7 @@ from ditkit.models.judge import JUDGED, load_judge
 from ditkit.results.folder import has_manifest, read_manifest
 from ditkit.results.progress import Progress
 from ditkit.results.report import Report
-from ditkit.shapes.clouds import SUFFIXES as OF_CLOUDS
+from ditkit.shapes.clouds import ALWAYS, ENDINGS, MOST_COLUMNS, PERHAPS
 from ditkit.tasks.eval import adm, boxes, clouds, images
 from ditkit.tasks.eval.boxes import has_boxes
 from ditkit.tasks.eval.report import written
@@ -103,15 +105,22 @@ def are_clouds(target: Path) -> bool:
     """Whether a run, a folder or a file holds clouds, and not pictures; raises `DataError` if there is nothing."""
     if has_manifest(target):
         return "clouds" in read_manifest(target / "manifest.json")
-    if target.is_file() and target.suffix == ".npz":
-        return _holds_points(target)
+    if target.is_file() and target.suffix.lower() in ENDINGS:
+        return target.suffix.lower() != ".npz" or _holds_points(target)
     if not target.is_dir():
         raise DataError(f"nothing to measure at {target}: give a run folder, a folder of samples, or an .npz of samples")
-    return any(file.suffix.lower() in OF_CLOUDS or (file.suffix == ".npz" and _holds_points(file)) for file in target.rglob("*"))
+    files = files_below(target)
+    if any(file.suffix.lower() in ALWAYS for file in files):
+        return True
+    return not any(is_picture(file) for file in files) and any(
+        file.suffix.lower() in PERHAPS and (file.suffix.lower() != ".npz" or _holds_points(file)) for file in files
+    )
 
 
 def _holds_points(file: Path) -> bool:
-    return bool({"points", "train_points"} & set(arrays_in(file)))
+    shapes = shapes_in(file)
+    named = {"points", "train_points"} & set(shapes) or any(len(shape) == 3 and 3 <= shape[2] <= MOST_COLUMNS for shape in shapes.values())
+    return bool(named) and "images" not in shapes
 
 
 def _helper(target: str, config: EvalConfig, progress: Progress) -> Report:

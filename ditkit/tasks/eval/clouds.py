@@ -48,7 +48,8 @@ def run(config: EvalConfig, progress: Progress) -> Measured:
     """Measure every target, those that differ in nothing but their seeds as blocks of one row; then training shapes, if asked."""
     check(config)
     distances = {name: cloud_distances.find(name) for name in config.distances}
-    rows = list(rows_of(config))
+    notes: list[str] = []
+    rows = list(rows_of(config, notes.append))
     total = sum(_pairs(row, distance, config) for row in rows for distance in distances.values())
     progress.start(total, "pairs of clouds")
     results = [_measured(row, name, distance, config, progress) for row in rows for name, distance in distances.items()]
@@ -58,7 +59,7 @@ def run(config: EvalConfig, progress: Progress) -> Measured:
         facts=facts,
         columns=COLUMNS,
         rows=[_line(result) for result in results],
-        notes=[note for row in rows for note in _notes(row, config)],
+        notes=[*dict.fromkeys(notes), *(note for row in rows for note in _notes(row, config))],
         data={"protocol": facts, "rows": [_record(result) for result in results]},
     )
     return Measured(report, [_entry(result) for result in results if result.distance == config.distances[0]], "1-NNA, %")

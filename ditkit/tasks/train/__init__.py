@@ -98,7 +98,7 @@ def _recipe(config: TrainConfig, folder: Path, where: torch.device, world: World
     spec = registry.find(config.model)
     if spec.text:
         return _prompted(config, spec, where, progress)
-    examples, words = _clouds(config, spec) if spec.points else _latents(config, spec, folder, where, world, progress)
+    examples, words = _clouds(config, spec, progress) if spec.points else _latents(config, spec, folder, where, world, progress)
     task = _denoiser(config, spec, _ready(registry.build(spec), config, where, progress), examples, where)
 
     def write(state: State, file: Path) -> None:
@@ -151,9 +151,9 @@ def _latents(
     return latents, {"class_names": json.dumps(latents.class_names)} if spec.label_count else {}
 
 
-def _clouds(config: TrainConfig, spec: ModelSpec) -> tuple[Examples, dict[str, str]]:
+def _clouds(config: TrainConfig, spec: ModelSpec, progress: Progress) -> tuple[Examples, dict[str, str]]:
     """Point clouds, and what the weights' file is to say of them: their categories and how they were normalised."""
-    data, clouds = config.data, labelled(config.data, spec)
+    data, clouds = config.data, labelled(config.data, spec, progress.note)
     codec = normalisation(clouds)
     draws = CloudDraws(clouds, codec, spec.points, mirror=data.mirror, stretch=data.stretch, balance=data.balance)
     return draws, {"class_names": json.dumps(clouds.class_names), **codec.words()}
