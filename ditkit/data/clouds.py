@@ -19,7 +19,7 @@ from ditkit.errors import DataError
 from ditkit.files.listing import files_in, folders_in, named
 from ditkit.shapes.arrays import ENDINGS as ARRAYS
 from ditkit.shapes.arrays import read_arrays
-from ditkit.shapes.clouds import ENDINGS, LEAST_POINTS, Note, checked, find_clouds, ignore, read_points
+from ditkit.shapes.clouds import ENDINGS, LEAST_POINTS, MOST_COLUMNS, Note, checked, find_clouds, ignore, read_points
 
 Split = Literal["train", "test"]
 SPLIT_AT = 10_000  # published clouds have 15,000 points: the first are for training, the others for evaluation
@@ -194,8 +194,12 @@ def _read(source: Source, note: Note) -> list[np.ndarray]:
 def _clouds_in(arrays: Mapping[str, np.ndarray], split: Split) -> np.ndarray | None:
     """Those of the split, those called points, or those of the only array that could be clouds."""
     named_so = next((arrays[name] for name in (f"{split}_points", "points") if name in arrays), None)
-    others = [array for name, array in arrays.items() if array.ndim == 3 and name not in OF_SPLITS]
+    others = [array for name, array in arrays.items() if name not in OF_SPLITS and _may_be_clouds(array)]
     return others[0] if named_so is None and len(others) == 1 else named_so
+
+
+def _may_be_clouds(array: np.ndarray) -> bool:
+    return array.ndim == 3 and array.shape[1] >= LEAST_POINTS and 3 <= array.shape[2] <= MOST_COLUMNS
 
 
 def _checked_all(clouds: np.ndarray, file: Path, note: Note) -> list[np.ndarray]:
