@@ -31,6 +31,15 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
 
 
+def append_line(path: Path, line: str) -> None:
+    """Add a line to a file; raises `OutputError` where that cannot be done."""
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(f"{line}\n")
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+
+
 def remove_parts(folder: Path) -> None:
     """Remove the temporary files in a folder and below it whose writers were killed. None may be at work there."""
     for part in folder.rglob(".*.part*"):

@@ -2,6 +2,7 @@
 
 import argparse
 import hashlib
+import json
 import os
 import re
 import warnings
@@ -18,6 +19,7 @@ from torch import Tensor
 from ditkit.errors import CheckpointError, OutputError
 from ditkit.files.atomic import write_atomically
 from ditkit.files.mistaken import AGAIN, cut_off, mistaken
+from ditkit.files.regular import check_regular
 from ditkit.files.weight_sets import choose
 
 State = dict[str, Tensor]
@@ -39,6 +41,7 @@ def read_weights(path: Path, key: str | None = None) -> tuple[State, str | None]
         raise CheckpointError(f"{path} is a folder, not a file of weights")
     if not path.exists():
         raise CheckpointError(f"{path}: no such file")
+    check_regular(path, CheckpointError)
     if path.suffix not in SUFFIXES + ALSO_READ:
         raise CheckpointError(f"{path}: weights are read from {', '.join(SUFFIXES)} files, not from '{path.suffix}'")
     instead = mistaken(path)
@@ -76,11 +79,24 @@ def write_tensors(
     def write(part: Path) -> None:
         try:
             save_file(copies, part, {"format": "pt", **(metadata or {})})
+            _order_metadata(part)
             part.chmod(0o666 & ~_umask())  # safetensors lets nobody else read its files
         except SafetensorError as error:
             raise OutputError(f"cannot write {path}: {_first_line(error)}") from error
 
     write_atomically(path, write)
+
+
+def _order_metadata(file: Path) -> None:
+    """Give the words beside the tensors one order: safetensors leaves it to chance."""
+    with file.open("rb+") as stream:
+        size = int.from_bytes(stream.read(8), "little")
+        header = json.loads(stream.read(size))
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+        assert len(text) <= size, "safetensors writes its header in another way than json does"
+        stream.seek(8)
+        stream.write(text.ljust(size))
 
 
 def _umask() -> int:

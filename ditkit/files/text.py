@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from ditkit.errors import DitkitError
+from ditkit.files.regular import MOST_TEXT, check_regular
 
 MARKS = (  # the longer ones first: UTF-32's begins with UTF-16's
     (codecs.BOM_UTF8, "utf-8"),
@@ -22,6 +23,7 @@ def read_text(path: Path, kind: str, error: type[DitkitError]) -> str:
 
     Raises `error`, naming the `kind` of file it should be, for what cannot be read and for what is no text.
     """
+    check_regular(path, error, MOST_TEXT)
     try:
         content = path.read_bytes()
     except OSError as problem:

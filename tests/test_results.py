@@ -1,6 +1,6 @@
-"""The README's tables come out again: the command beside each is run on fewer samples, and its numbers are compared within their noise.
+"""The tables of docs/results.md come out again: the command beside each is run on fewer samples, its numbers compared within their noise.
 
-A row's interval is for the samples that the README had; with fewer it is wider by the root of their ratio.
+A row's interval is for the samples that the table had; with fewer it is wider by the root of their ratio.
 """
 
 import re
@@ -14,9 +14,10 @@ from ditkit.results.progress import NoProgress
 from ditkit.tasks import bench, gen3d
 from ditkit.tasks import eval as evaluation
 from ditkit.tasks.shared.boxes import REAL
+from tests.closeness import near
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+RESULTS = (ROOT / "ditkit" / "docs" / "results.md").read_text(encoding="utf-8")
 SHAPES = ROOT.parent / "shared" / "data" / "shapes"
 EMOJI = ROOT.parent / "shared" / "data" / "emoji" / "emoji_rgba64.npz"
 SAMPLES = 16
@@ -25,7 +26,7 @@ NOISE = 1.5  # in half widths of an interval: two sets of samples, of which one 
 
 def table(after: str) -> dict[str, list[str]]:
     """The rows of the first table after these words, by their first cell."""
-    lines = README[README.index(after) :].splitlines()
+    lines = RESULTS[RESULTS.index(after) :].splitlines()
     start = next(index for index, line in enumerate(lines) if line.startswith("|"))
     rows: dict[str, list[str]] = {}
     for line in lines[start + 2 :]:
@@ -71,7 +72,7 @@ def test_caching(after: str, samples: int, asked: dict[str, Any], names: dict[st
     assert names.keys() <= scores.keys()
     for name, row in names.items():
         kept, error = rows[row][0], rows[row][2]
-        assert scores[name]["kept"] == pytest.approx(float(kept), abs=0.01), name
+        assert scores[name]["kept"] == near(float(kept), within=0.01), name
         expected, half_width = error_and_half_width(error)
         assert abs(scores[name]["error"] - expected) <= NOISE * half_width * (samples / SAMPLES) ** 0.5, name
 
