@@ -88,7 +88,7 @@ def shapes_in(path: Path) -> dict[str, tuple[int, ...]]:
             members = [name for name in file.namelist() if name.endswith(".npy")]
             return {name.removesuffix(".npy"): _shape(file, name) for name in members}
     except unreadable.ARRAYS as error:
-        raise DataError(f"cannot read {path} as an .npz: {error}") from error
+        raise DataError(f"cannot read {path} as an .npz: {unreadable.reason(error)}") from error
 
 
 def _shape(file: ZipFile, name: str) -> tuple[int, ...]:
@@ -127,7 +127,7 @@ def _from_array(path: Path, parts: Iterable[range]) -> Iterator[Tensor]:
                 content = stream.read(len(part) * size)
                 pictures = _as_tensor(np.frombuffer(content, np.uint8).reshape(len(part), *shape[1:]))
             except unreadable.ARRAYS as error:
-                raise DataError(f"cannot read pictures {part.start} to {part.stop - 1} of {path}: {error}") from error
+                raise DataError(f"cannot read pictures {part.start} to {part.stop - 1} of {path}: {unreadable.reason(error)}") from error
             yield pictures
 
 
@@ -136,7 +136,7 @@ def _whole(stream: IO[bytes], shape: tuple[int, ...], path: Path) -> np.ndarray:
     try:
         return np.frombuffer(stream.read(), np.uint8).reshape(shape, order="F")
     except unreadable.ARRAYS as error:
-        raise DataError(f"cannot read the pictures of {path}: {error}") from error
+        raise DataError(f"cannot read the pictures of {path}: {unreadable.reason(error)}") from error
 
 
 def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
@@ -158,7 +158,7 @@ def _stream(path: Path) -> Iterator[tuple[tuple[int, ...], IO[bytes], bool]]:
                 raise DataError(f"{path} holds no pictures: {ARRAY} is {kind}, not uint8")
             yield shape, stream, fortran
     except unreadable.ARRAYS as error:
-        raise DataError(f"cannot read {path} as an .npz of pictures ({ARRAY}): {error}") from error
+        raise DataError(f"cannot read {path} as an .npz of pictures ({ARRAY}): {unreadable.reason(error)}") from error
 
 
 def _from_files(

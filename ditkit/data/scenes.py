@@ -51,7 +51,7 @@ def load_sprites(path: str | Path) -> Sprites:
                 styles=tuple(str(file["set_names"][index]) for index in file["sets"]),
             )
     except unreadable.ARRAYS as error:
-        raise DataError(f"{path} is not a sprite sheet: {error}") from error
+        raise DataError(f"{path} is not a sprite sheet: {unreadable.reason(error)}") from error
     shape = sprites.rgba.shape
     if sprites.rgba.dtype != np.uint8 or len(shape) != 4 or shape[-1] != 4 or shape[:1] != sprites.labels.shape or not len(sprites):
         raise DataError(f"{path} is not a sprite sheet: images are {sprites.rgba.dtype} {shape}, not uint8 (N, S, S, 4) with N labels")

@@ -15,3 +15,10 @@ ARRAYS = (
     TypeError,
     AttributeError,
 )
+
+
+def reason(error: Exception) -> str:
+    """What went wrong, in one line, without the libraries' advice to read what might run code."""
+    if "pickle" in str(error):
+        return "it holds Python's objects, which are not read, or nothing that numpy wrote"
+    return str(error).partition("\n")[0] or type(error).__name__

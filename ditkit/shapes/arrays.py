@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from ditkit.errors import CheckpointError, DataError
+from ditkit.files import unreadable
 from ditkit.files.tensors import read_pickle
-from ditkit.files.unreadable import ARRAYS
 
 ENDINGS = (".npy", ".npz", ".pth", ".pt")
 
@@ -26,8 +26,8 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
             return {path.stem: content}
         with content:
             return {name: content[name] for name in content.files}
-    except ARRAYS as error:
-        raise DataError(f"cannot read {path} as {path.suffix.lower()} of clouds: {error}") from error
+    except unreadable.ARRAYS as error:
+        raise DataError(f"cannot read {path} as {path.suffix.lower()} of clouds: {unreadable.reason(error)}") from error
 
 
 def read_array(path: Path) -> np.ndarray:

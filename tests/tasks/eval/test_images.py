@@ -21,7 +21,7 @@ from ditkit.results.folder import RunFolder
 from ditkit.results.progress import NoProgress
 from ditkit.results.report import Report
 from ditkit.tasks import eval as task
-from tests.closeness import ROOTS, evaluated, near
+from tests.closeness import ROOTS, assert_close, evaluated, near
 from tests.tasks.test_torchrun import run as run_process
 
 SIDE = 64
@@ -312,7 +312,7 @@ def test_the_format_of_its_files_changes_no_number(made: Path, real: Path, tmp_p
         "pictures are turned as their EXIF orientation says",
     ]
     against_itself = measured(other, tmp_path / "plain").data["rows"][0]
-    assert against_itself["values"]["Frechet"] == pytest.approx(0, abs=1e-4)
+    assert against_itself["values"]["Frechet"] == near(0, dtype=torch.float32, size=100)
 
 
 def test_the_background_of_what_is_transparent_is_that_of_samples_and_of_data(made: Path, tmp_path: Path) -> None:
@@ -337,7 +337,7 @@ def test_an_array_in_the_order_of_fortran_is_the_same_pictures(made: Path, real:
 def test_no_distance_and_no_end_of_its_interval_is_less_than_nothing(made: Path) -> None:
     row = measured(made, made, resamples=50).data["rows"][0]
     low, high = row["intervals"]["Frechet"]
-    assert 0 <= low <= high and row["values"]["Frechet"] == pytest.approx(0, abs=1e-4)
+    assert 0 <= low <= high and row["values"]["Frechet"] == near(0, dtype=torch.float32, size=100)
 
 
 def test_samples_are_saved_as_adm_reads_them(tmp_path: Path) -> None:
@@ -359,14 +359,13 @@ def test_a_reference_is_saved_with_the_moments_of_its_features(made: Path, real:
     y = features(pixels(9, seed=1) // 2)
     with np.load(saved) as file:
         assert np.array_equal(file["arr_0"], pixels(9, seed=1) // 2)
-        np.testing.assert_allclose(file["mu"], y.mean(0), rtol=1e-5, atol=1e-6)
-        np.testing.assert_allclose(file["sigma"], np.cov(y, rowvar=False), rtol=1e-4, atol=1e-6)
+        assert_close(file["mu"], y.mean(0), len(y))
+        assert_close(file["sigma"], np.cov(y, rowvar=False), len(y))
         np.savez(tmp_path / "moments.npz", **{name: file[name] for name in ("mu", "sigma", "mu_s", "sigma_s")})
-    expected = values(measured(made, real))
+    expected, traces = values(measured(made, real)), 2 * np.trace(np.cov(y, rowvar=False))
     found = values(measured(made, tmp_path / "moments.npz"))
-    assert {name: found[name] for name in ("Frechet", "sFID")} == {
-        name: pytest.approx(expected[name], rel=1e-6) for name in ("Frechet", "sFID")
-    }
+    assert found["Frechet"] == near(expected["Frechet"], y.shape[1], size=traces * ROOTS)
+    assert found["sFID"] == near(expected["sFID"], y.shape[1], size=traces * ROOTS)
 
 
 def test_what_cannot_be_saved_is_refused_before_anything_is_measured(made: Path, real: Path, tmp_path: Path) -> None:
