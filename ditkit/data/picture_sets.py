@@ -66,7 +66,7 @@ def open_set(path: Path, files: Sequence[Path] | None = None, background: str = 
     """
     note = once(note)
     if path.is_file() and path.suffix.lower() == ".npz":
-        return _of_sheet(path, background) if "images" in shapes_in(path) else _of_array(path)
+        return _of_sheet(path, background) if "images" in arrays_in(path) else _of_array(path)
     if not path.is_dir():
         raise DataError(f"no pictures at {path}: give a run folder, a folder of images, or an .npz with {ARRAY} (N, H, W, 3)")
     found, others = find_pictures(path) if files is None else (list(files), [])
@@ -79,6 +79,15 @@ def open_set(path: Path, files: Sequence[Path] | None = None, background: str = 
 
     height, width, _ = one(found[0]).shape
     return PictureSet(str(path), "8-bit files", len(found), (height, width), partial(_from_files, found, (height, width), one), found)
+
+
+def arrays_in(path: Path) -> list[str]:
+    """The names of the arrays in an .npz, of which none is read."""
+    try:
+        with ZipFile(path) as file:
+            return [name.removesuffix(".npy") for name in file.namelist()]
+    except unreadable.ARRAYS as error:
+        raise DataError(f"cannot read {path} as an .npz: {unreadable.reason(error)}") from error
 
 
 def shapes_in(path: Path) -> dict[str, tuple[int, ...]]:
@@ -149,7 +158,7 @@ def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
 @contextmanager
 def _stream(path: Path) -> Iterator[tuple[tuple[int, ...], IO[bytes], bool]]:
     """The shape of the array, a stream of its bytes, of which nothing is held in memory, and whether they are in Fortran's order."""
-    if ARRAY not in (there := shapes_in(path)):
+    if ARRAY not in (there := arrays_in(path)):
         raise DataError(f"{path} holds no pictures: it has {', '.join(there) or 'nothing'}, not {ARRAY} (N, H, W, 3)")
     try:
         with ZipFile(path) as archive, archive.open(f"{ARRAY}.npy") as stream:

@@ -6,7 +6,7 @@ import numpy as np
 
 from ditkit.config.schema import EvalConfig
 from ditkit.data.adm import write_adm
-from ditkit.data.picture_sets import shapes_in
+from ditkit.data.picture_sets import arrays_in
 from ditkit.engine.distributed import join_world
 from ditkit.errors import ConfigError, DataError, RequestError
 from ditkit.metrics.features import my_batches, see
@@ -48,7 +48,7 @@ def save_samples(config: EvalConfig) -> Path:
 def save_reference(config: EvalConfig, progress: Progress) -> Report:
     """Write the pictures of `data` with the moments of their features, which nothing is compared with."""
     path = Path(str(config.data.path))
-    if path.suffix.lower() == ".npz" and {"mu", "sigma"} <= set(shapes_in(path)):
+    if path.suffix.lower() == ".npz" and {"mu", "sigma"} <= set(arrays_in(path)):
         raise DataError(f"{path} holds moments already; copy it")
     notes: list[str] = []
     pictures = read_samples(str(path), config.data.background, notes.append).pictures

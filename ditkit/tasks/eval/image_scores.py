@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ditkit.config.schema import EvalConfig
-from ditkit.data.picture_sets import PictureSet, digest, open_set, shapes_in
+from ditkit.data.picture_sets import PictureSet, digest, open_set, arrays_in
 from ditkit.data.pictures import WHITE, Note, ignore
 from ditkit.engine.distributed import World
 from ditkit.errors import DataError
@@ -160,6 +160,6 @@ def _at_least_two(pictures: PictureSet) -> PictureSet:
 
 def pictures_or_moments(path: Path, background: str = WHITE, note: Note = ignore) -> PictureSet | Path:
     """Real pictures, or the path of an .npz that holds moments of some."""
-    if path.is_file() and path.suffix == ".npz" and {"mu", "sigma"} <= (names := set(shapes_in(path))) and "arr_0" not in names:
+    if path.is_file() and path.suffix == ".npz" and {"mu", "sigma"} <= (names := set(arrays_in(path))) and "arr_0" not in names:
         return path
     return read_samples(str(path), background, note).pictures
