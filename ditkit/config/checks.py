@@ -63,7 +63,7 @@ def check_colour(name: str, value: str) -> None:
     except ValueError:
         known = False
     if not known:
-        raise ConfigError(f"{name} must be a colour, as in {name}=white or {name}='#8090a0', not '{value}'")
+        raise ConfigError(f"{name} must be a colour, as in {name}=white or \"{name}='#8090a0'\", not '{value}'")
 
 
 def check_budget(name: str, value: float) -> None:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ditkit.config.schema import EvalConfig
-from ditkit.data.picture_sets import PictureSet, digest, open_set, arrays_in
+from ditkit.data.picture_sets import PictureSet, arrays_in, digest, open_set
 from ditkit.data.pictures import WHITE, Note, ignore
 from ditkit.engine.distributed import World
 from ditkit.errors import DataError
