@@ -54,10 +54,9 @@ class Clouds:
         if config.partial is None:
             return sized, asked
         given = torch.from_numpy(_given(config.partial, wanted, progress.note))
+        replace(asked, known=given.T).check_fits(replace(sized, spec=replace(sized.spec, points=wanted)))
         framed = _in_its_frame(config, sized, given, progress)
-        completing = replace(asked, known=framed.codec.encode(given.T[None])[0])
-        completing.check_fits(replace(framed, spec=replace(framed.spec, points=wanted)))
-        return framed, completing
+        return framed, replace(asked, known=framed.codec.encode(given.T[None])[0])
 
     def record(self, config: Gen3DConfig, request: SamplingRequest) -> Record:
         known = None if request.known is None else hashlib.sha256(request.known.cpu().numpy().tobytes()).hexdigest()

@@ -169,9 +169,9 @@ def test_every_side_of_a_cube_of_squares_is_there(tmp_path: Path, name: str) -> 
     """A sixth of the points lies on each, which for so many has a deviation of (5 / 36 / 3000)^1/2."""
     (tmp_path / name).write_text(as_text(name, CUBE, SIDES))
     points = read_points(tmp_path / name, 3000)
-    shares = [float((np.abs(points[:, axis] - side) < 1e-6).mean()) for axis in range(3) for side in (0, 1)]
-    assert sum(shares) >= 1  # of all points; those on an edge lie on two sides
-    assert shares == near([1 / 6] * 6, within=(5 / 36) ** 0.5 * spread(3000))
+    counts = [int((np.abs(points[:, axis] - side) < 1e-6).sum()) for axis in range(3) for side in (0, 1)]
+    assert sum(counts) >= len(points)  # those on an edge lie on two sides
+    assert [count / len(points) for count in counts] == near([1 / 6] * 6, within=(5 / 36) ** 0.5 * spread(3000))
 
 
 @pytest.mark.parametrize("name", ["cube.obj", "cube.off", "cube.ply"])

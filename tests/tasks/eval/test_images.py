@@ -359,8 +359,8 @@ def test_a_reference_is_saved_with_the_moments_of_its_features(made: Path, real:
     y = features(pixels(9, seed=1) // 2)
     with np.load(saved) as file:
         assert np.array_equal(file["arr_0"], pixels(9, seed=1) // 2)
-        assert_close(file["mu"], y.mean(0), len(y))
-        assert_close(file["sigma"], np.cov(y, rowvar=False), len(y))
+        assert_close(file["mu"].astype(np.float32), y.mean(0), evaluated(load_judge()))  # of features made in other batches
+        assert_close(file["sigma"].astype(np.float32), np.cov(y, rowvar=False), evaluated(load_judge()), size=2 * np.abs(y).max() ** 2)
         np.savez(tmp_path / "moments.npz", **{name: file[name] for name in ("mu", "sigma", "mu_s", "sigma_s")})
     expected, traces = values(measured(made, real)), 2 * np.trace(np.cov(y, rowvar=False))
     found = values(measured(made, tmp_path / "moments.npz"))
