@@ -55,20 +55,23 @@ class VAE(nn.Module):
         return self.kl.decoder(latents_BChw if self.kl.post_quant_conv is None else self.kl.post_quant_conv(latents_BChw))
 
 
-def random_vae() -> VAE:
+def random_vae(scale: float) -> VAE:
     """Stable Diffusion's autoencoder with fresh weights."""
-    return VAE(AutoencoderKL(**SD_CONFIG))
+    return VAE(AutoencoderKL(**SD_CONFIG, scaling_factor=scale))
 
 
-def load_vae(path: Path) -> VAE:
-    """An AutoencoderKL from its folder, a pipeline's folder, or a single file, whose sizes are then told from the shapes."""
+def load_vae(path: Path, scale: float) -> VAE:
+    """An AutoencoderKL from its folder, a pipeline's folder, or a single file, whose sizes are then told from the shapes.
+
+    `scale` is what its latents are multiplied by where its configuration does not say, or is not there.
+    """
     file = _weight_file(path)
     state = _modern_names(read_tensors(file))
     beside = file.with_name("config.json")
     config = _config(beside) if path.is_dir() and beside.exists() else None
     known = inspect.signature(AutoencoderKL.__init__).parameters
     try:
-        numbers = infer_config(state) if config is None else config
+        numbers = {"scaling_factor": scale, **(infer_config(state) if config is None else config)}
         kl = AutoencoderKL(**{name: value for name, value in numbers.items() if name in known})
     except (KeyError, ValueError, TypeError, IndexError) as error:
         where = file if config is None else beside
@@ -80,8 +83,7 @@ def load_vae(path: Path) -> VAE:
 def infer_config(state: Mapping[str, Tensor]) -> dict[str, Any]:
     """AutoencoderKL's numbers from the shapes of its weights.
 
-    They do not tell the number of norm groups: it is taken as the largest that divides all widths, at most 32. Nor the scale, which is
-    Stable Diffusion's 0.18215.
+    They do not tell the number of norm groups: it is taken as the largest that divides all widths, at most 32. Nor the scale.
     """
     levels = len({match[1] for name in state if (match := re.match(r"encoder\.down_blocks\.(\d+)\.", name))})
     widths = tuple(state[f"encoder.down_blocks.{level}.resnets.0.conv1.weight"].shape[0] for level in range(levels))

@@ -23,10 +23,10 @@ from ditkit.models import diffusers_layout, pixart_layout, registry
 from ditkit.models.blank import blank, family_of
 from ditkit.models.dit import DiTParams
 from ditkit.models.fitting import fitted, news, undecided
-from ditkit.models.identify import FAMILY_NAMES, describe, identify, registered
+from ditkit.models.identify import FAMILY_NAMES, describe, identify, registered, same_network
 from ditkit.models.loading import load_into
 from ditkit.models.pixart import PixArtParams
-from ditkit.models.reading import FILE_NAMES, Checkpoint, read_checkpoint, read_class_names
+from ditkit.models.reading import FILE_NAMES, Checkpoint, read_checkpoint, read_class_names, words_beside
 from ditkit.models.spec import ModelSpec, Params
 
 LAYOUTS = ("ditkit", "diffusers")
@@ -70,6 +70,11 @@ def load_backbone(spec: ModelSpec, path: str | None = None, revision: str | None
     return Loaded(model, backbone, origin, read_class_names(found.path), found.path, notes)
 
 
+def told_by(spec: ModelSpec, path: Path, key: str | None = None) -> tuple[ModelSpec, tuple[str, ...]]:
+    """The model as the weights at `path` say it is, and their class names."""
+    return fitted(spec, read_checkpoint(path, key), path), read_class_names(path)
+
+
 def _kept(state: State, drops: tuple[str, ...]) -> State:
     """The weights that the network has; `drops` begin the names of the others."""
     return {name: value for name, value in state.items() if not name.startswith(drops)} if drops else state
@@ -110,17 +115,18 @@ def convert(path: Path, out: Path, layout: str = "ditkit", model: str | None = N
         raise CheckpointError(f"{path} does not say for which input size it is; put diffusers' config.json beside it")
     checkpoint = replace(checkpoint, state=_kept(checkpoint.state, registry.find(model).drops if model else ()))
     load_into(blank(params), checkpoint.state, path)  # complete, or refused
+    words: dict[str, Any] = words_beside(path)
     if layout == "diffusers":
         theirs = DIFFUSERS.get(family_of(params))
         if theirs is None:
             family = FAMILY_NAMES[family_of(params)]
             raise CheckpointError(f"{path} is a {describe(params)} checkpoint, and diffusers has no {family}; use layout ditkit")
         config = json.dumps(theirs.to_config(params), indent=2) + "\n"
-        write_tensors(out / FILE_NAMES[0], theirs.to_diffusers(checkpoint.state))
+        write_tensors(out / FILE_NAMES[0], theirs.to_diffusers(checkpoint.state), words)
         write_atomically(out / "config.json", lambda part: part.write_text(config, encoding="utf-8"))
     else:
         spec = registered(params)
-        save(checkpoint.state, out, model=model or (spec.name if spec else describe(params)), params=params)
+        save(checkpoint.state, out, model=model or (spec.name if spec else describe(params)), params=params, **words)
     return params
 
 
@@ -130,4 +136,9 @@ def _stated(checkpoint: Checkpoint, path: Path, model: str | None) -> Params | N
         return fitted(registry.find(model), checkpoint, path).params
     if checkpoint.params is None and checkpoint.kin and checkpoint.kin.family == "sit":
         raise CheckpointError(f"{path} is a SiT ({checkpoint.kin.reason}); say which with --model, as sit-xl-2-256 or sit-xl-2-256-repa")
-    return checkpoint.params or identify(checkpoint.state)
+    params = checkpoint.params or identify(checkpoint.state)
+    if not isinstance(params, PixArtParams) or not checkpoint.caption_tokens:
+        return params
+    told = replace(params, caption_tokens=checkpoint.caption_tokens)
+    sigma = next((spec.params for spec in registry.SPECS.values() if spec.pipeline and same_network(spec.params, told)), None)
+    return sigma if sigma and checkpoint.params is None else told  # whose positions a file does not tell
