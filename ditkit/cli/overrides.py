@@ -34,6 +34,7 @@ KEYS = {
     "--rules": "rules",  # of `ditkit bench`, where several can be given
     "--from": "source",
     "--data": "data.path",
+    "--classes": "classes",  # of `ditkit train`: how many
     "--evaluations": "evaluations",
     "--budget": "budget",
     "--policy": "policies",

@@ -92,3 +92,9 @@ class SampleBatch:
     pictures: Tensor
     seconds: float
     halved: int = 0
+
+    @property
+    def spoiled(self) -> tuple[int, ...]:
+        """Those of `indices` whose numbers are not all finite."""
+        whole = [values.flatten(1).isfinite().all(1) for values in (self.latents, self.pictures)]
+        return tuple(index for index, fine in zip(self.indices, (whole[0] & whole[1]).tolist(), strict=True) if not fine)

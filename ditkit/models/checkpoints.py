@@ -17,7 +17,7 @@ from torch import Tensor
 from ditkit.errors import CheckpointError, ConfigError
 from ditkit.files.atomic import write_atomically
 from ditkit.files.sketch import sketch
-from ditkit.files.tensors import State, fingerprint, write_tensors
+from ditkit.files.tensors import State, fingerprint, read_metadata, write_tensors
 from ditkit.files.weights import RANDOM, locate
 from ditkit.models import diffusers_layout, pixart_layout, registry
 from ditkit.models.blank import blank, family_of
@@ -26,7 +26,7 @@ from ditkit.models.fitting import fitted, news, undecided
 from ditkit.models.identify import FAMILY_NAMES, describe, identify, registered, same_network
 from ditkit.models.loading import load_into
 from ditkit.models.pixart import PixArtParams
-from ditkit.models.reading import FILE_NAMES, Checkpoint, read_checkpoint, read_class_names
+from ditkit.models.reading import FILE_NAMES, Checkpoint, read_checkpoint, read_class_names, words_beside
 from ditkit.models.spec import ModelSpec, Params
 
 LAYOUTS = ("ditkit", "diffusers")
@@ -60,7 +60,7 @@ def load_backbone(spec: ModelSpec, path: str | None = None, revision: str | None
             backbone = registry.build(spec)
             return Loaded(spec, backbone, {"weights": RANDOM, "sketch": sketch(backbone.state_dict())})
     checkpoint = read_checkpoint(found.path, key)
-    model = fitted(spec, checkpoint, found.path)
+    model = _trained_as(fitted(spec, checkpoint, found.path), found.path)
     backbone = blank(model.params)
     state = _kept(checkpoint.state, spec.drops)
     load_into(backbone, state, found.path)
@@ -68,6 +68,18 @@ def load_backbone(spec: ModelSpec, path: str | None = None, revision: str | None
     origin = {"weights": found.origin, "commit": found.commit, **names}
     notes = tuple(line for line in (*checkpoint.notes, news(spec, model.params), undecided(spec, checkpoint, found.path)) if line)
     return Loaded(model, backbone, origin, read_class_names(found.path), found.path, notes)
+
+
+def _trained_as(spec: ModelSpec, path: Path) -> ModelSpec:
+    """With the prediction and the schedule that ditkit's own training wrote down, if they are not the model's usual ones."""
+    words = read_metadata(path)
+    said = {name: words[name] for name in ("prediction", "schedule") if name in words}
+    return replace(spec, **said)  # pyright: ignore[reportArgumentType] (text that ditkit wrote)
+
+
+def told_by(spec: ModelSpec, path: Path, key: str | None = None) -> tuple[ModelSpec, tuple[str, ...]]:
+    """The model as the weights at `path` say it is, and their class names."""
+    return fitted(spec, read_checkpoint(path, key), path), read_class_names(path)
 
 
 def _kept(state: State, drops: tuple[str, ...]) -> State:
@@ -110,17 +122,18 @@ def convert(path: Path, out: Path, layout: str = "ditkit", model: str | None = N
         raise CheckpointError(f"{path} does not say for which input size it is; put diffusers' config.json beside it")
     checkpoint = replace(checkpoint, state=_kept(checkpoint.state, registry.find(model).drops if model else ()))
     load_into(blank(params), checkpoint.state, path)  # complete, or refused
+    words: dict[str, Any] = words_beside(path)
     if layout == "diffusers":
         theirs = DIFFUSERS.get(family_of(params))
         if theirs is None:
             family = FAMILY_NAMES[family_of(params)]
             raise CheckpointError(f"{path} is a {describe(params)} checkpoint, and diffusers has no {family}; use layout ditkit")
         config = json.dumps(theirs.to_config(params), indent=2) + "\n"
-        write_tensors(out / FILE_NAMES[0], theirs.to_diffusers(checkpoint.state))
+        write_tensors(out / FILE_NAMES[0], theirs.to_diffusers(checkpoint.state), words)
         write_atomically(out / "config.json", lambda part: part.write_text(config, encoding="utf-8"))
     else:
         spec = registered(params)
-        save(checkpoint.state, out, model=model or (spec.name if spec else describe(params)), params=params)
+        save(checkpoint.state, out, model=model or (spec.name if spec else describe(params)), params=params, **words)
     return params
 
 

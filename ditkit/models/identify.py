@@ -66,7 +66,7 @@ def told(found: Params, like: Params) -> Params:
         return _of_like(told, like)
     if isinstance(found, UViTParams) and isinstance(like, UViTParams):
         rows = found.label_rows
-        null = like.null_class and rows > 0
+        null = (like.null_class or not like.classes) and rows > 0
         return _of_like(replace(found, classes=rows - null, null_class=null), like)
     if isinstance(found, PixArtParams) and isinstance(like, PixArtParams):
         told = replace(found, caption_tokens=like.caption_tokens)

@@ -5,7 +5,7 @@ import math
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ from ditkit.engine.conditions import PromptTable
 from ditkit.engine.model import Model
 from ditkit.engine.request import EVERYWHERE, SamplingRequest
 from ditkit.engine.turns import Turns
-from ditkit.errors import MissingDependency, RequestError, UnknownName
+from ditkit.errors import CheckpointError, MissingDependency, RequestError, UnknownName
 from ditkit.execution import Site
 from ditkit.models import checkpoints, pipeline, registry
 from ditkit.models.blank import blank
@@ -66,7 +66,7 @@ def model(config: ModelConfig, progress: Progress | None = None) -> Model:
     spec = loaded.spec
     codec = load_codec(config.codec.name or spec.codec, config.codec.path or _codec_beside(config, loaded), config.codec.revision)
     backbone = loaded.backbone.to(where, dtype).eval().requires_grad_(False)
-    names = loaded.class_names or class_names(spec)
+    spec, names = _named(_guided(loaded.spec, config.guidance_channels), loaded.class_names)
     return Model(spec, backbone, codec.to(where, dtype), where, dtype, names, loaded.origin, compiled(config.runtime, where))
 
 
@@ -86,11 +86,32 @@ def compiled(runtime: RuntimeConfig, where: torch.device) -> bool:
 
 
 def blank_model(config: ModelConfig) -> Model:
-    """The network without weights or codec: for what only its sizes decide."""
+    """The network without weights or codec, of the numbers that its weights say: for what only its sizes decide."""
     spec = checkpoints.with_compat(registry.find(config.model), config.compat)
-    return Model(
-        spec, blank(spec.params), load_codec("pixels"), torch.device("meta"), PRECISIONS[config.runtime.precision], class_names(spec)
+    found = Path(config.weights) if config.weights else None
+    spec, names = (
+        (spec, class_names(spec)) if found is None or not found.exists() else _named(*checkpoints.told_by(spec, found, config.weights_key))
     )
+    guided = _guided(spec, config.guidance_channels)
+    return Model(guided, blank(spec.params), load_codec("pixels"), torch.device("meta"), PRECISIONS[config.runtime.precision], names)
+
+
+def _guided(spec: ModelSpec, channels: int | None) -> ModelSpec:
+    """The model with so many channels of its output guided; raises `RequestError` for more than it has."""
+    if channels is None:
+        return spec
+    most = spec.params.channels * (2 if getattr(spec.params, "learn_sigma", False) else 1)
+    if channels > most:
+        raise RequestError(f"{spec.name} makes {most} channels, of which guidance_channels={channels} cannot be guided")
+    return replace(spec, guided_channels=channels)
+
+
+def _named(spec: ModelSpec, told: tuple[str, ...]) -> tuple[ModelSpec, tuple[str, ...]]:
+    """The model and the names of its classes: those that its weights tell, which may be others than the published ones."""
+    published = class_names(spec)
+    if len(told) > spec.label_count > 0:
+        raise CheckpointError(f"the weights name {len(told)} classes and have {spec.label_count}; correct their id2label or class_names")
+    return (replace(spec, classes=None), told) if told and told != published else (spec, published)
 
 
 def request(

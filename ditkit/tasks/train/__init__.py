@@ -2,24 +2,25 @@
 
 import json
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from ditkit.codecs.codec import Codec
 from ditkit.codecs.registry import load_codec, save_residual
 from ditkit.codecs.residual import ResidualAutoencoder
-from ditkit.config.schema import ScenesConfig, TrainConfig
+from ditkit.config.schema import CodecConfig, FlowConfig, ScenesConfig, TrainConfig
 from ditkit.data.clouds import CloudDraws, normalisation
 from ditkit.data.examples import Examples
 from ditkit.data.images import SpritePictures, load_pictures, variants
 from ditkit.data.latents import encode_pictures
 from ditkit.data.scenes import load_sprites
-from ditkit.diffusion.schedule import named
+from ditkit.diffusion.schedule import FlowPath, named
 from ditkit.engine.distributed import World, barrier, join_world
-from ditkit.errors import ConfigError, DataError
+from ditkit.errors import ConfigError
 from ditkit.files.tensors import State, read_tensors
 from ditkit.models import checkpoints, registry
 from ditkit.models.judge import Judge, JudgeParams, save_judge
@@ -27,7 +28,8 @@ from ditkit.models.spec import ModelSpec
 from ditkit.results.progress import Progress
 from ditkit.results.report import Report
 from ditkit.tasks.shared import build
-from ditkit.tasks.shared.clouds import labelled
+from ditkit.tasks.shared.classes import sized_for
+from ditkit.tasks.shared.clouds import to_learn
 from ditkit.tasks.shared.latents import encoded
 from ditkit.tasks.shared.loop import asked, at_work, run_steps
 from ditkit.tasks.shared.prompts import FOLDER
@@ -35,8 +37,9 @@ from ditkit.tasks.train.prompted import scene_draws, starting_encoder, trained_e
 from ditkit.text.small import save_encoder
 from ditkit.training.autoencoder import AutoencoderTask, picture_batch
 from ditkit.training.denoiser import DenoiserTask
+from ditkit.training.flow_objective import FlowObjective
 from ditkit.training.judge import JudgeTask
-from ditkit.training.objective import DenoisingObjective
+from ditkit.training.objective import DenoisingObjective, Objective
 from ditkit.training.prompted import Prompted, parts
 from ditkit.training.trainer import StepReport, Task, TrainSettings
 from ditkit.training.transfer import merged, start_from, train_lightly
@@ -90,8 +93,7 @@ def prepared(config: TrainConfig) -> torch.device:
 def recipe_of(config: TrainConfig, folder: Path, where: torch.device, world: World, progress: Progress) -> Recipe:
     """The task that is asked for, on its device; encoded pictures are kept in `folder`, unless it is said where."""
     path = str(config.data.path)
-    if config.scenes != ScenesConfig() and not _reads_captions(config.model):
-        raise ConfigError(f"scenes.* say what a model that reads captions learns from; {config.model} reads none")
+    _check_heard(config)
     match config.model:
         case "ae-emoji":
             sprites = load_sprites(path)
@@ -104,16 +106,35 @@ def recipe_of(config: TrainConfig, folder: Path, where: torch.device, world: Wor
             params = JudgeParams(len(sprites.class_names))
             judge = JudgeTask(_ready(Judge(params), config, where), sprites, batch=config.batch, seed=config.seed)
             return Recipe(judge, lambda state, file: save_judge(state, params, file))
-    spec = registry.find(config.model)
+    spec = _as_flow(config, registry.find(config.model))
     if spec.text:
         return _prompted(config, spec, where, progress)
-    examples, words = _clouds(config, spec) if spec.points else _latents(config, spec, folder, where, world, progress)
-    task = _denoiser(config, spec, _ready(registry.build(spec), config, where, progress), examples, where)
+    return (_of_clouds if spec.points else _of_pictures)(config, spec, folder, where, world, progress)
 
-    def write(state: State, file: Path) -> None:
-        checkpoints.save(merged(state), file, model=spec.name, params=spec.params, dtype=torch.float16, **words)
 
-    return Recipe(task, write)
+def _check_heard(config: TrainConfig) -> None:
+    """Raise `ConfigError` for an option that would be ignored."""
+    words = _reads_captions(config.model)
+    if config.scenes != ScenesConfig() and not words:
+        raise ConfigError(f"scenes.* say what a model that reads captions learns from; {config.model} reads none")
+    if config.classes is not None and (words or config.model in ALONE):
+        raise ConfigError(f"classes= says how many classes a network has room for; {config.model} is told none")
+    if config.codec != CodecConfig() and (config.model in ALONE or registry.find(config.model).points):
+        raise ConfigError(f"codec.* say what makes latents of the pictures that a model learns from; {config.model} learns from none")
+
+
+def _as_flow(config: TrainConfig, spec: ModelSpec) -> ModelSpec:
+    """The model with the path and the prediction that are asked for; raises `ConfigError` for what its schedule has not."""
+    if not isinstance(named(spec.schedule), FlowPath):
+        if config.flow != FlowConfig():
+            raise ConfigError(f"flow.* says what a flow learns; {spec.name} has a noise schedule")
+        return spec
+    if config.min_snr or config.noisy_weight != 1 or config.levels != "even":
+        raise ConfigError(f"min_snr, noisy_weight and levels weigh those of a noise schedule; {spec.name} is a flow, which flow.* is for")
+    prediction: Any = config.flow.prediction or spec.prediction
+    if spec.prediction == "reversed velocity" and prediction == "velocity":
+        prediction = spec.prediction  # the network's own time runs that way
+    return replace(spec, prediction=prediction, schedule=f"{config.flow.path}-flow" if config.flow.path else spec.schedule)
 
 
 def _reads_captions(model: str) -> bool:
@@ -121,10 +142,13 @@ def _reads_captions(model: str) -> bool:
 
 
 def _denoiser(config: TrainConfig, spec: ModelSpec, module: Any, examples: Examples, where: torch.device) -> DenoiserTask:
-    by_weight = config.levels == "weighted"
-    objective = DenoisingObjective(
-        named(spec.schedule), where, config.min_snr, config.noisy_weight, start=config.start, by_weight=by_weight
-    )
+    schedule, flow, by_weight = named(spec.schedule), config.flow, config.levels == "weighted"
+    objective: Objective
+    if isinstance(schedule, FlowPath):
+        weighting: Any = flow.weighting
+        objective = FlowObjective(schedule.below(config.start), spec.prediction, weighting, flow.mean, flow.deviation)
+    else:
+        objective = DenoisingObjective(schedule, where, config.min_snr, config.noisy_weight, start=config.start, by_weight=by_weight)
     dropout = config.label_dropout if spec.can_be_guided else 0.0
     return DenoiserTask(module, examples, objective, batch=config.batch, seed=config.seed, label_dropout=dropout)
 
@@ -137,33 +161,67 @@ def _prompted(config: TrainConfig, spec: ModelSpec, where: torch.device, progres
     backbone = _ready(registry.build(spec), config, where, progress)
     encoder = starting_encoder(spec, vocabulary, config.init)
     module = Prompted(backbone, encoder).to(where).train()
+    draws = scene_draws(config, spec, sprites, vocabulary, _codec(config, spec, where), where, progress)
 
     def write(state: State, file: Path) -> None:
         network, text = parts(state)
         checkpoints.save(merged(network), file, model=spec.name, params=spec.params, dtype=torch.float16)
         save_encoder(file.with_name(FOLDER), encoder.config.to_diff_dict(), text, vocabulary)
 
-    return Recipe(_denoiser(config, spec, module, scene_draws(config, spec, sprites, vocabulary, where, progress), where), write)
+    return Recipe(_denoiser(config, spec, module, draws, where), write)
 
 
-def _latents(
-    config: TrainConfig, spec: ModelSpec, folder: Path, where: torch.device, world: World, progress: Progress
-) -> tuple[Examples, dict[str, str]]:
-    """Encoded pictures, and what the weights' file is to say of them."""
+def _of_pictures(config: TrainConfig, spec: ModelSpec, folder: Path, where: torch.device, world: World, progress: Progress) -> Recipe:
+    """A model of pictures, on latents that are encoded once; all that can be wrong is found before."""
     path = str(config.data.path)
-    codec = load_codec(spec.codec).to(where, torch.float32)
-    latents = encoded(config.data, load_pictures(path, spec.image_size), codec, spec.codec, folder, where, world, progress)
-    if spec.label_count and int(latents.labels.max()) >= spec.label_count:
-        raise DataError(f"{path} has {int(latents.labels.max()) + 1} classes, {spec.name} has {spec.label_count}")
-    return latents, {"class_names": json.dumps(latents.class_names)} if spec.label_count else {}
+    pictures = load_pictures(path, spec.image_size)
+    own = _noted(sized_for(spec, pictures.class_names, path, config.classes), spec, progress)
+    network = _ready(registry.build(own), config, where, progress)
+    codec = _codec(config, spec, where)
+    latents = encoded(config.data, pictures, codec, codec.name, folder, where, world, progress)
+    words = {"class_names": json.dumps(latents.class_names)} if own.label_count else {}
+    return _learning(config, own, network, latents, where, words)
 
 
-def _clouds(config: TrainConfig, spec: ModelSpec) -> tuple[Examples, dict[str, str]]:
-    """Point clouds, and what the weights' file is to say of them: their categories and how they were normalised."""
-    data, clouds = config.data, labelled(config.data, spec)
+def _of_clouds(config: TrainConfig, spec: ModelSpec, folder: Path, where: torch.device, world: World, progress: Progress) -> Recipe:
+    """A model of point clouds; its weights say what its categories are and how the clouds were normalised."""
+    data = config.data
+    sized, clouds = to_learn(data, spec, config.classes)
+    own = _noted(sized, spec, progress)
     codec = normalisation(clouds)
     draws = CloudDraws(clouds, codec, spec.points, mirror=data.mirror, stretch=data.stretch, balance=data.balance)
-    return draws, {"class_names": json.dumps(clouds.class_names), **codec.words()}
+    words = {"class_names": json.dumps(clouds.class_names), **codec.words()}
+    return _learning(config, own, _ready(registry.build(own), config, where, progress), draws, where, words)
+
+
+def _learning(
+    config: TrainConfig, own: ModelSpec, network: Any, examples: Examples, where: torch.device, words: Mapping[str, str]
+) -> Recipe:
+    """The network on these examples; `words` is what its weights' file is to say beside its numbers."""
+
+    flow = {"prediction": own.prediction, "schedule": own.schedule} if config.flow != FlowConfig() else {}
+
+    def write(state: State, file: Path) -> None:
+        checkpoints.save(merged(state), file, model=own.name, params=own.params, dtype=torch.float16, **words, **flow)
+
+    return Recipe(_denoiser(config, own, network, examples, where), write)
+
+
+def _codec(config: TrainConfig, spec: ModelSpec, where: torch.device) -> Codec:
+    """What makes latents of the pictures: the model's own, unless another is said; raises `ConfigError` for one that makes others."""
+    codec = load_codec(config.codec.name or spec.codec, config.codec.path, config.codec.revision)
+    made = codec.latent_shape(spec.image_size, spec.image_size)
+    if made != spec.sample_shape:
+        shapes = " and ".join(" x ".join(map(str, shape)) for shape in (made, spec.sample_shape))
+        raise ConfigError(f"{codec.name} and {spec.name} do not go together: latents of {spec.image_size} pixels are {shapes}")
+    return codec.to(where, torch.float32)
+
+
+def _noted(own: ModelSpec, spec: ModelSpec, progress: Progress) -> ModelSpec:
+    """The model as it is trained, once it is said if that is for another number of classes."""
+    if own.label_count != spec.label_count:
+        progress.note(f"the network's own number of classes is {own.label_count}; {spec.name} has {spec.label_count}")
+    return own
 
 
 def _ready(module: Any, config: TrainConfig, where: torch.device, progress: Progress | None = None) -> Any:

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 
 from ditkit.codecs.codec import Codec
-from ditkit.codecs.registry import load_codec
 from ditkit.config.schema import TrainConfig
 from ditkit.data.captioned import Mixture, SceneDraws
 from ditkit.data.captions import words
@@ -37,11 +36,10 @@ def vocabulary_of(sprites: Sprites) -> bytes:
 
 
 def scene_draws(
-    config: TrainConfig, spec: ModelSpec, sprites: Sprites, vocabulary: bytes, where: torch.device, progress: Progress
+    config: TrainConfig, spec: ModelSpec, sprites: Sprites, vocabulary: bytes, codec: Codec, where: torch.device, progress: Progress
 ) -> SceneDraws:
     """Captioned scenes as they are asked for, in the model's shapes unless in one square."""
     asked = config.scenes
-    codec = load_codec(spec.codec).to(where, torch.float32)
     reader, tokens = Vocabulary(vocabulary), ENCODERS[trained_encoder(spec)].tokens
 
     @torch.inference_mode()
