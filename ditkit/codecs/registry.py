@@ -63,6 +63,12 @@ def load_codec(name: str, path: str | None = None, revision: str | None = None) 
     return codec
 
 
+def load_autoencoder(folder: Path) -> Codec:
+    """The autoencoder that lies in the vae/ of a pipeline's folder, of whatever factor, channels and scale it says; frozen, on the CPU."""
+    spec = CodecSpec("vae", "kl", 0, 0)
+    return _load_kl(spec, str(folder / "vae"), None)
+
+
 def save_residual(module: "ResidualAutoencoder", path: Path, scale: float, dtype: torch.dtype | None = None) -> None:
     """Write the small autoencoder as `load_codec` reads it: safetensors whose metadata holds its sizes and the latents' scale."""
     config = module.kl.config
@@ -92,7 +98,7 @@ def _load_kl(spec: CodecSpec, path: str | None, revision: str | None) -> Codec:
     from ditkit.codecs.vae import load_vae, random_vae
 
     found = locate(spec.weights, path, revision, option="codec.path")
-    vae = random_vae() if found is None else load_vae(found.path)
+    vae = random_vae() if found is None else load_vae(found.path, spec.scale)
     origin = {"weights": "random"}
     if found is not None:
         origin = {"weights": found.origin, "commit": found.commit, "fingerprint": fingerprint(vae.state_dict())}

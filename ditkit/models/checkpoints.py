@@ -23,7 +23,7 @@ from ditkit.models import diffusers_layout, pixart_layout, registry
 from ditkit.models.blank import blank, family_of
 from ditkit.models.dit import DiTParams
 from ditkit.models.fitting import fitted, news
-from ditkit.models.identify import FAMILY_NAMES, describe, identify, registered
+from ditkit.models.identify import FAMILY_NAMES, PUBLISHED_RATIO, describe, identify, registered
 from ditkit.models.loading import load_into
 from ditkit.models.pixart import PixArtParams
 from ditkit.models.reading import FILE_NAMES, read_checkpoint, read_class_names
@@ -107,6 +107,8 @@ def convert(path: Path, out: Path, layout: str = "ditkit") -> Params:
         if theirs is None:
             family = FAMILY_NAMES[family_of(params)]
             raise CheckpointError(f"{path} is a {describe(params)} checkpoint, and diffusers has no {family}; use layout ditkit")
+        if params.mlp_ratio != PUBLISHED_RATIO:
+            raise CheckpointError(f"{path} is a {describe(params)}, and diffusers knows MLPs {PUBLISHED_RATIO:g} times as wide only")
         config = json.dumps(theirs.to_config(params), indent=2) + "\n"
         write_tensors(out / FILE_NAMES[0], theirs.to_diffusers(checkpoint.state))
         write_atomically(out / "config.json", lambda part: part.write_text(config, encoding="utf-8"))
