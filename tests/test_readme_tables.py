@@ -13,7 +13,7 @@ from ditkit.config.schema import BenchConfig, EvalConfig, Gen3DConfig, Reference
 from ditkit.results.progress import NoProgress
 from ditkit.tasks import bench, gen3d
 from ditkit.tasks import eval as evaluation
-from ditkit.tasks.eval.boxes import REAL
+from ditkit.tasks.shared.boxes import REAL
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -88,6 +88,14 @@ def read_manifest(path: Path) -> dict[str, Any]:
     return data
 
 
+def finished_run(path: Path) -> dict[str, Any]:
+    """The manifest of the run in a folder; raises `OutputError` for one that is not finished."""
+    manifest = read_manifest(path / "manifest.json")
+    if not manifest.get("complete"):
+        raise OutputError(f"{path} is a run that is not finished; repeat its command, which goes on where it stopped")
+    return manifest
+
+
 def changed_keys(earlier: Mapping[str, Any], request: Mapping[str, Any]) -> list[str]:
     """In what a request differs from one that was read from a manifest."""
     now = _plain(request)

@@ -14,6 +14,7 @@ from ditkit import __version__
 from ditkit.files.atomic import write_atomically
 from ditkit.results.report import Cell
 
+STYLE = Path(__file__).with_name("page.css")
 PNG = b"\x89PNG\r\n\x1a\n"
 PIXELATED_BELOW = 128  # pictures smaller than this are enlarged with hard edges: their pixels are the result
 
@@ -106,7 +107,7 @@ def as_html(page: Page) -> str:
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
 <title>{escape(page.title)}</title>
-<style>{STYLE}</style>
+<style>{STYLE.read_text(encoding="utf-8")}</style>
 </head>
 <body>
 <main>
@@ -209,48 +210,3 @@ def _text(cell: Cell | Measured) -> str:
         case float():
             return f"{cell:.4g}"
     return str(cell)
-
-
-STYLE = """
-:root { color-scheme: light dark; --ink: #1b2733; --soft: #5b6b7b; --line: #dde4ea; --paper: #ffffff; --wash: #f4f7f9;
-  --accent: #1f4e79; --best: #dff0e2; --best-ink: #14532d; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e4eaf0; --soft: #9aa9b8; --line: #2c3843; --paper: #12181e; --wash: #1a222a;
-  --accent: #8bbbe6; --best: #173824; --best-ink: #a7e3b8; } }
-* { box-sizing: border-box; }
-body { margin: 0; background: var(--paper); color: var(--ink); font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
-main { max-width: 68rem; margin: 0 auto; padding: 3rem 1.25rem 4rem; }
-h1 { font-size: 2rem; line-height: 1.2; letter-spacing: -.015em; margin: 0 0 .75rem; }
-h2 { font-size: 1.2rem; margin: 3rem 0 .9rem; padding-top: 1rem; border-top: 1px solid var(--line); }
-p { margin: 0 0 .75rem; }
-.intro { max-width: 46rem; font-size: 1.05rem; }
-.note, figcaption, footer { color: var(--soft); font-size: .875rem; max-width: 46rem; margin-top: .75rem; white-space: pre-line; }
-nav { display: flex; flex-wrap: wrap; gap: .35rem 1.1rem; margin-top: 1rem; font-size: .9rem; }
-a { color: var(--accent); text-decoration: none; }
-a:hover { text-decoration: underline; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; min-width: 60%; }
-th, td { padding: .4rem .7rem; text-align: left; vertical-align: middle; white-space: nowrap; }
-thead th { color: var(--soft); font-weight: 600; border-bottom: 1px solid var(--soft); vertical-align: bottom; white-space: normal; }
-tbody tr { border-bottom: 1px solid var(--line); }
-tbody tr:hover { background: var(--wash); }
-.number { text-align: right; }
-.best { background: var(--best); color: var(--best-ink); font-weight: 650; }
-.reference { color: var(--soft); font-style: italic; }
-figure { margin: 0; }
-figure img { display: block; max-width: 100%; height: auto; margin: 0 auto; }
-.sheet { background: #ffffff; border: 1px solid var(--line); border-radius: .5rem; padding: .75rem; }
-.pictures { min-width: 0; }
-.pictures th, .pictures td { padding: .2rem; text-align: center; font-weight: 500; color: var(--soft); font-size: .8rem; border: 0; }
-.pictures tbody th { text-align: right; padding-right: .8rem; color: var(--ink); font-size: .875rem; }
-.pictures tbody tr, .pictures tbody tr:hover { border: 0; background: none; }
-.pictures img { display: block; width: 6.5rem; height: auto; border-radius: .3rem; }
-.pixelated { image-rendering: pixelated; }
-dl { display: grid; grid-template-columns: max-content 1fr; gap: .3rem 1.5rem; margin: 0; font-size: .925rem; }
-dt { color: var(--soft); }
-dd { margin: 0; overflow-wrap: anywhere; }
-pre { background: var(--wash); border: 1px solid var(--line); border-radius: .5rem; padding: .85rem 1rem; overflow-x: auto; margin: 0;
-  font: .875rem/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
-footer { border-top: 1px solid var(--line); margin-top: 3.5rem; padding-top: 1rem; max-width: none; }
-@media (max-width: 36rem) { dl { grid-template-columns: 1fr; gap: 0; } dd { margin-bottom: .5rem; } main { padding-top: 1.5rem; } }
-@media print { section { break-inside: avoid; } nav { display: none; } }
-"""

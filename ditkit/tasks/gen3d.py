@@ -27,7 +27,7 @@ from ditkit.shapes import preview
 from ditkit.shapes.clouds import read_points, write_ply
 from ditkit.shapes.meshes import Mesh, alpha_shape, write_obj
 from ditkit.tasks.shared import build, runs
-from ditkit.tasks.shared.runs import Record
+from ditkit.tasks.shared.kind import Record
 
 TURNING = 9  # clouds in the turntable
 GRID_SIDE, TURNTABLE_SIDE = 256, 160

@@ -20,6 +20,7 @@ from ditkit.engine.conditions import PromptTable
 from ditkit.engine.distributed import World
 from ditkit.engine.model import Model
 from ditkit.engine.request import SampleBatch, SamplingRequest
+from ditkit.engine.sampler import OnStep
 from ditkit.errors import RequestError
 from ditkit.grounding import rules as rule_sets
 from ditkit.grounding.benchmarks import is_benchmark, layout_for
@@ -38,7 +39,7 @@ from ditkit.results.folder import GRID_LIMIT, RunFolder
 from ditkit.results.progress import Progress
 from ditkit.results.report import Report
 from ditkit.tasks.shared import build, prompts, runs
-from ditkit.tasks.shared.runs import OnStep, Record
+from ditkit.tasks.shared.kind import Record
 from ditkit.text.encoder import ENCODERS
 
 

@@ -20,7 +20,7 @@ from ditkit.results.folder import GRID_LIMIT, RunFolder
 from ditkit.results.progress import NoProgress, Progress
 from ditkit.results.report import Report
 from ditkit.tasks.shared import build, prompts, runs
-from ditkit.tasks.shared.runs import Record
+from ditkit.tasks.shared.kind import Record
 
 
 class Pictures:

@@ -14,8 +14,8 @@ from ditkit.data.images import load_pictures
 from ditkit.data.picture_sets import open_set, read_picture
 from ditkit.data.scenes import load_sprites
 from ditkit.errors import DataError, DitkitError
+from ditkit.metrics.moments_file import moments_in
 from ditkit.results.folder import RunFolder
-from ditkit.tasks.eval.images import moments_in
 
 
 def damaged(path: Path, **arrays: np.ndarray) -> Path:

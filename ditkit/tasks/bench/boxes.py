@@ -35,9 +35,9 @@ from ditkit.results.page import Pictures as Shown
 from ditkit.results.plots import ParetoPoint, draw_pareto
 from ditkit.results.progress import Progress
 from ditkit.results.report import Cell, Report
-from ditkit.tasks.eval.boxes import JUDGE, REAL, Pictures, composed, judge_of, verdicts_on
 from ditkit.tasks.ground import GroundedPictures, extra_cost, phrase_tokens, with_layouts_read
 from ditkit.tasks.shared import build
+from ditkit.tasks.shared.boxes import JUDGE, REAL, Pictures, composed, judge_of, verdicts_on
 from ditkit.tasks.shared.command_line import command_line
 
 PLAIN = "plain"
@@ -91,7 +91,7 @@ def run(config: BenchConfig, progress: Progress) -> Report:
     if judge:
         judged = [*sets, *([composed(sets[0], sprites, config.seed)] if sprites else [])]
         progress.start(sum(each.count for each in judged), "pictures judged")
-        verdicts = [verdicts_on(each, judge, progress) for each in judged]
+        verdicts = [verdicts_on(each, judge, progress.advance) for each in judged]
     scores = [_score(place, entries, outcomes, layouts, verdicts) for place in range(len(entries))]
     if sprites:
         scores.append(Score(REAL, None, None, {}, None, _success(len(entries), verdicts)))

@@ -14,9 +14,11 @@ from ditkit.cache.plan import CachePlan, from_data
 from ditkit.config.schema import EvalConfig
 from ditkit.files.atomic import write_atomically
 from ditkit.results.folder import has_manifest, library_versions
-from ditkit.results.page import Code, Figure, Page, Pictures, Protocol, Section, Table, write_page
+from ditkit.results.page import Code, Figure, Page, Protocol, Section, Table, write_page
+from ditkit.results.page import Pictures as Shown
 from ditkit.results.plots import ParetoPoint, draw_pareto, draw_plan
 from ditkit.results.report import Report
+from ditkit.tasks.shared.boxes import Pictures
 from ditkit.tasks.shared.command_line import command_line
 
 PICTURED = 8
@@ -52,6 +54,11 @@ class Measured:
     report: Report
     entries: Sequence[Entry] = field(default_factory=list)
     scored: str = ""
+
+
+def pictured(pictures: Pictures, score: float | None = None) -> Entry:
+    """What the page shows of pictures that were asked for in words."""
+    return Entry(pictures.name, pictures.request, pictures.files[:PICTURED], score=score)
 
 
 def written(measured: Measured, config: EvalConfig) -> Report:
@@ -112,7 +119,7 @@ def _side_by_side(entries: Sequence[Entry]) -> list[Section]:
     asked = {json.dumps([(entry.request or {}).get(key, ())[:shown] for key in ("labels", "seeds")]) for entry in entries}
     note = "A column is of one class and one seed." if len(asked) == 1 and entries[0].request else ""
     rows = [(entry.name, [_png(file) for file in entry.pictures[:shown]]) for entry in entries]
-    return [Pictures("First samples", [str(index) for index in range(shown)], rows, note)]
+    return [Shown("First samples", [str(index) for index in range(shown)], rows, note)]
 
 
 def _png(file: Path) -> bytes:

@@ -23,7 +23,7 @@ from ditkit.results.folder import RunFolder
 from ditkit.results.progress import NoProgress
 from ditkit.results.report import Report
 from ditkit.tasks import eval as task
-from ditkit.tasks.eval import boxes
+from ditkit.tasks.eval import benchmark, boxes
 
 SIDE = 32
 TWO = layout_of("a cat and a dog", ["cat: 0,0,0.5,1", "dog: 0.5,0,1,1"])
@@ -52,7 +52,7 @@ class CatLeftOfDog:
 def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(boxes, "judge_of", lambda detector, device: WhiteIsThere())
-    monkeypatch.setattr(boxes, "ZeroShotDetector", CatLeftOfDog)
+    monkeypatch.setattr(benchmark, "ZeroShotDetector", CatLeftOfDog)
 
 
 def a_run(name: str, layouts: Sequence[Layout] = (TWO, ONE), white: Sequence[Box] = (), **more: Any) -> str:
