@@ -25,6 +25,7 @@ from ditkit.models.dit import DiTParams
 from ditkit.models.fitting import fitted, news
 from ditkit.models.identify import FAMILY_NAMES, PUBLISHED_RATIO, describe, identify, registered
 from ditkit.models.loading import load_into
+from ditkit.models.pipeline import folder_of
 from ditkit.models.pixart import PixArtParams
 from ditkit.models.reading import FILE_NAMES, read_checkpoint, read_class_names
 from ditkit.models.spec import ModelSpec, Params
@@ -36,7 +37,8 @@ DIFFUSERS: dict[str, ModuleType] = {"dit": diffusers_layout, "pixart": pixart_la
 @dataclass(frozen=True)
 class Loaded:
     """A network with its weights: the model as the file says it is, where the weights came from (for manifests), and the class names
-    and the file they came with, if any; `notes` are lines worth saying.
+    and the file they came with, if any; `pipeline` is the folder of the pipeline, if it is one of the user's; `notes` are lines
+    worth saying.
     """
 
     spec: ModelSpec
@@ -44,6 +46,7 @@ class Loaded:
     origin: dict[str, Any]
     class_names: tuple[str, ...] = ()
     file: Path | None = None
+    pipeline: Path | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -66,7 +69,8 @@ def load_backbone(spec: ModelSpec, path: str | None = None, revision: str | None
     names = {"fingerprint": fingerprint(checkpoint.state), "sketch": sketch(checkpoint.state)}
     origin = {"weights": found.origin, "commit": found.commit, **names}
     notes = tuple(line for line in (*checkpoint.notes, news(spec, model.params)) if line)
-    return Loaded(model, backbone, origin, read_class_names(found.path), found.path, notes)
+    whole = folder_of(found.path) if found.commit is None else None  # of the hub's only what is named is fetched
+    return Loaded(model, backbone, origin, read_class_names(found.path), found.path, whole, notes)
 
 
 def with_compat(spec: ModelSpec, compat: str) -> ModelSpec:

@@ -18,7 +18,7 @@ class Defaults:
     """What `ditkit sample` does when nothing is said.
 
     `guidance` is w in null + w (cond - null), `start` the time a run begins at, `grid` which times it visits, if not those that the
-    solver visits by itself.
+    solver visits by itself. `refused` says why the solver that came with the weights cannot be run, so that one has to be chosen.
     """
 
     solver: str
@@ -26,6 +26,7 @@ class Defaults:
     guidance: float
     start: float = 1.0
     grid: str | None = None
+    refused: str | None = None
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class ModelSpec:
 
     `published_guidance_offset` is what to add to the scale its paper quotes to get w (1 for U-ViT, which quotes w - 1).
     A model of point clouds has an `image_size` of 0 and says how many `points` a cloud has; its network takes any number.
+    `schedule_numbers` are those of its noise schedule that are not the named one's own.
     `pipeline` is the class of diffusers' pipelines that hold it, where that is not its family's first.
     `text` names the encoder of the prompts of a model that is asked in words. `shape` is the height and width of latents that are not
     square, of a network that takes any.
@@ -53,6 +55,7 @@ class ModelSpec:
     points: int = 0
     text: str | None = None
     pipeline: str | None = None
+    schedule_numbers: tuple[tuple[str, float], ...] = ()
     shape: tuple[int, int] | None = None
 
     @property

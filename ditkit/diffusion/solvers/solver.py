@@ -13,6 +13,8 @@ from ditkit.diffusion.prediction import Prediction
 from ditkit.diffusion.schedule import DiffusionTables, Level, NoiseSchedule
 from ditkit.errors import ScheduleError
 
+STRIDES = ("ddim", "leading", "trailing")  # time grids of a constant stride
+
 Denoise = Callable[[Tensor, int], Prediction]
 """What the network says of a noisy sample at the evaluation of that index."""
 
@@ -65,9 +67,9 @@ def check_evaluations(evaluations: int) -> None:
 
 
 def respaced_tables(schedule: NoiseSchedule, evaluations: int, grid: str) -> DiffusionTables:
-    """The tables of the levels to visit: `grid` is "even", "ddim" (constant stride) or a spec that `respace` reads."""
+    """The tables of the levels to visit: `grid` is "even", one of `STRIDES`, or a spec that `respace` reads."""
     check_evaluations(evaluations)
-    tables = schedule.respaced({"even": f"{evaluations}", "ddim": f"ddim{evaluations}"}.get(grid, grid))
+    tables = schedule.respaced(f"{'' if grid == 'even' else grid}{evaluations}" if grid in ("even", *STRIDES) else grid)
     if len(tables.timesteps) != evaluations:
         raise ScheduleError(f"time grid '{grid}' has {len(tables.timesteps)} evaluations, this run makes {evaluations}")
     return tables

@@ -12,6 +12,7 @@ import torch
 
 from ditkit.cache.cost import most_kept
 from ditkit.cache.plan import CachePlan
+from ditkit.codecs.codec import Codec
 from ditkit.codecs.registry import load_codec
 from ditkit.config.schema import (
     AutoSampler,
@@ -36,6 +37,7 @@ from ditkit.models import checkpoints, registry
 from ditkit.models.blank import blank
 from ditkit.models.spec import ModelSpec
 from ditkit.results.progress import NoProgress, Progress
+from ditkit.tasks.shared import pipeline
 
 COUNT = 16  # samples, unless it is said how many
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -61,12 +63,20 @@ def model(config: ModelConfig, progress: Progress | None = None) -> Model:
     loaded = checkpoints.load_backbone(spec, config.weights, config.revision, config.weights_key)
     for line in loaded.notes:
         (progress or NoProgress()).note(line)
-    spec = loaded.spec
-    with_weights = str(loaded.file) if loaded.file and spec.points else None  # how clouds are normalised is told beside the weights
-    codec = load_codec(config.codec.name or spec.codec, config.codec.path or with_weights, config.codec.revision)
+    spec, codec = _with_codec(config, pipeline.as_scheduled(loaded.spec, loaded.pipeline), loaded)
     backbone = loaded.backbone.to(where, dtype).eval().requires_grad_(False)
     names = loaded.class_names or class_names(spec)
     return Model(spec, backbone, codec.to(where, dtype), where, dtype, names, loaded.origin, compiled(config.runtime, where))
+
+
+def _with_codec(config: ModelConfig, spec: ModelSpec, loaded: checkpoints.Loaded) -> tuple[ModelSpec, Codec]:
+    """The codec that is asked for, else the one that came with the weights, else the model's own; and the model that uses it."""
+    asked = config.codec
+    own = None if asked.name or asked.path else pipeline.own_codec(loaded.pipeline)
+    if own:
+        return pipeline.of_codec(spec, own), own
+    with_weights = str(loaded.file) if loaded.file and spec.points else None  # how clouds are normalised is told beside the weights
+    return spec, load_codec(asked.name or spec.codec, asked.path or with_weights, asked.revision)
 
 
 def compiled(runtime: RuntimeConfig, where: torch.device) -> bool:
@@ -182,8 +192,10 @@ def _plain(name: str) -> str:
 
 
 def solver(sampler: SamplerConfig, spec: ModelSpec, evaluations: int) -> Solver:
-    schedule = named(spec.schedule).below(spec.defaults.start if sampler.start is None else sampler.start)
+    schedule = named(spec.schedule, **dict(spec.schedule_numbers)).below(spec.defaults.start if sampler.start is None else sampler.start)
     match sampler:
+        case AutoSampler() if spec.defaults.refused:
+            raise RequestError(f"{spec.defaults.refused}, and these weights came with it; choose a solver with --solver")
         case AutoSampler() if spec.defaults.solver == "ddpm":
             return solver(DDPMConfig(start=sampler.start), spec, evaluations)
         case AutoSampler():
