@@ -11,7 +11,7 @@
   * OutputError: a folder or file that cannot be written
   * MissingDependency: a library, or a file of the system, that is not installed
 
-Anything else that escapes is a bug, shown with its traceback and exit code 1.
+Anything else that escapes is a bug, shown with its traceback and exit code 1, except what the system lacks: memory, room.
 """
 
 from collections.abc import Iterable
@@ -65,3 +65,12 @@ class OutputError(DitkitError):
 
 class MissingDependency(DitkitError):
     pass
+
+
+LACKING = ("can't allocate memory", "not enough memory", "cannot allocate memory", "backend out of memory", "failed to map segment")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a device, an allocator or the system ran out of memory."""
+    said = str(error).lower()
+    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or any(words in said for words in LACKING)

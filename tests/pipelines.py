@@ -34,8 +34,8 @@ def autoencoder(**more: Any) -> AutoencoderKL:
         "down_block_types": ("DownEncoderBlock2D",) * len(WIDTHS),
         "up_block_types": ("UpDecoderBlock2D",) * len(WIDTHS),
     }
-    kl = AutoencoderKL(block_out_channels=WIDTHS, latent_channels=4, norm_num_groups=4, scaling_factor=0.6, **{**blocks, **more})
-    return kl.eval()
+    numbers: dict[str, Any] = {"block_out_channels": WIDTHS, "latent_channels": 4, "norm_num_groups": 4, "scaling_factor": 0.6}
+    return AutoencoderKL(**{**blocks, **numbers, **more}).eval()
 
 
 def dit(classes: int = 7, **more: Any) -> DiTTransformer2DModel:

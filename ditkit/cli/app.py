@@ -1,41 +1,51 @@
 """The program `ditkit`: its commands, and what becomes of an error.
 
-Exit codes: 0 done; 2 something the user can fix, one line on stderr; 1 a bug, with its traceback; 130 interrupted.
+Exit codes: 0 done; 2 something the user can fix, one line on stderr; 1 a bug, with its traceback; 128 + n ended by signal n, so 130
+interrupted and 143 terminated.
 """
 
+import contextlib
+import signal
 import sys
+from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from ditkit import __version__
-from ditkit.cli import bench, doctor, eval, gen3d, ground, models, plan, sample, train, train_router
-from ditkit.errors import DitkitError
+from ditkit import __version__, signals
+from ditkit.cli import bench, doctor, eval, gen3d, ground, models, plan, process, sample, train, train_router
+from ditkit.cli.words import check_readable
+from ditkit.errors import DitkitError, is_out_of_memory
+from ditkit.results.printable import one_line
 
-INTERRUPTED = 130
+INTERRUPTED = signals.Stopped(signal.SIGINT)
 LONGEST = 200  # letters of a path that a message repeats
 
 
 class OneLineErrors(TyperGroup):
     """A group whose errors are one line each, whoever raised them."""
 
-    def main(self, *args: Any, standalone_mode: bool = True, **kwargs: Any) -> Any:
+    def main(self, args: Sequence[str] | None = None, *more: Any, standalone_mode: bool = True, **named: Any) -> Any:
         if not standalone_mode:
-            return super().main(*args, standalone_mode=False, **kwargs)
+            return super().main(args, *more, standalone_mode=False, **named)
         try:
-            code = super().main(*args, standalone_mode=False, **kwargs) or 0
-            if code == INTERRUPTED:
-                _say("interrupted")
+            process.check_folder()
+            check_readable(sys.argv[1:] if args is None else args)
+            code = super().main(args, *more, standalone_mode=False, **named) or 0
+            if code == INTERRUPTED.code:
+                _say(str(INTERRUPTED))
         except typer.TyperException as error:
             code = _say(_usage(error))
         except DitkitError as error:
             code = _say(str(error))
-        except OSError as error:  # of a path that nobody expected to be wrong: too long, not permitted, gone meanwhile
-            if error.filename is None:
+        except signals.Stopped as stopped:
+            code = _say(str(stopped), stopped.code)
+        except (OSError, MemoryError, RuntimeError, ImportError) as error:
+            if (reason := _lacking(error)) is None:
                 raise
-            code = _say(f"cannot use {_shortened(str(error.filename))}: {error.strerror}")
+            code = _say(reason)
         sys.exit(code)
 
     def invoke(self, ctx: Any) -> Any:
@@ -89,18 +99,35 @@ def _usage(error: typer.TyperException) -> str:
     return f"{error.message} (Possible options: {nearest[0]})"
 
 
+def _lacking(error: Exception) -> str | None:
+    """What the system lacks, or has otherwise than was expected: memory, room, a path. None if the error is a bug."""
+    if is_out_of_memory(error):
+        return "out of memory; make less at a time, as with a smaller --batch, or use a machine that has more"
+    if not isinstance(error, OSError):
+        return None
+    if error.filename == process.STDOUT:
+        process.drop_stdout()
+        return f"cannot write to {process.STDOUT}: {error.strerror}"
+    if error.filename is not None:  # a path that nobody expected to be wrong: too long, not permitted, gone meanwhile
+        return f"cannot use {_shortened(str(error.filename))}: {error.strerror}"
+    return f"the system refuses to go on: {error.strerror or error}"
+
+
 def _shortened(path: str) -> str:
     return path if len(path) <= LONGEST else f"{path[:LONGEST]}\u2026"
 
 
-def _say(message: str) -> int:
-    """One line on stderr, however many the message has."""
-    print(f"ditkit: {' '.join(message.split())}", file=sys.stderr)
-    return 2
+def _say(message: str, code: int = 2) -> int:
+    """One line on stderr, however many the message has; the exit code."""
+    with contextlib.suppress(OSError):  # nobody can be told
+        print(f"ditkit: {one_line(message)}", file=sys.stderr, flush=True)
+    return code
 
 
 def main() -> None:
-    app(prog_name="ditkit")
+    process.open_streams()
+    with signals.obeyed():
+        app(prog_name="ditkit")
 
 
 if __name__ == "__main__":

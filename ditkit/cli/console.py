@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ditkit.results.printable import one_line
 from ditkit.results.progress import NoProgress, PlainProgress, Progress, RichProgress
 from ditkit.results.report import Cell, Report
 
@@ -23,13 +24,13 @@ def show(report: Report, as_json: bool = False) -> None:
         return
     console = Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, highlight=False)
     with console.capture() as captured:
-        console.print(Text(report.title, style="bold"))
+        console.print(Text(one_line(report.title), style="bold"))
         if report.facts:
             console.print(_facts(report.facts))
         if report.rows:
             console.print(_table(report))
         for line in [*report.notes, *(f"wrote {path}" for path in report.files)]:
-            console.print(Text(line), soft_wrap=True)
+            console.print(Text(one_line(line)), soft_wrap=True)
     print("\n".join(line.rstrip() for line in captured.get().splitlines()))  # rich pads every cell, the last one too
 
 
@@ -44,7 +45,7 @@ def progress() -> Progress:
 def _facts(facts: dict[str, Cell]) -> Table:
     table = Table.grid(padding=(0, 2))
     for name, value in facts.items():
-        table.add_row(Text(f"  {name}", style="dim"), Text(_text(value)))
+        table.add_row(Text(f"  {one_line(name)}", style="dim"), Text(_text(value)))
     return table
 
 
@@ -52,7 +53,7 @@ def _table(report: Report) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for index, column in enumerate(report.columns):
         numbers = all(isinstance(row[index], int | float) for row in report.rows)
-        table.add_column(Text(column), justify="right" if numbers else "left")
+        table.add_column(Text(one_line(column)), justify="right" if numbers else "left")
     for row in report.rows:
         table.add_row(*(Text(_text(cell)) for cell in row))
     return table
@@ -64,7 +65,7 @@ def _text(cell: Cell) -> str:
             return "-"
         case float():
             return f"{cell:.4g}"
-    return str(cell)
+    return one_line(str(cell))
 
 
 def _is_first_process() -> bool:

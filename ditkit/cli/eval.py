@@ -7,7 +7,7 @@ import typer
 
 from ditkit.cli import completion, options
 from ditkit.cli.generate import divided, generated, sampling
-from ditkit.cli.launch import launch, show_configuration, typed
+from ditkit.cli.launch import check_paths, launch, show_configuration, typed
 from ditkit.cli.overrides import from_flags
 from ditkit.config.quoting import quoted
 
@@ -53,6 +53,7 @@ def evaluate(
     if generate:
         measured = from_flags(flags, overrides)
         config = sampling(to_sample, measured)
+        check_paths(config)
         if cfg:
             show_configuration(config)
             typer.echo("---")

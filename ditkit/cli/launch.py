@@ -3,12 +3,16 @@
 A command's signature is the only list of its options: what was typed for each is read from the context.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import typer
 
 from ditkit.cli.overrides import Value, from_flags
+from ditkit.errors import ConfigError
+from ditkit.files.regular import check_regular
 
 ASIDE = ("--cfg", "--json", "--dry-run")  # say what to do with a configuration, and are no part of it
 
@@ -45,6 +49,7 @@ def launch(context: typer.Context, flags: Mapping[str, Value] | None = None, ove
 
     command = str(context.command.name)
     config = compose(COMMANDS[command], settings)
+    check_paths(config)
     if context.params["cfg"]:
         return show_configuration(config)
     name, as_json = command.replace("-", "_"), context.params["as_json"]
@@ -54,6 +59,23 @@ def launch(context: typer.Context, flags: Mapping[str, Value] | None = None, ove
     with progress() as shown:
         report = task.run(config, shown)
     show(report, as_json)
+
+
+def check_paths(config: Any) -> None:
+    """Raise `ConfigError` where a pipe or a device is named, which would be waited for, whichever option it is."""
+    for value in _texts(asdict(config)):
+        check_regular(Path(value), ConfigError)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    match value:
+        case str():
+            yield value
+        case dict():
+            yield from _texts(list(value.values()))
+        case list() | tuple():
+            for each in value:
+                yield from _texts(each)
 
 
 def show_configuration(config: Any) -> None:

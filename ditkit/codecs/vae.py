@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ditkit.errors import CheckpointError
 from ditkit.files.folders import weight_files
 from ditkit.files.hub import WEIGHTS
-from ditkit.files.mistaken import mistaken
+from ditkit.files.json_object import read_object
 from ditkit.files.tensors import State, read_tensors
 from ditkit.files.wrappers import unwrapped
 
@@ -78,7 +78,7 @@ def load_vae(path: Path, scale: float = SD_SCALE) -> VAE:
         state |= read_tensors(part)
     state = _modern_names(unwrapped(state))
     beside = file.with_name("config.json")
-    config = _config(beside) if beside.exists() else None
+    config = read_object(beside) if beside.exists() else None
     if config is not None and path.is_file() and config.get("_class_name") != CLASS:  # somebody else's
         config = None
     try:
@@ -124,13 +124,6 @@ def _weight_files(path: Path) -> list[Path]:
     if not found:
         raise CheckpointError(f"{path} is not a diffusers autoencoder: it has no {WEIGHTS[0]} or {WEIGHTS[1]}, nor a vae/ with one")
     return found
-
-
-def _config(path: Path) -> dict[str, Any]:
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise CheckpointError(f"{path} {mistaken(path) or f'is not readable JSON: {error}'}") from error
 
 
 def _known(config: Mapping[str, Any], path: Path) -> dict[str, Any]:

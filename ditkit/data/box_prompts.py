@@ -15,6 +15,7 @@ from typing import Any
 
 from ditkit.errors import DataError
 from ditkit.files.atomic import read_json
+from ditkit.files.text import lines_of, read_text
 
 Box = tuple[float, float, float, float]
 """Left, top, right and bottom edge as fractions of the picture's width and height."""
@@ -97,7 +98,7 @@ def _reason(error: Exception) -> str:
 
 
 def _lines(file: Path) -> Iterable[tuple[int, Any]]:
-    for number, line in enumerate(_text(file).split("\n"), 1):
+    for number, line in enumerate(lines_of(_text(file)), 1):
         if line.strip():
             try:
                 yield number, json.loads(line)
@@ -106,10 +107,7 @@ def _lines(file: Path) -> Iterable[tuple[int, Any]]:
 
 
 def _text(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot read the prompts of {file}: {error}") from error
+    return read_text(file, "prompts of", DataError)
 
 
 def _of_canvas(entry: Mapping[str, Any]) -> BoxPrompt:

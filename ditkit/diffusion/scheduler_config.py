@@ -13,7 +13,10 @@ from ditkit.errors import CheckpointError
 
 Config = Mapping[str, Any]
 EVERYWHERE = ("num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "prediction_type", "timestep_spacing")
-WITHOUT_EFFECT = ("clip_sample_range", "flow_shift", "time_shift_type", "sample_max_value", "dynamic_thresholding_ratio", "lower_order_final", "euler_at_final")
+WITHOUT_EFFECT = (
+    *("clip_sample_range", "sample_max_value", "dynamic_thresholding_ratio", "flow_shift", "time_shift_type"),  # of what is fixed to be off
+    *("lower_order_final", "euler_at_final"),  # a run that ends clean ends with a step of first order
+)
 LOWEST = (None, -math.inf)
 NAMES = {"linear": "linear", "scaled_linear": "scaled-linear"}  # of noise schedules: theirs, ours
 

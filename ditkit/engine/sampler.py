@@ -25,6 +25,7 @@ from ditkit.engine.conditions import conditions
 from ditkit.engine.graphs import GraphedNetwork
 from ditkit.engine.model import Model
 from ditkit.engine.request import SampleBatch, SamplingRequest
+from ditkit.errors import is_out_of_memory
 from ditkit.execution import PLAIN, Execution
 from ditkit.models.aspect_bins import resize_and_crop
 
@@ -166,9 +167,3 @@ def _sample_batch(model: Model, request: SamplingRequest, indices: tuple[int, ..
         time.perf_counter() - started,
         1 + max(part.halved for part in parts),
     )
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether a device, or the CPU's allocator, ran out of memory."""
-    words = ("can't allocate memory", "MPS backend out of memory")
-    return isinstance(error, torch.OutOfMemoryError) or any(word in str(error) for word in words)

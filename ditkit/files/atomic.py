@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ditkit.errors import DitkitError, OutputError
+from ditkit.files.text import read_text
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -30,6 +31,15 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
 
 
+def append_line(path: Path, line: str) -> None:
+    """Add a line to a file; raises `OutputError` where that cannot be done."""
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(f"{line}\n")
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+
+
 def remove_parts(folder: Path) -> None:
     """Remove the temporary files in a folder and below it whose writers were killed. None may be at work there."""
     for part in folder.rglob(".*.part*"):
@@ -45,9 +55,8 @@ def check_folder_free(path: Path) -> None:
 
 def read_json(path: Path, kind: str, error: type[DitkitError]) -> Any:
     """What a JSON file holds; raises `error`, naming the `kind` of file it should be, when it cannot be read."""
+    text = read_text(path, kind, error)
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as problem:
-        raise error(f"cannot read the {kind} {path}: {problem.strerror}") from problem
+        return json.loads(text)
     except (ValueError, RecursionError) as problem:  # lists in lists without end
         raise error(f"{path} is not a {kind}: {problem}") from problem

@@ -2,6 +2,7 @@
 
 import argparse
 import hashlib
+import json
 import os
 import re
 import warnings
@@ -18,6 +19,7 @@ from torch import Tensor
 from ditkit.errors import CheckpointError, OutputError
 from ditkit.files.atomic import write_atomically
 from ditkit.files.mistaken import AGAIN, cut_off, mistaken
+from ditkit.files.regular import check_regular
 from ditkit.files.weight_sets import choose
 
 State = dict[str, Tensor]
@@ -33,18 +35,24 @@ def read_tensors(path: Path, key: str | None = None) -> State:
     return read_weights(path, key)[0]
 
 
-def read_weights(path: Path, key: str | None = None) -> tuple[State, str | None]:
-    """As `read_tensors`, with a line that says which set of weights was taken if the file holds several."""
+def read_weights(path: Path, key: str | None = None, *, shapes: bool = False) -> tuple[State, str | None]:
+    """As `read_tensors`, with a line that says which set of weights was taken if the file holds several.
+
+    `shapes` alone are read quickly, as tensors on the meta device.
+    """
     if path.is_dir():
         raise CheckpointError(f"{path} is a folder, not a file of weights")
     if not path.exists():
         raise CheckpointError(f"{path}: no such file")
+    check_regular(path, CheckpointError)
     if path.suffix not in SUFFIXES + ALSO_READ:
         raise CheckpointError(f"{path}: weights are read from {', '.join(SUFFIXES)} files, not from '{path.suffix}'")
     instead = mistaken(path)
     if instead:
         raise CheckpointError(f"{path} {instead}")
-    state, note = choose(_read_safetensors(path) if _is_safetensors(path) else _read_pickle(path), path, key)
+    state, note = choose(_read_safetensors(path, shapes) if _is_safetensors(path) else _read_pickle(path, shapes), path, key)
+    if shapes:
+        return state, note
     broken = [name for name, value in state.items() if value.is_floating_point() and not bool(value.isfinite().all())]
     if broken:
         raise CheckpointError(f"{path} has NaN or infinite numbers in {len(broken)} of {len(state)} tensors, first in {broken[0]}")
@@ -76,11 +84,24 @@ def write_tensors(
     def write(part: Path) -> None:
         try:
             save_file(copies, part, {"format": "pt", **(metadata or {})})
+            _order_metadata(part)
             part.chmod(0o666 & ~_umask())  # safetensors lets nobody else read its files
         except SafetensorError as error:
             raise OutputError(f"cannot write {path}: {_first_line(error)}") from error
 
     write_atomically(path, write)
+
+
+def _order_metadata(file: Path) -> None:
+    """Give the words beside the tensors one order: safetensors leaves it to chance."""
+    with file.open("rb+") as stream:
+        size = int.from_bytes(stream.read(8), "little")
+        header = json.loads(stream.read(size))
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+        assert len(text) <= size, "safetensors writes its header in another way than json does"
+        stream.seek(8)
+        stream.write(text.ljust(size))
 
 
 def _umask() -> int:
@@ -115,27 +136,29 @@ def _is_safetensors(path: Path) -> bool:
     return path.suffix == ".safetensors" or head[8:] == b"{"
 
 
-def _read_safetensors(path: Path) -> State:
+def _read_safetensors(path: Path, shapes: bool) -> State:
     part = cut_off(path)
     if part:
         raise CheckpointError(f"{path} is truncated or damaged: {part}")
     try:
         with safe_open(path, "pt") as file:
+            if shapes:
+                return {name: torch.empty(file.get_slice(name).get_shape(), device="meta") for name in file.keys()}  # noqa: SIM118
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (safe_open is no dict)
     except (SafetensorError, OSError) as error:
         raise _damaged(path, error) from error
 
 
-def _read_pickle(path: Path) -> Any:
+def _read_pickle(path: Path, shapes: bool) -> Any:
     """What torch's restricted unpickler makes of the file: tensors, numbers, strings and containers of them.
 
     DiT's train.py saves its options as an argparse.Namespace. It is the one extra class allowed: it has no `__setstate__`, its
     constructor does nothing but set attributes, so a file can make it hold plain data and no more.
     """
     try:
-        with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
+        with path.open("rb") as file, torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch warns about pickles that it is about to refuse
-            return torch.load(path, map_location="cpu", weights_only=True)
+            return torch.load(file, map_location="meta" if shapes else "cpu", weights_only=True)
     except UnpicklingError as error:
         wanted = re.search(r"GLOBAL '?([\w.]+)", str(error))
         what = f"wants to run {wanted[1]}" if wanted else "is damaged or holds more than plain weights"

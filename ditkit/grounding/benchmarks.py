@@ -6,6 +6,8 @@ from pathlib import Path
 
 from ditkit.data.box_prompts import BoxPrompt
 from ditkit.data.captions import plural
+from ditkit.errors import DataError
+from ditkit.files.text import lines_of, read_text
 from ditkit.grounding.layout import MOST_BOXES, Box, Layout, Phrase
 
 KEYS = {"prompt", "labels", "boxes", "category"}
@@ -16,9 +18,8 @@ def is_benchmark(path: Path) -> bool:
     if path.suffix.lower() != ".jsonl":
         return False
     try:
-        with path.open(encoding="utf-8") as lines:
-            first = json.loads(next(lines, ""))
-    except (OSError, ValueError, RecursionError):  # whoever reads it whole says what is wrong
+        first = json.loads(lines_of(read_text(path, "prompts of", DataError))[0])
+    except (DataError, ValueError, RecursionError):  # whoever reads it whole says what is wrong
         return False
     return isinstance(first, dict) and first.keys() >= KEYS
 

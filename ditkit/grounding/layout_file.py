@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ditkit.errors import RequestError
+from ditkit.files.text import lines_of, read_text
 from ditkit.grounding.layout import Box, Layout, Phrase, check_side
 
 UNITS = ("fraction", "pixel")
@@ -20,19 +21,13 @@ PUBLISHED_AREA = 512**2  # of a layout that gives only its aspect ratio; what co
 
 def read_layouts(path: Path) -> tuple[Layout, ...]:
     """The layouts of a file, in order; raises `RequestError`."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise RequestError(f"cannot read the layout {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise RequestError(f"{path} is not text in UTF-8: byte {error.start} cannot be read") from error
-    return parse_layouts(text, str(path), lines=path.suffix.lower() == ".jsonl")
+    return parse_layouts(read_text(path, "layout", RequestError), str(path), lines=path.suffix.lower() == ".jsonl")
 
 
 def parse_layouts(text: str, source: str, *, lines: bool = False) -> tuple[Layout, ...]:
     """The layouts in a text, which errors call `source`."""
     if lines:
-        kept = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+        kept = [(number, line) for number, line in enumerate(lines_of(text), 1) if line.strip()]
         found = [_layout(_json(line, source, number), f"{source}, line {number}") for number, line in kept]
     else:
         found = _layouts(_json(text, source), source)

@@ -73,6 +73,13 @@ def load_backbone(spec: ModelSpec, path: str | None = None, revision: str | None
     return Loaded(model, backbone, origin, read_class_names(found.path), found.path, whole, notes)
 
 
+def told_spec(spec: ModelSpec, path: str | None, key: str | None = None) -> ModelSpec:
+    """The model of the numbers that the file `path` says or shows, without reading its weights; `spec` itself if they are nowhere here."""
+    if path is None or not Path(path).exists():
+        return spec
+    return fitted(spec, read_checkpoint(Path(path), key, shapes=True), Path(path))
+
+
 def with_compat(spec: ModelSpec, compat: str) -> ModelSpec:
     """The same model with the published equations ("official") or with diffusers' two deviations from them ("diffusers")."""
     if compat not in ("official", "diffusers"):
@@ -92,14 +99,14 @@ def save(state: Mapping[str, Tensor], path: Path, *, model: str, params: Params,
     write_tensors(path, state, words, dtype)
 
 
-def convert(path: Path, out: Path, layout: str = "ditkit") -> Params:
+def convert(path: Path, out: Path, layout: str = "ditkit", key: str | None = None) -> Params:
     """Read weights in any known layout and write ditkit's safetensors file, or a diffusers folder (DiT and PixArt only); precision is kept.
 
-    Returns the numbers of the network they are for.
+    `key` says which of several sets of weights in the file to take. Returns the numbers of the network they are for.
     """
     if layout not in LAYOUTS:
         raise ConfigError(f"layout is {' or '.join(LAYOUTS)}, not {layout}")
-    checkpoint = read_checkpoint(path)
+    checkpoint = read_checkpoint(path, key)
     params = checkpoint.params or identify(checkpoint.state)
     if params is None:
         raise CheckpointError(f"{path} is no checkpoint that ditkit knows; known are DiT, U-ViT, DiT-3D and PixArt")

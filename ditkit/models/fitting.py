@@ -10,6 +10,7 @@ from ditkit.models.identify import describe, identify, registered, title, told
 from ditkit.models.loading import differences
 from ditkit.models.pixart import PixArtParams
 from ditkit.models.reading import Checkpoint
+from ditkit.models.registry import SPECS
 from ditkit.models.spec import ModelSpec, Params
 
 SIGMA = "PixArtSigmaPipeline"
@@ -64,13 +65,23 @@ def _params(shown: Params, checkpoint: Checkpoint, like: Params) -> Params:
 
 def _check_pipeline(spec: ModelSpec, checkpoint: Checkpoint, path: Path) -> None:
     """Raise `CheckpointError` for a pipeline, or a PixArt, of another kind than the model's."""
-    wanted = spec.pipeline or PIPELINES.get(spec.family)
+    wanted = _pipeline_of(spec)
     given = checkpoint.pipeline or (SIGMA if _of_sigma(checkpoint) else None)
     if given is None or (wanted and _kind(given) == _kind(wanted)):
         return
     reason = "" if checkpoint.pipeline else " by its numbers"
     source = f"from a {wanted}" if wanted else "from no pipeline of diffusers"
-    raise CheckpointError(f"{path} is a {given}{reason}; {spec.name} is read {source}")
+    raise CheckpointError(f"{path} is a {given}{reason}, and {spec.name} is read {source}; {_way_out(given)}")
+
+
+def _way_out(given: str) -> str:
+    """Which models are read from such a pipeline."""
+    names = [spec.name for spec in SPECS.values() if spec.weights.hub and _kind(_pipeline_of(spec) or "") == _kind(given)]
+    return f"use --model {' or '.join(names)}" if names else "ditkit has no model of that kind"
+
+
+def _pipeline_of(spec: ModelSpec) -> str | None:
+    return spec.pipeline or PIPELINES.get(spec.family)
 
 
 def _kind(pipeline: str) -> str:

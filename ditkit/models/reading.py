@@ -12,6 +12,7 @@ from types import ModuleType
 
 from ditkit.errors import CheckpointError
 from ditkit.files.folders import INDEX, indexed, weight_files
+from ditkit.files.json_object import read_object
 from ditkit.files.tensors import State, read_metadata, read_weights
 from ditkit.files.wrappers import unwrapped
 from ditkit.models import diffusers_layout, pipeline, pixart_layout
@@ -43,13 +44,14 @@ class Checkpoint:
     notes: tuple[str, ...] = ()
 
 
-def read_checkpoint(path: Path, key: str | None = None) -> Checkpoint:
+def read_checkpoint(path: Path, key: str | None = None, *, shapes: bool = False) -> Checkpoint:
     """Read a file, or a diffusers folder (the pipeline's or the transformer's); of several sets of weights that of the name `key`.
 
     Its numbers are stated in ditkit's metadata or diffusers' config.json; `identify` tells those of other files from the shapes.
+    With `shapes` the weights themselves are not read.
     """
     files = _files(path)
-    state, notes = _read(files, key)
+    state, notes = _read(files, key, shapes)
     layout = _diffusers_layout(state)
     whole = pipeline.folder_of(path)
     notes = tuple(line for line in (*notes, pipeline.strange_names(whole)) if line)
@@ -78,12 +80,12 @@ def _files(path: Path) -> list[Path]:
     return found
 
 
-def _read(files: list[Path], key: str | None) -> tuple[State, list[str | None]]:
+def _read(files: list[Path], key: str | None, shapes: bool) -> tuple[State, list[str | None]]:
     """The weights of all files together under the network's own names, and lines that say which set of them was taken."""
     state: State = {}
     notes: list[str | None] = []
     for file in files:
-        part, note = read_weights(file, key)
+        part, note = read_weights(file, key, shapes=shapes)
         state |= part
         notes.append(note)
     return unwrapped(state), list(dict.fromkeys(notes))
@@ -107,7 +109,7 @@ def _params_in(metadata: Mapping[str, str], file: Path) -> Params | None:
 def _params_beside(file: Path, layout: ModuleType) -> DiTParams | PixArtParams | None:
     """What the config.json beside a diffusers file says, if it is a transformer's."""
     path = file.with_name("config.json")
-    config = pipeline.read_object(path) if path.exists() else {}
+    config = read_object(path) if path.exists() else {}
     if config.get("_class_name") not in CONFIG_CLASSES:
         return None
     try:

@@ -16,6 +16,8 @@ from ditkit.results.report import Cell
 
 STYLE = Path(__file__).with_name("page.css")
 PNG = b"\x89PNG\r\n\x1a\n"
+WIDTH = 125  # letters of a table's width that the page has room for, each column with its PADDING
+PADDING = 3
 PIXELATED_BELOW = 128  # pictures smaller than this are enlarged with hard edges: their pixels are the result
 
 
@@ -29,6 +31,9 @@ class Measured(NamedTuple):
 @dataclass(frozen=True)
 class Table:
     """Columns of numbers are aligned right. `best` says of a column whether "low" or "high" is good, and its best cells stand out.
+
+    What is wider than the page is shown as several tables below each other, each beginning with the first column, so that nothing
+    scrolls sideways; on a narrow screen every row becomes a list.
 
     Rows whose index is in `reference` are there to compare with: set back, and never best.
     """
@@ -144,18 +149,36 @@ def _table(table: Table) -> str:
     assert set(table.best) <= set(table.columns) and set(table.best.values()) <= {"low", "high"}, table.best
     right = [all(_number(row[index]) is not None or row[index] is None for row in table.rows) for index in range(len(table.columns))]
     best = [_best(table, index) for index in range(len(table.columns))]
-    head = "".join(f"<th{_classes(number=right[index])}>{escape(column)}</th>" for index, column in enumerate(table.columns))
-    body = ""
-    for place, row in enumerate(table.rows):
-        assert len(row) == len(table.columns), row
-        compared = place in table.reference
-        cells = "".join(
-            f"<td{_classes(number=right[index], best=not compared and _number(cell) is not None and _number(cell) == best[index])}>"
-            f"{escape(_text(cell))}</td>"
-            for index, cell in enumerate(row)
-        )
-        body += f"<tr{_classes(reference=compared)}>{cells}</tr>\n"
-    return f'<div class="wide"><table><thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody></table></div>'
+    html = ""
+    for group in column_groups(table):
+        head = "".join(f"<th{_classes(number=right[index])}>{escape(table.columns[index])}</th>" for index in group)
+        body = ""
+        for place, row in enumerate(table.rows):
+            assert len(row) == len(table.columns), row
+            compared = place in table.reference
+            cells = ""
+            for index in group:
+                number = _number(row[index])
+                classes = _classes(number=right[index], best=not compared and number is not None and number == best[index])
+                cells += f'<td{classes} data-column="{escape(table.columns[index])}">{escape(_text(row[index]))}</td>'
+            body += f"<tr{_classes(reference=compared)}>{cells}</tr>\n"
+        html += f"<table><thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody></table>\n"
+    return html
+
+
+def column_groups(table: Table) -> list[list[int]]:
+    """The table's columns, by index, in as few tables as fit the page; each begins with the first column, which names the rows."""
+    needed = [
+        max(map(len, [*(_text(row[index]) for row in table.rows), *column.split(), ""])) + PADDING  # headers break between words
+        for index, column in enumerate(table.columns)
+    ]
+    needed[0] = min(needed[0], WIDTH // 3)  # and names of rows do
+    groups: list[list[int]] = []
+    for index in range(1, len(table.columns)):
+        if not groups or needed[0] + needed[index] + sum(needed[other] for other in groups[-1][1:]) > WIDTH:
+            groups.append([0])
+        groups[-1].append(index)
+    return groups or [[0]]
 
 
 def _best(table: Table, index: int) -> float | None:
@@ -166,13 +189,15 @@ def _best(table: Table, index: int) -> float | None:
 
 
 def _pictures(pictures: Pictures) -> str:
-    head = "".join(f"<th>{escape(column)}</th>" for column in pictures.columns)
-    body = ""
+    html = ""
     for label, row in pictures.rows:
         assert len(row) == len(pictures.columns), label
-        cells = "".join(f"<td>{_image(png, f'{label}, {column}')}</td>" for png, column in zip(row, pictures.columns, strict=True))
-        body += f'<tr><th scope="row">{escape(label)}</th>{cells}</tr>\n'
-    return f'<div class="wide"><table class="pictures"><thead><tr><td></td>{head}</tr></thead>\n<tbody>\n{body}</tbody></table></div>'
+        cells = "".join(
+            f"<figure>{_image(png, f'{label}, {column}')}<figcaption>{escape(column)}</figcaption></figure>"
+            for png, column in zip(row, pictures.columns, strict=True)
+        )
+        html += f'<h3>{escape(label)}</h3>\n<div class="pictures">{cells}</div>\n'
+    return html
 
 
 def _image(png: bytes, alt: str) -> str:

@@ -35,7 +35,7 @@ def draw_plan(plan: CachePlan, path: Path, title: str = "") -> None:
         panels[-1].set_xlabel("model time of the evaluation (first to last)", fontsize=8)
         _legend(figure, plan)
         if title:
-            figure.suptitle(title, fontsize=10)
+            panels[0].set_title(title, fontsize=10, loc="left")
 
 
 def draw_curves(path: Path, steps: Sequence[int], curves: dict[str, Sequence[float]], xlabel: str = "step") -> None:
@@ -98,13 +98,13 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class ParetoPoint:
-    """One way to run: what it costs, how far its result is off (`spread` either way), and the family it belongs to."""
+    """One way to run: what it costs, how far its result is off, the family it belongs to, and the interval of how far it is off."""
 
     label: str
     x: float
     y: float
     group: str
-    spread: float | None = None
+    interval: tuple[float, float] | None = None
 
 
 def draw_pareto(
@@ -119,8 +119,9 @@ def draw_pareto(
 ) -> None:
     """Cost against error, less of both being better, with a step line through the points that no other beats in both.
 
-    The points of the `joined` groups, such as the baselines with fewer steps, are joined by a line. On a logarithmic axis an error
-    of zero stands at its foot, half a decade below the smallest other, and its label says so.
+    The points of the `joined` groups, such as the baselines with fewer steps, are joined by a line. Intervals are drawn whole, as
+    bars, so that no difference looks larger beside them than it is. On a logarithmic axis an error of zero stands at its foot,
+    half a decade below the smallest other, and its label says so.
     """
     positive = [point.y for point in points if point.y > 0]
     foot = min(positive, default=1.0) / 10**0.5 if log_y else 0.0
@@ -130,9 +131,9 @@ def draw_pareto(
         if log_y:
             panel.set_yscale("log")
         _draw_groups(panel, points, heights, foot, joined)
-        panel.margins(0.09, 0.07)
+        panel.margins(0.09)
         panel.autoscale_view()
-        (left, right), (bottom, top) = panel.get_xlim(), panel.get_ylim()
+        (left, right), (bottom, top) = panel.get_xlim(), heights_shown(points, foot, log_y)
         front = [(points[index].x, heights[index]) for index in pareto_front([(point.x, point.y) for point in points])]
         if front:
             xs, ys = [front[0][0], *(x for x, _ in front), right], [top, *(y for _, y in front), front[-1][1]]
@@ -143,9 +144,20 @@ def draw_pareto(
         panel.tick_params(labelsize=8)
         panel.grid(alpha=0.25, linewidth=0.6)
         panel.spines[["top", "right"]].set_visible(False)
-        panel.legend(loc="upper right", fontsize=8, frameon=False)
+        panel.legend(loc="best", fontsize=8, frameon=False)
         panel.set_title(title, fontsize=10)
         _write_labels(figure, panel, labels, [(point.x, height) for point, height in zip(points, heights, strict=True)])
+
+
+def heights_shown(points: Sequence[ParetoPoint], foot: float, log_y: bool) -> tuple[float, float]:
+    """The ends of the axis: every point and every interval whole, and a little room, so that no difference outgrows the intervals."""
+    ends = [max(end, foot) for point in points for end in (point.y, *(point.interval or ()))]
+    low, high = min(ends), max(ends)
+    if log_y:
+        room = max((high / low) ** 0.07, 1.05)
+        return low / room, high * room
+    room = max(0.07 * (high - low), 1e-3 * abs(high), 1e-9)
+    return low - room, high + room
 
 
 def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
@@ -190,15 +202,16 @@ def _overlap(one: Box, other: Box) -> float:
 def _draw_groups(panel: Any, points: Sequence[ParetoPoint], heights: Sequence[float], foot: float, joined: Collection[str]) -> None:
     for number, group in enumerate(dict.fromkeys(point.group for point in points)):
         colour, marker = GROUPS[number % len(GROUPS)], MARKERS[number % len(MARKERS)]
-        members = sorted((point.x, height, point.spread) for point, height in zip(points, heights, strict=True) if point.group == group)
-        xs, ys = [x for x, _, _ in members], [y for _, y, _ in members]
+        members = sorted((point.x, height) for point, height in zip(points, heights, strict=True) if point.group == group)
+        xs, ys = [x for x, _ in members], [y for _, y in members]
         line = "-" if group in joined else "none"
         panel.plot(
             xs, ys, color=colour, marker=marker, linestyle=line, linewidth=1, markersize=6, markeredgecolor="white", label=group, zorder=3
         )
-        for x, y, spread in members:
-            if spread:
-                panel.plot([x, x], [max(y - spread, foot), y + spread], color=colour, linewidth=1.2, alpha=0.7, zorder=2)
+        for point in points:
+            if point.group == group and point.interval:
+                ends = [max(end, foot) for end in point.interval]
+                panel.plot([point.x, point.x], ends, color=colour, marker="_", markersize=7, linewidth=1.2, alpha=0.7, zorder=2)
 
 
 def _write_labels(figure: Any, panel: Any, labels: Sequence[str], points: Sequence[tuple[float, float]]) -> None:

@@ -3,6 +3,7 @@
 A task is handed a `Progress` and neither knows nor asks which one. Everything is shown on stderr.
 """
 
+import contextlib
 import sys
 import time
 from collections.abc import Callable
@@ -12,6 +13,8 @@ from typing import Protocol, Self, SupportsFloat, TextIO, runtime_checkable
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as RichBars
+
+from ditkit.results.printable import one_line
 
 SECONDS_BETWEEN_LINES = 10.0
 SECONDS_BETWEEN_VALUES = 0.5  # reading a value may wait for the device
@@ -76,7 +79,8 @@ class PlainProgress:
             self._line(now - self.began, values)
 
     def note(self, text: str) -> None:
-        print(text, file=self.stream, flush=True)
+        with contextlib.suppress(OSError):  # a log that is full, or that nobody reads any more, stops no work
+            print(one_line(text), file=self.stream, flush=True)
 
     def _line(self, seconds: float, values: dict[str, Value]) -> None:
         rate = (self.done - self.first) / max(seconds, 1e-9)
@@ -107,7 +111,7 @@ class RichProgress:
         self.read = 0.0
 
     def start(self, total: int, label: str, done: int = 0) -> None:
-        self.task = self.bars.add_task(label, total=total, completed=done, rate="", values="")
+        self.task = self.bars.add_task(one_line(label), total=total, completed=done, rate="", values="")
         self.read = 0.0
 
     def advance(self, n: int = 1, **values: Value) -> None:
@@ -120,7 +124,7 @@ class RichProgress:
             self.bars.update(self.task, rate=f"{speed:.3g}/s" if speed else "", values="  ".join(shown(values)))
 
     def note(self, text: str) -> None:
-        self.bars.console.print(text, markup=False, highlight=False)
+        self.bars.console.print(one_line(text), markup=False, highlight=False)
 
     def __enter__(self) -> Self:
         self.bars.start()
@@ -132,7 +136,7 @@ class RichProgress:
 
 def shown(values: dict[str, Value]) -> list[str]:
     """Each value with its name: `loss 0.123`."""
-    return [f"{name} {value if isinstance(value, str) else format(float(value), '.4g')}" for name, value in values.items()]
+    return [f"{name} {one_line(value) if isinstance(value, str) else format(float(value), '.4g')}" for name, value in values.items()]
 
 
 def duration(seconds: float) -> str:

@@ -45,7 +45,7 @@ TRAJECTORY_BATCH = 32
 
 
 def run(config: TrainRouterConfig, progress: Progress) -> Report:
-    """Train the scores until `steps`, or until interrupted; the plan that they make now is written either way."""
+    """Train the scores until `steps` and write the plan that they make. Interrupted, it leaves what it needs to go on."""
     started = time.perf_counter()
     world = join_world(build.device(config.runtime))
     model = build.model(config, progress)
@@ -200,9 +200,8 @@ def _finish(
         "reused": f"{plan.reused:.1%} of all branches",
         "multiply-adds": f"{cost.saved:.1%} less",
     }
-    notes = [] if step >= config.steps else ["interrupted: the same command goes on from here"]
     command = "gen3d" if model.spec.points else "sample"
-    notes.append(f"use it: ditkit {command} --model {config.model} --steps {plan.evaluations} --plan {plan_file}")
+    notes = [f"use it: ditkit {command} --model {config.model} --steps {plan.evaluations} --plan {plan_file}"]
     data = {"step": step, "seconds": seconds, "reused": plan.reused, "kept": 1 - cost.saved, "parameters": logits.numel()}
     return Report(title=f"a plan for {config.model}", facts=facts, files=files, notes=notes, data=data)
 

@@ -7,7 +7,6 @@ and there is no data position or generator state to save.
 
 import contextlib
 import copy
-import signal
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -17,12 +16,14 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from ditkit import signals
 from ditkit.engine.distributed import World, averaged, gather, sum_gradients
 from ditkit.errors import CheckpointError, ConfigError, OutputError
-from ditkit.files.atomic import write_atomically
+from ditkit.files.state import read_state, write_state
 from ditkit.files.tensors import write_tensors
 from ditkit.training.optimizer import build_optimizers
 
+STATE = "state.pt"
 EXTENDABLE = ("steps", "decay", "save_minutes")  # settings that a resumed run may change
 
 
@@ -81,7 +82,8 @@ def rate_factor(step: int, settings: TrainSettings) -> float:
 def train(task: Task, settings: TrainSettings, folder: Path, world: World | None = None) -> Iterator[StepReport]:
     """Train `task` and report each step; resumes from `folder/state.pt`, saves there every few minutes and at the end.
 
-    Ends early, after saving, on SIGINT or SIGTERM. The averaged weights are in `folder/weights.safetensors`.
+    A signal that asks the process to end is obeyed between two steps, after saving: `Stopped` is raised then. The averaged weights are in
+    `folder/weights.safetensors`.
     """
     world = world or World()
     if settings.batch < world.size:
@@ -89,18 +91,18 @@ def train(task: Task, settings: TrainSettings, folder: Path, world: World | None
     run = _Run(task, settings, folder)
     rows = world.share(settings.batch)
     saved = time.monotonic()
-    with _stop_requests() as stop_requested:
+    with signals.asked() as asked_to_end:
         while run.step < settings.steps:
             loss, values = run.update(rows, world)
             yield StepReport(run.step, settings.steps, loss, values)
             now = time.monotonic()
-            stop = any(gather(stop_requested(), world))  # together, or one process would wait for the other for ever
+            stop = max(gather(asked_to_end(), world))  # together, or one process would wait for the other for ever
             if stop or now - saved > settings.save_minutes * 60:
                 if world.rank == 0:
                     run.save()
                 saved = now
             if stop:
-                return
+                raise signals.Stopped(stop, f"{run.step} of {settings.steps} steps are done and saved; the same command goes on from there")
         if world.rank == 0:
             run.save()
 
@@ -123,7 +125,7 @@ class _Run:
 
     @property
     def state_file(self) -> Path:
-        return self.folder / "state.pt"
+        return self.folder / STATE
 
     def update(self, rows: slice, world: World) -> tuple[Tensor, dict[str, Tensor]]:
         settings = self.settings
@@ -163,60 +165,45 @@ class _Run:
             "ema": self.average.state_dict(),
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
         }
-        try:
-            write_atomically(self.state_file, lambda path: torch.save(state, path))
-        except RuntimeError as error:  # what torch raises when the disk is full
-            raise OutputError(f"cannot write {self.state_file}: {str(error).partition(chr(10))[0]}") from error
+        write_state(self.state_file, state)
         write_tensors(self.folder / "weights.safetensors", self.average.state_dict())
 
     def load(self) -> None:
-        """Take over the saved state. What may differ from the run that saved it: how long to go on, and how often to save."""
-        try:
-            state: dict[str, Any] = torch.load(self.state_file, map_location="cpu", weights_only=True)
-            earlier = TrainSettings(**state["settings"])
-        except Exception as error:
-            raise self._cannot_resume(error) from error
-        mine, theirs = map(_by_name, (self.settings, earlier))
-        changed = [f"{name}={value}" for name, value in theirs.items() if name not in EXTENDABLE and mine.get(name) != value]
-        if changed:
-            raise CheckpointError(
-                f"{self.state_file} was trained with {', '.join(changed)}; say the same, or choose another folder with --out"
-            )
-        if state["step"] > self.settings.steps:
-            raise CheckpointError(f"{self.state_file} has {state['step']} steps behind it, which steps={self.settings.steps} cannot undo")
+        """Take over the saved state."""
+        state = _resumable(self.state_file, self.settings)
         try:
             self.task.module.load_state_dict(state["model"])
             self.average.load_state_dict(state["ema"])
             for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
                 optimizer.load_state_dict(saved)
             self.step = state["step"]
-        except Exception as error:
-            raise self._cannot_resume(error) from error
+        except Exception as error:  # torch raises many kinds, and has much to say
+            raise CheckpointError(f"{self.state_file} is of another network or optimiser; move it away to start afresh") from error
 
-    def _cannot_resume(self, error: Exception) -> CheckpointError:
-        return CheckpointError(f"{self.state_file} cannot be resumed ({type(error).__name__}: {error}); move it away to start afresh")
+
+def check_resumable(folder: Path, settings: TrainSettings) -> None:
+    """Raise `CheckpointError` if the folder holds a state from which these settings cannot go on, before any work is done for them."""
+    if (file := folder / STATE).exists():
+        _resumable(file, settings, mapped=True)
+
+
+def _resumable(file: Path, settings: TrainSettings, *, mapped: bool = False) -> dict[str, Any]:
+    """The saved state. What may differ from the run that saved it: how long to go on, and how often to save."""
+    state = read_state(file, mapped=mapped)
+    try:
+        earlier = TrainSettings(**state["settings"])
+        step = int(state["step"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{file} holds no state of a training; move it away to start afresh") from error
+    mine, theirs = map(_by_name, (settings, earlier))
+    changed = [f"{name}={value}" for name, value in theirs.items() if name not in EXTENDABLE and mine.get(name) != value]
+    if changed:
+        raise CheckpointError(f"{file} was trained with {', '.join(changed)}; say the same, or choose another folder with --out")
+    if step > settings.steps:
+        raise CheckpointError(f"{file} has {step} steps behind it, which steps={settings.steps} cannot undo")
+    return state
 
 
 def _by_name(settings: TrainSettings) -> dict[str, Any]:
     named = asdict(settings)
     return named | named.pop("beside")
-
-
-@contextlib.contextmanager
-def _stop_requests() -> Iterator[Any]:
-    """Turn SIGINT and SIGTERM into a question asked between steps."""
-    asked = False
-
-    def ask(number: int, _frame: object) -> None:
-        nonlocal asked
-        asked = True
-        signal.signal(number, signal.SIG_DFL)  # a second one is not asked but obeyed
-
-    previous = {}
-    with contextlib.suppress(ValueError):  # handlers can be set in the main thread only
-        previous = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: asked
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

@@ -10,6 +10,7 @@ import pytest
 import ditkit
 import ditkit.tasks
 from ditkit.errors import CheckpointError
+from ditkit.signals import Stopped
 
 
 @pytest.mark.parametrize(
@@ -64,8 +65,28 @@ def test_a_path_that_nobody_expected_to_be_wrong_is_one_line(ditkit_command, mon
     _fail(monkeypatch, OSError(36, "File name too long", "a" * 5000))
     result = ditkit_command("sample")
     assert (result.stderr, result.exit_code) == (f"ditkit: cannot use {'a' * 200}\u2026: File name too long\n", 2)
-    _fail(monkeypatch, OSError(12, "Cannot allocate memory"))
-    assert type(ditkit_command("sample").exception) is OSError
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), OSError(12, "Cannot allocate memory"), RuntimeError("DefaultCPUAllocator: can't allocate memory: 4 bytes")]
+)
+def test_too_little_memory_is_one_line_whoever_lacks_it(ditkit_command, monkeypatch, error: Exception):
+    _fail(monkeypatch, error)
+    line = "ditkit: out of memory; make less at a time, as with a smaller --batch, or use a machine that has more\n"
+    result = ditkit_command("sample")
+    assert (result.stderr, result.exit_code) == (line, 2)
+
+
+@pytest.mark.parametrize(("number", "word"), [(2, "interrupted"), (15, "terminated"), (1, "hung up")])
+def test_a_signal_ends_with_its_number_beyond_128(ditkit_command, monkeypatch, number: int, word: str):
+    _fail(monkeypatch, Stopped(number, "the same command goes on from there"))
+    result = ditkit_command("sample")
+    assert (result.stderr, result.exit_code) == (f"ditkit: {word}: the same command goes on from there\n", 128 + number)
+
+
+def test_what_a_terminal_would_obey_is_written_out(ditkit_command):
+    result = ditkit_command("models", "a\x1b]0;mine\x07\u202e", "--foo\x1b[31m")
+    assert result.stderr == "ditkit: No such option: --foo\\x1b[31m\n"
 
 
 def test_an_interrupted_run_says_so(ditkit_command, monkeypatch):

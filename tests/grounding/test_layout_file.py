@@ -141,7 +141,7 @@ def test_files_that_cannot_be_read_are_one_line(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match=r"^cannot read the layout .*gone\.json: No such file or directory$"):
         read_layouts(tmp_path / "gone.json")
     (tmp_path / "b.json").write_bytes(b'{"prompt": "\xff"}')
-    with pytest.raises(RequestError, match=r"b\.json is not text in UTF-8: byte 12 cannot be read$"):
+    with pytest.raises(RequestError, match=r"b\.json is not text in UTF-8: byte 12 cannot be read; save it as UTF-8$"):
         read_layouts(tmp_path / "b.json")
 
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from ditkit.errors import OutputError
-from ditkit.results.page import Code, Figure, Measured, Page, Pictures, Protocol, Section, Table, as_html, write_page
+from ditkit.results.page import Code, Figure, Measured, Page, Pictures, Protocol, Section, Table, as_html, column_groups, write_page
 
 NASTY = "<script>alert('x')</script> & \"quoted\""
 VOID = {"meta", "img"}
@@ -65,7 +65,17 @@ class Parsed(HTMLParser):
 def cells(section: Section) -> list[tuple[str, str]]:
     """The class and the text of every cell of the table's body."""
     html = as_html(Page("t", "", [section]))
-    return [(match[1] or "", match[2]) for match in re.finditer(r'<td(?: class="([^"]*)")?>([^<]*)</td>', html)]
+    return [(match[1] or "", match[2]) for match in re.finditer(r'<td(?: class="([^"]*)")? data-column="[^"]*">([^<]*)</td>', html)]
+
+
+def test_a_table_wider_than_the_page_becomes_several_that_name_the_same_rows() -> None:
+    columns = ["", *(f"measure {index}" for index in range(9))]
+    table = Table("Wide", columns, [[name, *(f"{index}.123 [{index}.001, {index}.456]" for index in range(9))] for name in ("one", "two")])
+    groups = column_groups(table)
+    assert len(groups) > 1 and all(group[0] == 0 for group in groups)
+    assert [index for group in groups for index in group[1:]] == list(range(1, 10))
+    assert [text for _, text in cells(table)].count("one") == len(groups)
+    assert column_groups(TABLE) == [[0, 1, 2, 3]]
 
 
 def test_every_kind_of_section_is_shown_and_the_page_is_well_formed() -> None:

@@ -1,5 +1,6 @@
 """Plots are whole PNG files of a sensible size."""
 
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from ditkit.results.plots import (
     draw_curves,
     draw_pareto,
     draw_plan,
+    heights_shown,
     pareto_front,
     place_labels,
 )
@@ -53,7 +55,11 @@ def test_another_kind_of_file_is_refused(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-CROWD = [ParetoPoint(f"router {share:g}", share, 0.4 * (1 - share) ** 1.5, "router", 0.01) for share in (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)]
+CROWD = [
+    ParetoPoint(f"router {share:g}", share, error, "router", (0.9 * error, 1.2 * error))
+    for share in (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+    for error in (0.4 * (1 - share) ** 1.5,)
+]
 CROWD += [
     ParetoPoint(f"similarity {share:g}", share + 0.01, 0.5 * (1 - share) ** 1.5, "similarity") for share in (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 ]
@@ -70,6 +76,16 @@ def test_a_pareto_plot_shows_every_family_and_the_front(tmp_path: Path, log_y: b
 def test_a_pareto_plot_of_one_perfect_point_can_be_drawn(tmp_path: Path) -> None:
     draw_pareto([ParetoPoint("uncached", 1.0, 0.0, "uncached")], tmp_path / "pareto.png", "multiply-adds", "error", log_y=True)
     assert _share(tmp_path / "pareto.png", GROUPS[0]) > 0
+
+
+def test_intervals_stand_whole_on_the_axis_so_that_no_difference_outgrows_them() -> None:
+    points = [ParetoPoint(name, 1.0, y, name, (1.0, 2.0)) for name, y in (("a", 1.5), ("b", 1.501))]
+    for log_y in (False, True):
+        bottom, top = heights_shown(points, 0.1, log_y)
+        assert 0 < bottom < 1.0 and top > 2.0
+        assert 0.001 / (top - bottom) < 0.001  # of the axis: less than of the interval
+    bottom, top = heights_shown([replace(point, interval=None) for point in points], 0.0, False)
+    assert bottom < 1.5 and 1.501 < top < 1.503
 
 
 def test_the_front_holds_what_nothing_else_equals_or_beats_in_both() -> None:

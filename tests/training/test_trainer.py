@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from ditkit.diffusion.noise import step_generator
 from ditkit.engine.distributed import World, barrier, join_world
 from ditkit.errors import CheckpointError, ConfigError
+from ditkit.signals import Stopped
 from ditkit.training.trainer import TrainSettings, rate_factor, train
 
 SETTINGS = TrainSettings(steps=8, batch=6, learning_rate=0.01, warmup=2, decay=3, weight_decay=0.01, save_minutes=0.0)
@@ -48,15 +49,26 @@ def test_a_killed_run_that_is_started_again_ends_with_the_same_bits(tmp_path: Pa
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
 
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_a_killed_run_that_is_started_again_ends_with_the_same_bytes(tmp_path: Path, optimizer: str) -> None:
+    finish(tmp_path / "whole", replace(SETTINGS, optimizer=optimizer))
+    finish(tmp_path / "killed", replace(SETTINGS, optimizer=optimizer), stop_after=5)
+    finish(tmp_path / "killed", replace(SETTINGS, optimizer=optimizer))
+    for name in ("state.pt", "weights.safetensors"):
+        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "killed" / name).read_bytes()
+
+
 def test_training_lowers_the_loss(tmp_path: Path) -> None:
     losses = [float(report.loss) for report in train(Regression(), replace(SETTINGS, steps=200), tmp_path)]
     assert sum(losses[-20:]) < 0.5 * sum(losses[:20])
 
 
 def test_a_stop_signal_saves_before_it_ends(tmp_path: Path) -> None:
-    for report in train(Regression(), replace(SETTINGS, steps=1000, save_minutes=60.0), tmp_path):
-        if report.step == 3:
-            os.kill(os.getpid(), signal.SIGTERM)
+    with pytest.raises(Stopped, match="^terminated: 3 of 1000 steps are done and saved; the same command goes on from there$") as ended:
+        for report in train(Regression(), replace(SETTINGS, steps=1000, save_minutes=60.0), tmp_path):
+            if report.step == 3:
+                os.kill(os.getpid(), signal.SIGTERM)
+    assert ended.value.code == 143
     assert torch.load(tmp_path / "state.pt", weights_only=True)["step"] == 3
 
 
@@ -88,7 +100,7 @@ def test_a_damaged_state_is_refused_with_a_way_out(tmp_path: Path) -> None:
     finish(tmp_path)
     state = tmp_path / "state.pt"
     state.write_bytes(state.read_bytes()[:200])
-    with pytest.raises(CheckpointError, match="cannot be resumed .* move it away to start afresh"):
+    with pytest.raises(CheckpointError, match=r"state\.pt is damaged, or no state of a training; move it away to start afresh$"):
         finish(tmp_path)
 
 

@@ -67,11 +67,12 @@ def _finish(config: BenchConfig, model: Model, scores: Sequence[Score], made: Se
     command = command_line("bench", config, [config.model], ("model",))
     record = {"command": command, "config": asdict(config), "versions": library_versions(), "scores": list(map(asdict, scores))}
     write_atomically(numbers, lambda path: path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8"))
-    points = [ParetoPoint(score.name, score.kept, score.error, score.group) for score in scores if score.group not in UNPLOTTED]
+    plotted = [score for score in scores if score.group not in UNPLOTTED]
+    points = [ParetoPoint(score.name, score.kept, score.error, score.group, score.error_interval) for score in plotted]
     draw_pareto(points, plot, "share of multiply-adds kept", "relative L2 error of the latents", joined={FEWER}, title=config.model)
     sections = (
         _table(scores, next((score.compared for score in scores if score.compared), None)),
-        Figure("Error against cost", plot.read_bytes(), "Below and to the left is better."),
+        Figure("Error against cost", plot.read_bytes(), "Below and to the left is better; bars are 95 % intervals."),
         *_pictures(scores, made, names),
         Protocol("How it was measured", _protocol(config, model)),
         Code("The same again", command),

@@ -178,7 +178,12 @@ def _finish(config: BenchConfig, judge: str | None, scores: Sequence[Score], set
     command = command_line("bench", config, [config.model], ("model",))
     record = {"command": command, "config": asdict(config), "versions": library_versions(), "scores": list(map(asdict, scores))}
     write_atomically(numbers, lambda path: path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8"))
-    points = [ParetoPoint(each.name, each.cost, 1 - each.success.score.success, each.name) for each in scores if each.cost and each.success]
+    points = [
+        ParetoPoint(each.name, each.cost, 1 - each.success.score.success, each.name, (1 - high, 1 - low))
+        for each in scores
+        if each.cost and each.success
+        for low, high in (each.success.score.success_interval,)
+    ]
     if points:
         draw_pareto(points, plot, "cost, in units of plain sampling", "share of boxes without what they should hold", title=config.model)
     real = next((each.success.score.success for each in scores if each.name == REAL and each.success), None)

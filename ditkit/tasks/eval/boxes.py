@@ -20,7 +20,7 @@ from ditkit.results.progress import Progress
 from ditkit.results.report import Cell, Report
 from ditkit.tasks.eval.benchmark import benchmark
 from ditkit.tasks.eval.images import check_same_model
-from ditkit.tasks.eval.report import Measured, pictured
+from ditkit.tasks.eval.report import Entry, Measured, pictured
 from ditkit.tasks.shared import build
 from ditkit.tasks.shared.boxes import JUDGE, Pictures, composed, judge_of, verdicts_on
 
@@ -65,7 +65,12 @@ def run(config: EvalConfig, progress: Progress) -> Measured:
         rows=[_line(result, results, config) for result in results],
         data={"protocol": facts, "rows": [_record(result, results[0], config) for result in results]},
     )
-    return Measured(report, [pictured(result.pictures, 100 * (1 - result.score.success)) for result in results], SCORED)
+    return Measured(report, [_entry(result) for result in results], SCORED)
+
+
+def _entry(result: Result) -> Entry:
+    low, high = result.score.success_interval
+    return pictured(result.pictures, 100 * (1 - result.score.success), (100 * (1 - high), 100 * (1 - low)))
 
 
 def read_pictures(target: str, *, prompts: bool = False) -> Pictures:

@@ -68,7 +68,9 @@ def _entry(result: Result) -> Entry:
     first = result.row.first
     grid = Path(first.name) / "grid.png" if first and first.request else None
     name = f"{result.row.name}, {result.row.category}"
-    return Entry(name, first.request if first else None, grid=grid if grid and grid.exists() else None, score=100 * result.values["1-NNA"])
+    low, high = result.intervals["1-NNA"]
+    grid = grid if grid and grid.exists() else None
+    return Entry(name, first.request if first else None, grid=grid, score=100 * result.values["1-NNA"], interval=(100 * low, 100 * high))
 
 
 def _pairs(row: Row, distance: CloudDistance, config: EvalConfig) -> int:

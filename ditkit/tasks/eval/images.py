@@ -56,7 +56,7 @@ def run(config: EvalConfig, progress: Progress) -> Measured:
 def _entry(result: Result) -> Entry:
     pictures = result.samples.pictures
     files = [] if pictures.files[0].suffix == ".npz" else pictures.files[:PICTURED]
-    return Entry(pictures.name, result.samples.request, files, score=result.values.get("Frechet"))
+    return Entry(pictures.name, result.samples.request, files, score=result.values.get("Frechet"), interval=result.intervals.get("Frechet"))
 
 
 def _report(config: EvalConfig, network: FeatureNetwork, reference: Reference | None, results: Sequence[Result]) -> Report:

@@ -34,6 +34,7 @@ class Entry:
     pictures: Sequence[Path] = ()
     grid: Path | None = None
     score: float | None = None
+    interval: tuple[float, float] | None = None
 
     @property
     def plan(self) -> CachePlan | None:
@@ -56,9 +57,9 @@ class Measured:
     scored: str = ""
 
 
-def pictured(pictures: Pictures, score: float | None = None) -> Entry:
+def pictured(pictures: Pictures, score: float | None = None, interval: tuple[float, float] | None = None) -> Entry:
     """What the page shows of pictures that were asked for in words."""
-    return Entry(pictures.name, pictures.request, pictures.files[:PICTURED], score=score)
+    return Entry(pictures.name, pictures.request, pictures.files[:PICTURED], score=score, interval=interval)
 
 
 def written(measured: Measured, config: EvalConfig) -> Report:
@@ -94,14 +95,14 @@ def _sections(measured: Measured, folder: Path) -> tuple[list[Path], list[Sectio
     plots: list[Path] = []
     sections: list[Section] = []
     points = [
-        ParetoPoint(entry.name, entry.cost, entry.score, "with a plan" if entry.plan else "without a plan")
+        ParetoPoint(entry.name, entry.cost, entry.score, "with a plan" if entry.plan else "without a plan", entry.interval)
         for entry in measured.entries
         if entry.cost is not None and entry.score is not None
     ]
     if len(points) > 1:
         plots.append(folder / "pareto.png")
         draw_pareto(points, plots[-1], "evaluations of the network, less what a plan reuses", measured.scored)
-        sections.append(Figure("Score against cost", plots[-1].read_bytes(), "Below and to the left is better."))
+        sections.append(Figure("Score against cost", plots[-1].read_bytes(), "Below and to the left is better; bars are 95 % intervals."))
     sections += _side_by_side([entry for entry in measured.entries if entry.pictures])
     sections += [Figure(f"Samples of {entry.name}", entry.grid.read_bytes()) for entry in measured.entries if entry.grid]
     for index, entry in enumerate(measured.entries):

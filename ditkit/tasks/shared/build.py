@@ -87,8 +87,9 @@ def compiled(runtime: RuntimeConfig, where: torch.device) -> bool:
 
 
 def blank_model(config: ModelConfig) -> Model:
-    """The network without weights or codec: for what only its sizes decide."""
+    """The network without weights or codec: for what only its sizes decide, which the file of its weights may say."""
     spec = checkpoints.with_compat(registry.find(config.model), config.compat)
+    spec = checkpoints.told_spec(spec, config.weights, config.weights_key)
     return Model(
         spec, blank(spec.params), load_codec("pixels"), torch.device("meta"), PRECISIONS[config.runtime.precision], class_names(spec)
     )

@@ -1,5 +1,6 @@
 """A training loop as people watch it: a bar, a line of log.jsonl every few steps, tensorboard if wanted."""
 
+import contextlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
@@ -7,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from ditkit.engine.distributed import World
-from ditkit.errors import ConfigError
+from ditkit.errors import ConfigError, OutputError
+from ditkit.files.atomic import append_line, write_atomically
+from ditkit.files.text import read_text
 from ditkit.results.progress import Progress
 from ditkit.training.trainer import EXTENDABLE, StepReport, Task, TrainSettings, train
 
-LOG_EVERY = 20
+LOG, LOG_EVERY = "log.jsonl", 20
 HOUSEKEEPING = (*EXTENDABLE, "out", "runtime", "tensorboard")  # may change without changing what is learned
 PLACES = ("data.path", "data.cache")  # of the same things, wherever they have been moved
 
@@ -25,6 +28,8 @@ def run_steps(
     for last in train(task, settings, folder, world):
         if done is None:
             done = last.step - 1
+            if world.rank == 0:
+                _forget_beyond(folder, done)
             progress.start(settings.steps, title, done)
         progress.advance(1, loss=last.loss, **last.values)
         if last.step % LOG_EVERY == 0 and world.rank == 0:
@@ -39,11 +44,14 @@ def run_steps(
 
 
 def read_log(folder: Path) -> dict[int, dict[str, float]]:
-    """What was logged, by step; of a step that was done twice, before and after a kill, the second time."""
-    file = folder / "log.jsonl"
-    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
-    entries = sorted(map(json.loads, lines), key=lambda entry: entry["step"])  # stable: of one step the later line stays behind
-    return {entry.pop("step"): entry for entry in entries}
+    """What was logged, by step, as far as lines are whole."""
+    file = folder / LOG
+    entries: dict[int, dict[str, float]] = {}
+    for line in read_text(file, "log", OutputError).splitlines() if file.exists() else []:
+        with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
+            entry = json.loads(line)
+            entries[entry.pop("step")] = entry
+    return entries
 
 
 def asked(config: Any) -> dict[str, Any]:
@@ -61,8 +69,16 @@ def _named(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
 
 
 def _log(folder: Path, step: int, values: dict[str, float]) -> None:
-    with (folder / "log.jsonl").open("a", encoding="utf-8") as file:
-        file.write(json.dumps({"step": step, **{name: float(f"{value:.6g}") for name, value in values.items()}}) + "\n")
+    append_line(folder / LOG, json.dumps({"step": step, **{name: float(f"{value:.6g}") for name, value in values.items()}}))
+
+
+def _forget_beyond(folder: Path, step: int) -> None:
+    """Drop from the log what was done after `step` and lost in a kill, for it is done again; and a line that was cut off."""
+    file = folder / LOG
+    if not file.exists():
+        return
+    kept = [json.dumps({"step": done, **values}) + "\n" for done, values in read_log(folder).items() if done <= step]
+    write_atomically(file, lambda part: part.write_text("".join(kept), encoding="utf-8"))
 
 
 def _tensorboard(folder: Path) -> Any:

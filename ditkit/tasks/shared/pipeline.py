@@ -10,7 +10,7 @@ from ditkit.codecs.registry import load_autoencoder
 from ditkit.diffusion.schedule import NoiseSchedule, named
 from ditkit.diffusion.scheduler_config import Scheduled, read_scheduler
 from ditkit.errors import CheckpointError
-from ditkit.models.pipeline import read_object
+from ditkit.files.json_object import read_object
 from ditkit.models.spec import Defaults, ModelSpec
 
 SCHEDULER = Path("scheduler") / "scheduler_config.json"

@@ -14,6 +14,7 @@ from ditkit.engine.conditions import PromptTable
 from ditkit.engine.distributed import World, gather
 from ditkit.engine.model import Model
 from ditkit.errors import DataError, RequestError
+from ditkit.files.text import lines_of, read_text
 from ditkit.models import registry
 from ditkit.models.aspect_bins import Bin, nearest
 from ditkit.models.pipeline import folder_of
@@ -30,13 +31,7 @@ FOLDER = "text_encoder"  # beside a model's weights
 
 def read_prompts(file: str) -> list[str]:
     """The lines of a text file that are not blank; raises `DataError` if there are none."""
-    try:
-        lines = Path(file).read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise DataError(f"cannot read the prompts of {file}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{file} is no text in UTF-8: {error.reason} at byte {error.start}") from error
-    prompts = [line.strip() for line in lines if line.strip()]
+    prompts = [line.strip() for line in lines_of(read_text(Path(file), "prompts of", DataError)) if line.strip()]
     if not prompts:
         raise DataError(f"{file} holds no prompts; write one on each line")
     return prompts

@@ -55,7 +55,7 @@ class Recipe:
 
 
 def run(config: TrainConfig, progress: Progress) -> Report:
-    """Train until `steps`, or until interrupted; the averaged weights end up in `out/model.safetensors`."""
+    """Train until `steps`; the averaged weights end up in `out/model.safetensors`. Interrupted, it leaves what it needs to go on."""
     if config.data.path is None:
         raise ConfigError("training needs data: --data FOLDER (one subfolder of images, or of clouds, per class) or --data FILE.npz")
     if config.runtime.precision == "float16":
@@ -203,5 +203,4 @@ def _report(config: TrainConfig, last: StepReport | None, weights: Path, seconds
     facts: dict[str, Any] = {"steps": f"{step} of {config.steps}", "minutes": f"{seconds / 60:.1f}"}
     if last:
         facts |= {"loss": f"{float(last.loss):.4f}"} | {name: f"{float(value):.4g}" for name, value in last.values.items()}
-    notes = [] if step >= config.steps else ["interrupted: the same command goes on from here"]
-    return Report(title=f"trained {config.model}", facts=facts, files=[weights], notes=notes, data={"step": step, "seconds": seconds})
+    return Report(title=f"trained {config.model}", facts=facts, files=[weights], data={"step": step, "seconds": seconds})

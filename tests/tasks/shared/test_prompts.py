@@ -284,7 +284,7 @@ def test_files_of_prompts_that_hold_none_are_one_line(config: SampleConfig, tmp_
     file = tmp_path / "prompts.txt"
     for content, line in (
         (b"\n  \n", "holds no prompts; write one on each line"),
-        (b"\xff", "is no text in UTF-8: invalid start byte at byte 0"),
+        (b"\xff", "is not text in UTF-8: byte 0 cannot be read; save it as UTF-8"),
     ):
         file.write_bytes(content)
         with pytest.raises(DataError) as caught:
@@ -292,6 +292,13 @@ def test_files_of_prompts_that_hold_none_are_one_line(config: SampleConfig, tmp_
         assert str(caught.value) == f"{file} {line}"
     with pytest.raises(DataError, match=r"^cannot read the prompts of .*gone\.txt: No such file or directory$"):
         sample.run(replace(config, prompt_file=str(tmp_path / "gone.txt")), NoProgress())
+
+
+def test_a_prompt_goes_on_to_the_end_of_its_line_however_the_file_was_written(tmp_path: Path) -> None:
+    asked = ["a cat\u2028and a dog", "two\x0cthree\x0bfour\x85five"]
+    for encoding, end in (("utf-8-sig", "\r\n"), ("utf-16", "\n"), ("utf-8", "\r")):
+        (tmp_path / "prompts.txt").write_bytes(end.join([*asked, "", "  "]).encode(encoding))
+        assert prompts.read_prompts(str(tmp_path / "prompts.txt")) == asked
 
 
 def test_a_text_encoder_that_is_not_there_is_one_line(config: SampleConfig, t5: str) -> None:

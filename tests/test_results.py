@@ -1,6 +1,6 @@
-"""The README's tables come out again: the command beside each is run on fewer samples, and its numbers are compared within their noise.
+"""The tables of docs/results.md come out again: the command beside each is run on fewer samples, its numbers compared within their noise.
 
-A row's interval is for the samples that the README had; with fewer it is wider by the root of their ratio.
+A row's interval is for the samples that the table had; with fewer it is wider by the root of their ratio.
 """
 
 import re
@@ -16,7 +16,7 @@ from ditkit.tasks import eval as evaluation
 from ditkit.tasks.shared.boxes import REAL
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+RESULTS = (ROOT / "ditkit" / "docs" / "results.md").read_text(encoding="utf-8")
 SHAPES = ROOT.parent / "shared" / "data" / "shapes"
 EMOJI = ROOT.parent / "shared" / "data" / "emoji" / "emoji_rgba64.npz"
 SAMPLES = 16
@@ -25,7 +25,7 @@ NOISE = 1.5  # in half widths of an interval: two sets of samples, of which one 
 
 def table(after: str) -> dict[str, list[str]]:
     """The rows of the first table after these words, by their first cell."""
-    lines = README[README.index(after) :].splitlines()
+    lines = RESULTS[RESULTS.index(after) :].splitlines()
     start = next(index for index, line in enumerate(lines) if line.startswith("|"))
     rows: dict[str, list[str]] = {}
     for line in lines[start + 2 :]:
