@@ -1,14 +1,16 @@
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all lint types check clean
+.PHONY: help install demo test test-numerics test-all lint types check clean
 
 PYTHON ?= python3
 CONSTRAINTS ?= constraints.txt
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+NUMERICS := models engine diffusion cache routing grounding metrics
+MACHINES := "ATEN_CPU_CAPABILITY=default OMP_NUM_THREADS=2" "ATEN_CPU_CAPABILITY=avx2 OMP_NUM_THREADS=2" OMP_NUM_THREADS=1
 
 help:  ## Say what each target does
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(STAMP)  ## Create .venv and install ditkit into it (CONSTRAINTS= lifts the pinned versions)
 
@@ -25,6 +27,11 @@ demo: install  ## Install, draw pictures with the shipped weights, say where the
 
 test: install  ## Run the tests, but for the slow ones
 	$(BIN)/python -m pytest -n 2 -m "not slow"
+
+test-numerics: install  ## Run the numerical tests as other machines would: older instructions, two threads and one
+	@for machine in $(MACHINES); do \
+	  echo "make: $$machine"; env $$machine $(BIN)/python -m pytest -n 2 -m "not slow" $(addprefix tests/,$(NUMERICS)) || exit 1; \
+	done
 
 test-all: install  ## Run every test
 	$(BIN)/python -m pytest -n 2

@@ -48,7 +48,7 @@ def dit(classes: int = 7, **more: Any) -> DiTTransformer2DModel:
 
 
 def dit_pipeline(transformer: Any = None, scheduler: Any = None, id2label: Any = None, vae: Any = None) -> DiTPipeline:
-    own = DDIMScheduler(clip_sample=False)  # as facebook/DiT-XL-2-256 has it
+    own: Any = DDIMScheduler(clip_sample=False)  # as facebook/DiT-XL-2-256 has it
     pipe = DiTPipeline(transformer or dit(), vae or autoencoder(), scheduler or own, id2label)
     pipe.set_progress_bar_config(disable=True)
     return pipe
@@ -60,7 +60,9 @@ def pixart(**more: Any) -> PixArtTransformer2DModel:
     return drawn(PixArtTransformer2DModel(**{**numbers, **more}))
 
 
-def pixart_pipeline(folder: Path, transformer: Any = None, scheduler: Any = None, sigma: bool = False, **tokenizer: Any) -> Any:
+def pixart_pipeline(
+    folder: Path, transformer: Any = None, scheduler: Any = None, tokenizer: dict[str, Any] | None = None, sigma: bool = False
+) -> Any:
     """With a T5 and its tokenizer as transformers makes them; `folder` is for the vocabulary that the tokenizer is made from."""
     from transformers import T5Config, T5EncoderModel, T5Tokenizer
 
@@ -68,7 +70,7 @@ def pixart_pipeline(folder: Path, transformer: Any = None, scheduler: Any = None
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "spiece.model").write_bytes(vocabulary())
     parts: dict[str, Any] = {
-        "tokenizer": T5Tokenizer.from_pretrained(folder, **tokenizer),
+        "tokenizer": T5Tokenizer.from_pretrained(folder, **(tokenizer or {})),
         "text_encoder": T5EncoderModel(T5Config(**T5_CONFIG)).eval(),
         "vae": autoencoder(),
         "transformer": transformer or pixart(),

@@ -21,6 +21,7 @@ from ditkit.engine.model import Model
 from ditkit.engine.request import SamplingRequest
 from ditkit.engine.sampler import sample
 from ditkit.models.spec import Defaults, ModelSpec
+from tests.closeness import assert_close
 
 DOCS = Path(__file__).parent.parent / "ditkit" / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
@@ -56,7 +57,7 @@ def test_examples_are_short() -> None:
 
 
 def test_the_solver_of_the_example_is_ddim(examples: dict[str, Any], model: Model) -> None:
-    torch.testing.assert_close(latents(model, examples["euler"](linear(), 5)), latents(model, SOLVERS["ddim"](linear(), 5)))
+    assert_close(latents(model, examples["euler"](linear(), 5)), latents(model, SOLVERS["ddim"](linear(), 5)))
 
 
 def test_the_policy_of_the_example_saves_attention_alone(examples: dict[str, Any], tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from ditkit.results.progress import NoProgress
 from ditkit.tasks import bench, gen3d
 from ditkit.tasks import eval as evaluation
 from ditkit.tasks.shared.boxes import REAL
+from tests.closeness import near
 
 ROOT = Path(__file__).parent.parent
 RESULTS = (ROOT / "ditkit" / "docs" / "results.md").read_text(encoding="utf-8")
@@ -71,7 +72,7 @@ def test_caching(after: str, samples: int, asked: dict[str, Any], names: dict[st
     assert names.keys() <= scores.keys()
     for name, row in names.items():
         kept, error = rows[row][0], rows[row][2]
-        assert scores[name]["kept"] == pytest.approx(float(kept), abs=0.01), name
+        assert scores[name]["kept"] == near(float(kept), within=0.01), name
         expected, half_width = error_and_half_width(error)
         assert abs(scores[name]["error"] - expected) <= NOISE * half_width * (samples / SAMPLES) ** 0.5, name
 

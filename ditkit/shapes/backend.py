@@ -4,7 +4,15 @@ from typing import Any
 
 from ditkit.errors import MissingDependency
 
-APT = "libx11-6 libgl1 libegl1 libgomp1 libusb-1.0-0 libidn2-0"
+APT = {
+    "libX11.so.6": "libx11-6",
+    "libGL.so.1": "libgl1",
+    "libEGL.so.1": "libegl1",
+    "libgomp.so.1": "libgomp1",
+    "libusb-1.0.so.0": "libusb-1.0-0",
+    "libidn2.so.0": "libidn2-0",
+}
+"""The packages of Debian that bring the libraries which open3d expects of the system."""
 
 
 def open3d() -> Any:
@@ -15,7 +23,8 @@ def open3d() -> Any:
         raise MissingDependency(f"meshes and pictures of clouds need {error.name}: pip install open3d-cpu (or open3d)") from error
     except (ImportError, OSError) as error:  # a shared library of the system, usually
         reason = str(error).partition("\n")[0]
+        package = APT.get(reason.partition(":")[0], " ".join(APT.values()))
         raise MissingDependency(
-            f"meshes and pictures of clouds need open3d, which misses a library ({reason}); apt install {APT}"
+            f"meshes and pictures of clouds need open3d, which does not load ({reason}); apt install {package}"
         ) from error
     return open3d

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ditkit.cache.forecast import CALLED, HELD, Cell, Place, check_column, forecast, plain, remembered
 from ditkit.errors import PlanMismatch
+from tests.closeness import assert_close, summed
 
 OUTPUTS = tuple(torch.randn(4, 5, generator=torch.Generator().manual_seed(seed)) for seed in range(3))
 
@@ -19,7 +20,7 @@ def test_a_forecast_is_the_weighted_sum_of_the_last_outputs(cell: Cell) -> None:
     expected = torch.stack([weight * output.double() for weight, output in zip(cell, OUTPUTS, strict=False)]).sum(0)
     made = forecast(cell, OUTPUTS)
     most = sum(abs(weight) for weight in cell) * float(torch.stack(OUTPUTS).abs().max())
-    torch.testing.assert_close(made.double(), expected, rtol=0, atol=4 * len(cell) * torch.finfo(torch.float32).eps * most)
+    assert_close(made, expected, summed(2 * len(cell)), size=most)
     assert all(made.data_ptr() != output.data_ptr() for output in OUTPUTS)
 
 
@@ -27,7 +28,7 @@ def test_weights_of_the_difference_form_are_those_of_the_sum() -> None:
     c1, c2, c3 = 0.1, 0.8, -0.3
     newest, before, earlier = (output.double() for output in OUTPUTS)
     expected = newest + c1 * newest + c2 * (newest - before) + c3 * (newest - earlier)
-    torch.testing.assert_close(forecast((1 + c1 + c2 + c3, -c2, -c3), (newest, before, earlier)), expected)
+    assert_close(forecast((1 + c1 + c2 + c3, -c2, -c3), (newest, before, earlier)), expected)
 
 
 def test_the_coefficients_1_0_0_hold_the_output_itself() -> None:

@@ -6,6 +6,7 @@ from ditkit.codecs import codec as codec_module
 from ditkit.codecs.codec import Codec, to_uint8
 from ditkit.codecs.pixels import Pixels
 from ditkit.errors import RequestError
+from tests.closeness import assert_close
 
 
 class Halves(nn.Module):
@@ -38,12 +39,12 @@ def test_latents_are_the_scaled_mean(codec: Codec) -> None:
 
 def test_with_noise_they_are_a_sample_of_the_posterior(codec: Codec) -> None:
     noise = torch.randn(2, 3, 2, 3)
-    torch.testing.assert_close(codec.encode(torch.full((2, 3, 4, 6), 0.8), noise), 0.5 * (0.8 + 3 * noise))
+    assert_close(codec.encode(torch.full((2, 3, 4, 6), 0.8), noise), 0.5 * (0.8 + 3 * noise))
 
 
 def test_decoding_undoes_the_scale(codec: Codec) -> None:
     images = torch.rand(2, 3, 1, 1).expand(2, 3, 4, 6)
-    torch.testing.assert_close(codec.decode(codec.encode(images)), images)
+    assert_close(codec.decode(codec.encode(images)), images)
 
 
 def test_a_large_batch_goes_through_in_slices(codec: Codec, monkeypatch: pytest.MonkeyPatch) -> None:

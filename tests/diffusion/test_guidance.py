@@ -3,20 +3,21 @@ import torch
 
 from ditkit.diffusion.guidance import GuidanceInterval, combine
 from ditkit.errors import RequestError
+from tests.closeness import assert_close
 
 COND, NULL = torch.randn(2, 3, 8, 4, 4, generator=torch.Generator().manual_seed(0)).unbind()
 OUT = torch.cat([COND, NULL])
 
 
 def test_guidance_extrapolates_from_null_through_the_condition() -> None:
-    torch.testing.assert_close(combine(OUT, 4.0), NULL + 4 * (COND - NULL))
-    torch.testing.assert_close(combine(OUT, 1.0), COND)
-    torch.testing.assert_close(combine(OUT, 0.0), NULL)
+    assert_close(combine(OUT, 4.0), NULL + 4 * (COND - NULL))
+    assert_close(combine(OUT, 1.0), COND)
+    assert_close(combine(OUT, 0.0), NULL)
 
 
 def test_channels_beyond_the_guided_ones_stay_those_of_the_condition() -> None:
     guided = combine(OUT, 4.0, guided_channels=3)
-    torch.testing.assert_close(guided[:, :3], (NULL + 4 * (COND - NULL))[:, :3])
+    assert_close(guided[:, :3], (NULL + 4 * (COND - NULL))[:, :3])
     assert torch.equal(guided[:, 3:], COND[:, 3:])
 
 

@@ -1,6 +1,7 @@
 import torch
 
 from ditkit.diffusion.noise import SampleNoise
+from tests.closeness import spread
 
 
 def test_a_sample_has_the_same_noise_in_every_batch() -> None:
@@ -22,6 +23,6 @@ def test_the_precision_only_rounds_the_noise() -> None:
 
 def test_seeds_and_rows_give_different_standard_normal_noise() -> None:
     noise = SampleNoise((0, 1)).draw(2, (50_000,))
-    assert (noise.mean(-1).abs() < 0.02).all()
-    assert ((noise.std(-1) - 1).abs() < 0.02).all()
-    assert (torch.corrcoef(noise.flatten(0, 1)) - torch.eye(4)).abs().max() < 0.02
+    assert (noise.mean(-1).abs() < spread(50_000)).all()
+    assert ((noise.std(-1) - 1).abs() < spread(100_000)).all()
+    assert ((torch.corrcoef(noise.flatten(0, 1)) - torch.eye(4)).abs() < spread(50_000)).all()

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from ditkit.diffusion.prediction import Kind, Prediction, split_learned_sigma
+from tests.closeness import assert_close
 
 ALPHA, SIGMA = 0.6, 0.8
 X0, EPSILON = torch.randn(2, 3, 4, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).unbind()
@@ -12,8 +13,8 @@ VALUES: dict[Kind, torch.Tensor] = {"epsilon": EPSILON, "sample": X0, "v": ALPHA
 @pytest.mark.parametrize("kind", VALUES)
 def test_every_kind_of_prediction_means_the_same_sample_and_noise(kind: Kind) -> None:
     prediction = Prediction(VALUES[kind], kind)
-    torch.testing.assert_close(prediction.to_x0(X, ALPHA, SIGMA), X0)
-    torch.testing.assert_close(prediction.to_epsilon(X, ALPHA, SIGMA), EPSILON)
+    assert_close(prediction.to_x0(X, ALPHA, SIGMA), X0)
+    assert_close(prediction.to_epsilon(X, ALPHA, SIGMA), EPSILON)
 
 
 @pytest.mark.parametrize("kind", VALUES)

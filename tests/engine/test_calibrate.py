@@ -12,6 +12,7 @@ from ditkit.engine.request import SamplingRequest
 from ditkit.engine.sampler import denoiser
 from ditkit.execution import Execution, Site
 from ditkit.models.spec import Defaults, ModelSpec
+from tests.closeness import assert_close, evaluated, near
 from tests.models.tiny import tiny
 
 SOLVER = ddim(linear(), 4)
@@ -52,7 +53,7 @@ def test_changes_are_relative_to_the_output_now_and_infinite_before_the_first(fa
             x, _ = SOLVER.step(denoise, x, step, None)
     for column, site in enumerate(model.backbone.sites):
         now, then = outputs[3][site], outputs[1][site]
-        assert float(changes[3, 1, column]) == pytest.approx(float((now - then).norm() / now.norm()), rel=1e-4)
+        assert float(changes[3, 1, column]) == near(float((now - then).norm() / now.norm()), evaluated(model.backbone), torch.float32)
 
 
 @pytest.mark.parametrize("guidance", [1.0, 2.0])
@@ -60,4 +61,4 @@ def test_batches_change_nothing(guidance: float) -> None:
     model = _model("dit")
     changes = [output_changes(model, SamplingRequest((1, 2, 0), (5, 6, 7), SOLVER, guidance, batch=batch), 1) for batch in (1, 2, 3)]
     for other in changes[1:]:
-        torch.testing.assert_close(other, changes[0], rtol=1e-5, atol=1e-8)
+        assert_close(other.float(), changes[0].float(), evaluated(model.backbone, 4, guidance), size=1)  # of outputs, which change by less

@@ -22,6 +22,7 @@ from ditkit.metrics.grounding import (
     windows,
 )
 from ditkit.models.judge import Judge, JudgeParams
+from tests.closeness import assert_close, close, near, tolerance
 
 WHOLE: Box = (0.0, 0.0, 1.0, 1.0)
 NAMES = ("dark", "bright, light", "hot dark")
@@ -60,7 +61,7 @@ def half_bright() -> Tensor:
 def test_overlaps_are_those_of_rectangles() -> None:
     assert overlap(WHOLE, WHOLE) == 1
     assert overlap(WHOLE, (0.0, 0.0, 0.5, 0.5)) == 0.25
-    assert overlap((0, 0, 0.5, 1), (0.25, 0, 0.75, 1)) == pytest.approx(1 / 3)
+    assert overlap((0, 0, 0.5, 1), (0.25, 0, 0.75, 1)) == near(1 / 3)
     assert overlap((0, 0, 0.2, 0.2), (0.5, 0.5, 1, 1)) == overlap((0, 0, 0, 0), (0, 0, 0, 0)) == 0
 
 
@@ -77,7 +78,7 @@ def test_a_detector_judges_by_overlap_and_is_asked_each_name_once() -> None:
     judge: BoxJudge = DetectorJudge(detector)
     verdicts = judge.judge(torch.zeros(3, 8, 8), ["a", "a", "b"], [(0, 0, 0.6, 1), (0, 0, 1, 0.9), WHOLE])
     assert [verdict.success for verdict in verdicts] == [True, False, False]
-    assert [verdict.overlap for verdict in verdicts] == pytest.approx([5 / 6, 0.45 / 0.95, 0])
+    assert [verdict.overlap for verdict in verdicts] == near([5 / 6, 0.45 / 0.95, 0])
     assert detector.asked == ["a", "b"]
     assert not DetectorJudge(detector, 0.9).judge(torch.zeros(3, 8, 8), ["a"], [(0, 0, 0.6, 1)])[0].success
 
@@ -104,9 +105,9 @@ def test_labels_are_read_as_the_longest_class_they_end_with() -> None:
 def test_a_crop_is_a_square_that_shows_nothing_from_outside_the_box() -> None:
     crop = squared_crop(half_bright(), (0.0, 0.0, 0.5, 0.25))
     assert crop.shape == (3, 64, 64)
-    assert torch.allclose(crop, torch.ones_like(crop))
+    assert close(crop, torch.ones_like(crop))
     picture = torch.arange(64.0).expand(3, 64, 64)
-    torch.testing.assert_close(squared_crop(picture, WHOLE), picture)
+    assert_close(squared_crop(picture, WHOLE), picture)
     assert squared_crop(picture, (1.0, 1.0, 1.0, 1.0)).unique().tolist() == [63]  # at least a pixel, however thin the box
 
 
@@ -114,9 +115,9 @@ def test_windows_are_squares_inside_the_picture_and_reach_its_edges() -> None:
     for height, width in ((96, 96), (64, 144)):
         boxes = list(windows(height, width))
         for left, top, right, bottom in boxes:
-            assert (right - left) * width == pytest.approx((bottom - top) * height)
-            assert min(left, top) >= 0 and max(right, bottom) <= 1 + 1e-9
-        assert max(box[2] for box in boxes) == pytest.approx(1) and max(box[3] for box in boxes) == pytest.approx(1)
+            assert (right - left) * width == near((bottom - top) * height)
+            assert min(left, top) >= 0 and max(right, bottom) <= 1 + tolerance(1)
+        assert max(box[2] for box in boxes) == near(1) and max(box[3] for box in boxes) == near(1)
         assert (0, 0) in [(box[0], box[1]) for box in boxes]
     assert len(list(windows(96, 96))) < 300
 
@@ -124,11 +125,11 @@ def test_windows_are_squares_inside_the_picture_and_reach_its_edges() -> None:
 def test_a_score_counts_boxes_and_resamples_pictures() -> None:
     yes, no = Verdict(True, 0.8), Verdict(False, 0.2)
     result = box_score([[yes, yes, yes], [no], [], [yes, no]])
-    assert (result.boxes, result.success) == (6, pytest.approx(4 / 6))
-    assert result.overlap == pytest.approx((4 * 0.8 + 2 * 0.2) / 6)
+    assert (result.boxes, result.success) == (6, near(4 / 6))
+    assert result.overlap == near((4 * 0.8 + 2 * 0.2) / 6)
     assert result.success_interval.low < 4 / 6 < result.success_interval.high
     alike = box_score([[yes, no]] * 10)
-    assert tuple(alike.success_interval) == pytest.approx((0.5, 0.5))  # no picture differs from another
+    assert tuple(alike.success_interval) == near((0.5, 0.5))  # no picture differs from another
     with pytest.raises(DataError, match="an interval needs at least 2 samples to draw from, here is 1"):
         box_score([[yes], []])
 

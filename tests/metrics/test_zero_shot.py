@@ -12,6 +12,7 @@ from ditkit.codecs.codec import to_uint8
 from ditkit.errors import CheckpointError
 from ditkit.metrics.grounding import DetectorJudge
 from ditkit.metrics.zero_shot import ZeroShotDetector
+from tests.closeness import evaluated, near
 
 TEXT = {"vocab_size": 60, "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
 VISION = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "image_size": 32, "patch_size": 8}
@@ -57,10 +58,10 @@ def test_boxes_and_scores_are_those_of_transformers_own_reading(folder: Path) ->
     [expected] = processor.post_process_object_detection(out, threshold=0.0, target_sizes=[(40, 64)])
     assert len(found) == len(expected["scores"]) == 16
     for detection, score, label, box in zip(found, expected["scores"], expected["labels"], expected["boxes"], strict=True):
-        assert detection.score == pytest.approx(float(score), abs=1e-5)
+        assert detection.score == near(float(score), evaluated(model), torch.float32)
         assert detection.name == ["a cat", "the sun"][int(label)]
         scaled = (box / torch.tensor([64.0, 40.0, 64.0, 40.0])).clamp(0, 1).tolist()
-        assert detection.box == pytest.approx(scaled, abs=1e-5)
+        assert detection.box == near(scaled, evaluated(model), torch.float32, size=1)
 
 
 def test_it_judges_boxes(folder: Path) -> None:

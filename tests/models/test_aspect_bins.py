@@ -3,7 +3,7 @@ import torch
 
 from ditkit.errors import RequestError
 from ditkit.models.aspect_bins import bins, nearest_bin, resize_and_crop
-from tests.closeness import assert_close
+from tests.closeness import FORMULA, assert_close, near
 from tests.golden_files import golden, golden_json
 
 
@@ -15,7 +15,7 @@ def test_the_shapes_hold_about_as_many_pixels_as_the_square_one(image_size: int)
     for aspect, height, width in shapes:
         assert 0.9 <= height * width / image_size**2 <= 1.01
         assert height % 16 == width % 16 == 0  # whole patches
-        assert height / width == pytest.approx(aspect, abs=0.04)
+        assert height / width == near(aspect, within=0.04)
 
 
 def test_the_shapes_of_the_small_pixart_are_as_large_and_fit_its_patches() -> None:
@@ -24,7 +24,7 @@ def test_the_shapes_of_the_small_pixart_are_as_large_and_fit_its_patches() -> No
     for aspect, height, width in shapes:
         assert 0.97 <= height * width / 96**2 <= 1
         assert height % 8 == width % 8 == 0  # a patch is two latents of four pixels
-        assert height / width == pytest.approx(aspect, abs=0.01)
+        assert height / width == near(aspect, within=0.01)
     assert nearest_bin(100, 230, 96) == (0.44, 64, 144)
 
 
@@ -46,7 +46,9 @@ def test_pictures_are_resized_and_cropped_as_published() -> None:
     reference = golden("pixart_resize_and_crop")
     for case in range(4):
         expected = reference[f"out.case{case}"]
-        assert_close(resize_and_crop(reference[f"in.case{case}"], *expected.shape[2:]), expected, 1e-6)
+        given = reference[f"in.case{case}"]
+        places = max(given.shape)  # which are rounded, and move the weights by so much
+        assert_close(resize_and_crop(given, *expected.shape[2:]), expected, FORMULA + places)
 
 
 @pytest.mark.parametrize("side", range(30, 60))

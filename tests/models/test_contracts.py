@@ -13,6 +13,7 @@ from ditkit.cache.execute import PlanRun
 from ditkit.cache.plan import CachePlan
 from ditkit.cache.policies import everything
 from ditkit.execution import PLAIN, Execution, Site
+from tests.closeness import assert_close, evaluated
 from tests.models.tiny import FAMILIES, inputs, rows, tiny
 
 TIMES = (900.0, 600.0, 300.0, 100.0, 0.0)
@@ -132,7 +133,7 @@ def test_a_forecast_gives_what_a_plain_table_of_outputs_gives(model: Any) -> Non
         return Execution(branch=branch)
 
     for made, expected in zip(run(model, PlanRun(replace(plan, forecast=cells)).at), run(model, at), strict=True):
-        torch.testing.assert_close(made, expected, rtol=1e-4, atol=1e-5)
+        assert_close(made, expected, evaluated(model, len(TIMES)))
 
 
 def test_reusing_a_branch_changes_the_result(model: Any) -> None:
@@ -146,7 +147,7 @@ def test_a_sample_does_not_depend_on_its_batch(model: Any) -> None:
     x, t, y = inputs(model)
     together = model(x, model.condition(t, y))
     alone = torch.cat([model(x[i : i + 1], model.condition(t[i : i + 1], rows(y, slice(i, i + 1)))) for i in range(len(x))])
-    torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
+    assert_close(together, alone, evaluated(model))
 
 
 def test_every_site_and_the_rest_have_a_cost(model: Any) -> None:

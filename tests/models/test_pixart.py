@@ -16,7 +16,7 @@ from ditkit.models.identify import describe, identify
 from ditkit.models.pixart import PixArt, PixArtConditioning, PixArtParams, Prompts, position_table
 from ditkit.models.registry import find
 from ditkit.nn.embed import stretched_positions_2d
-from tests.closeness import SINUSOID, assert_close
+from tests.closeness import assert_close, close, evaluated
 from tests.golden_files import golden, golden_json
 from tests.models.tiny import PIXART, drawn, prompts, rows
 
@@ -68,9 +68,9 @@ def test_the_published_forward_is_reproduced_whatever_the_mask() -> None:
         "mask_one_row_repeated": reference["in.mask_one_row"].expand(3, -1),
     }
     for name, mask in cases.items():
-        assert_close(run(model, x, t, Prompts(features, mask)), reference[f"out.{name}"], SINUSOID)
+        assert_close(run(model, x, t, Prompts(features, mask)), reference[f"out.{name}"], evaluated(model, foreign=True))
     noise = split_learned_sigma(run(model, x, t, Prompts(features, cases["masked"]))).value
-    assert_close(noise, reference["out.forward_with_dpmsolver_masked"], SINUSOID)
+    assert_close(noise, reference["out.forward_with_dpmsolver_masked"], evaluated(model, foreign=True))
 
 
 @torch.no_grad()
@@ -78,10 +78,10 @@ def test_embeddings_are_the_published_ones() -> None:
     reference = golden("pixart_official_512style")
     model = from_reference(TINY, reference)
     c = model.t_embedder(reference["in.timestep"])
-    assert_close(c, reference["aux.t_embedder"], SINUSOID)
-    assert_close(model.t_block(c), reference["aux.t_block"], SINUSOID)
-    assert_close(model.y_embedder["y_proj"](reference["in.y"]), reference["aux.y_proj"], 1e-6)
-    assert_close(model.embed(reference["in.x"]), reference["aux.tokens_in"], 1e-6)
+    assert_close(c, reference["aux.t_embedder"], evaluated(model, foreign=True))
+    assert_close(model.t_block(c), reference["aux.t_block"], evaluated(model, foreign=True))
+    assert_close(model.y_embedder["y_proj"](reference["in.y"]), reference["aux.y_proj"], evaluated(model.y_embedder))
+    assert_close(model.embed(reference["in.x"]), reference["aux.tokens_in"], evaluated(model.x_embedder))
 
 
 @torch.no_grad()
@@ -93,12 +93,12 @@ def test_the_published_network_of_many_scales_is_reproduced(case: str) -> None:
     features = given["y"][:, 0]
     sizes = torch.cat([given["img_hw"], given["aspect_ratio"]], dim=1)
     said = Prompts(features, given.get("mask", features.new_ones(features.shape[:2])), sizes)
-    assert_close(run(model, given["x"], given["timestep"], said), reference[f"out.{case}"], SINUSOID)
+    assert_close(run(model, given["x"], given["timestep"], said), reference[f"out.{case}"], evaluated(model, foreign=True))
     rows, columns = (side // 2 for side in given["x"].shape[2:])
     assert torch.equal(model.positions(rows, columns)[0], reference[f"aux.{case}.pos_embed"])
     size = model.prepare(said).size
     assert size is not None
-    assert_close(model.t_embedder(given["timestep"]) + size, reference[f"aux.{case}.cond"], SINUSOID)
+    assert_close(model.t_embedder(given["timestep"]) + size, reference[f"aux.{case}.cond"], evaluated(model, foreign=True))
 
 
 @torch.no_grad()
@@ -115,7 +115,7 @@ def test_weights_of_diffusers_give_diffusers_output(style: str, params: PixArtPa
     for kept, expected in ((mask, "sample"), (ones(mask), "sample_no_mask")):
         said = Prompts(given["encoder_hidden_states"], kept, sizes)
         out = run(model, given["hidden_states"], given["timestep"], said)
-        assert_close(out, reference[f"out.{case}.{expected}"], SINUSOID)
+        assert_close(out, reference[f"out.{case}.{expected}"], evaluated(model, foreign=True))
 
 
 def test_position_tables_are_the_published_ones_to_the_bit() -> None:
@@ -169,7 +169,7 @@ def test_gradients_reach_the_latent_through_the_cross_attention_maps() -> None:
     x, t, said = inputs()
     x.requires_grad_()
     out = run(model, x, t, said, Execution(attend=keep))
-    torch.testing.assert_close(out, run(model, x, t, said))
+    assert_close(out, run(model, x, t, said), evaluated(model))
     assert all(not probabilities[0, ..., 1:].any() for probabilities in maps)  # the first prompt has one token
     torch.stack([probabilities[1, ..., 0].sum() for probabilities in maps]).sum().backward()
     assert x.grad is not None
@@ -186,9 +186,9 @@ def test_a_sample_does_not_depend_on_its_batch_nor_on_padding(micro: bool) -> No
     together = run(model, x, t, said)
     for i in range(len(x)):
         part = slice(i, i + 1)
-        torch.testing.assert_close(run(model, x[part], t[part], rows(said, part)), together[part], rtol=1e-4, atol=1e-5)
+        assert_close(run(model, x[part], t[part], rows(said, part)), together[part], evaluated(model))
     noisy = said.features + 100 * (1 - said.mask)[..., None]
-    torch.testing.assert_close(run(model, x, t, said._replace(features=noisy)), together, rtol=1e-4, atol=1e-5)
+    assert_close(run(model, x, t, said._replace(features=noisy)), together, evaluated(model))
 
 
 @torch.no_grad()
@@ -205,7 +205,7 @@ def test_a_table_of_times_and_prompts_holds_each_prompt_once(micro: bool) -> Non
     for evaluation in range(2):
         of_prompts = (whole.keys, whole.values, whole.bias)
         row = PixArtConditioning(whole.vectors[evaluation].expand(3, -1, -1, -1), *(value[0] for value in of_prompts))
-        torch.testing.assert_close(model(x, row), run(model, x, t[evaluation].expand(3), said))
+        assert_close(model(x, row), run(model, x, t[evaluation].expand(3), said), evaluated(model))
 
 
 @torch.no_grad()
@@ -217,7 +217,7 @@ def test_two_latents_side_by_side_see_each_other_and_keep_their_own_places() -> 
     joint = model.denoise(torch.cat([model.embed(x), model.embed(other)], dim=1), conditioning)
     out = model.unembed(joint[:, :24], 4)
     assert out.shape == (1, 8, 8, 12)
-    assert not torch.allclose(out, model(x, conditioning), atol=1e-3)
+    assert not close(out, model(x, conditioning), evaluated(model))
     only_self = model.denoise(model.embed(x), conditioning)
     assert torch.equal(model.unembed(only_self, 4), model(x, conditioning))
 
@@ -244,7 +244,7 @@ def test_it_runs_in_half_precision_and_stays_near() -> None:
     expected = run(model, x, t, said)
     out = run(model.to(torch.bfloat16), x.to(torch.bfloat16), t, said)
     assert out.dtype == torch.bfloat16
-    assert_close(out.float(), expected, 0.05)
+    assert_close(out, expected, evaluated(model))
 
 
 @torch.no_grad()
@@ -253,7 +253,7 @@ def test_one_graph_without_breaks_gives_the_same() -> None:
     x, t, said = inputs()
     conditioning = model.condition(t, model.prepare(said))
     expected = model(x, conditioning)
-    torch.testing.assert_close(torch.compile(model, fullgraph=True, backend="eager")(x, conditioning), expected)
+    assert_close(torch.compile(model, fullgraph=True, backend="eager")(x, conditioning), expected, evaluated(model))
 
 
 @pytest.mark.parametrize("name", ["pixart-xl-2-256", "pixart-xl-2-512", "pixart-xl-2-1024-ms"])
@@ -331,7 +331,7 @@ def test_a_pipelines_folder_is_read_as_diffusers_writes_it_and_written_as_it_rea
     told = {"resolution": said.sizes[:, :2], "aspect_ratio": said.sizes[:, 2:]} if params.micro_conditions else {}
     more = {"resolution": None, "aspect_ratio": None} | told
     out = theirs(x, said.features, t, added_cond_kwargs=more, encoder_attention_mask=said.mask, return_dict=False)[0]
-    assert_close(run(model, x, t, said), out, SINUSOID)
+    assert_close(run(model, x, t, said), out, evaluated(model, foreign=True))
 
 
 def test_what_diffusers_leaves_out_of_its_configuration_follows_from_the_size() -> None:

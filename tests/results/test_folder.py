@@ -5,6 +5,7 @@ import pytest
 from PIL import Image, ImageFont
 
 from ditkit.results.folder import draw_grid
+from tests.closeness import near
 
 SIDE = 256
 
@@ -28,7 +29,7 @@ def test_a_caption_that_is_too_long_ends_in_time_and_says_so() -> None:
 def test_letters_are_smaller_where_a_caption_needs_it(captions: tuple[str, str], size: int) -> None:
     rows = np.flatnonzero(_letters(*captions)[0].any(axis=1))
     box = ImageFont.load_default(size=size).getbbox("cat")
-    assert len(rows) == pytest.approx(box[3] - box[1], abs=2)
+    assert len(rows) == near(box[3] - box[1], within=2)
 
 
 def test_a_picture_of_another_shape_keeps_it() -> None:

@@ -4,12 +4,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from ditkit.errors import DataError, MissingDependency
 from ditkit.shapes import clouds
 from ditkit.shapes.backend import open3d
 from ditkit.shapes.clouds import on_triangles, read_points, write_ply
+from tests.closeness import assert_close, near, spread, tolerance
 
+TOLERANCE = tolerance(1, dtype=torch.float32)
 POINTS = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
 TETRAHEDRON = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]], dtype=np.float64)
 FACES = np.array([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]])
@@ -50,9 +53,9 @@ def test_a_mesh_is_sampled_evenly_on_its_surface(tmp_path: Path, suffix: str) ->
     points = read_points(mesh_file(tmp_path / f"mesh{suffix}"), 2000, seed=3)
     assert points.shape == (2000, 3)
     distance = np.minimum(points.min(axis=1), np.abs(1 - points.sum(axis=1)) / 3**0.5)  # to the nearest face
-    assert float(np.abs(distance).max()) < 1e-6
-    slanted = float(np.mean(np.abs(points.sum(axis=1) - 1) < 1e-6))
-    assert slanted == pytest.approx(3**0.5 / (3 + 3**0.5), abs=0.03)  # that face's share of the area
+    assert float(np.abs(distance).max()) <= TOLERANCE
+    slanted = float(np.mean(np.abs(points.sum(axis=1) - 1) <= TOLERANCE))
+    assert slanted == near(3**0.5 / (3 + 3**0.5), within=0.5 * spread(2000))  # that face's share of the area
     assert np.array_equal(points, read_points(tmp_path / f"mesh{suffix}", 2000, seed=3))
 
 
@@ -60,13 +63,13 @@ def test_a_cloud_of_another_program_is_read_whole(tmp_path: Path) -> None:
     library = open3d()
     cloud = library.geometry.PointCloud(library.utility.Vector3dVector(POINTS.astype(np.float64)))
     library.io.write_point_cloud(str(tmp_path / "text.ply"), cloud, write_ascii=True)
-    np.testing.assert_allclose(read_points(tmp_path / "text.ply", 5), POINTS, atol=1e-5)
+    assert_close(read_points(tmp_path / "text.ply", 5), POINTS, 0.5e-5 / torch.finfo(torch.float32).eps, size=1)  # five places
 
 
 def test_points_in_a_triangle_are_uniform() -> None:
     corners = np.array([[0.0, 0, 0], [2, 0, 0], [0, 1, 0]])
     points = on_triangles(corners, np.array([[0, 1, 2]]), 20_000, seed=0)
-    np.testing.assert_allclose(points.mean(axis=0), corners.mean(axis=0), atol=0.01)
+    assert_close(points.mean(axis=0), corners.mean(axis=0), 0.5 * spread(20_000) / np.finfo(float).eps, size=1)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from ditkit.models.pixart import PixArt, PixArtParams
 from ditkit.models.reading import Checkpoint
 from ditkit.training.joined_adaln import joined_adaln
 from ditkit.training.transfer import start_from
+from tests.closeness import assert_close, evaluated
 from tests.models.tiny import DIT, drawn, prompts, tiny
 
 PARAMS = PixArtParams(width=DIT.width, depth=2, heads=2, patch=2, input_size=8, caption_width=10)
@@ -39,7 +40,7 @@ def test_every_vector_is_the_dits_on_average_over_time() -> None:
     dit = tiny("dit")
     model = started(dit)
     made = model.condition(TIMES, model.prepare(prompts(PARAMS, 1))).vectors[:, :, 0]
-    torch.testing.assert_close(made.mean(0), vectors_of(dit).mean(0), rtol=1e-4, atol=1e-5)
+    assert_close(made.mean(0), vectors_of(dit).mean(0), evaluated(dit))
 
 
 @torch.no_grad()
@@ -49,7 +50,7 @@ def test_where_the_blocks_agree_but_for_a_constant_nothing_is_lost() -> None:
     second.weight.copy_(first.weight)
     model = started(dit)
     made = model.condition(TIMES, model.prepare(prompts(PARAMS, 1))).vectors[:, :-2, 0]
-    torch.testing.assert_close(made, vectors_of(dit)[:, :-2], rtol=1e-4, atol=1e-5)
+    assert_close(made, vectors_of(dit)[:, :-2], evaluated(dit))
 
 
 def test_a_dit_gives_a_pixart_all_but_what_reads_the_prompt() -> None:

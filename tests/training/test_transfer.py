@@ -13,6 +13,7 @@ from ditkit.models.dit3d import DiT3D, DiT3DParams
 from ditkit.models.reading import Checkpoint
 from ditkit.models.registry import build, find
 from ditkit.training.transfer import merged, start_from, train_lightly
+from tests.closeness import assert_close, evaluated
 from tests.models.tiny import DIT3D, inputs, tiny
 
 FLAT = DiTParams(width=36, depth=3, heads=2, patch=2, input_size=8, classes=5)
@@ -93,5 +94,5 @@ def test_factors_are_merged_into_their_layers() -> None:
                 parameter.copy_(torch.linspace(0.5, 2, len(parameter)))
     plain = DiT3D(DIT3D)
     plain.load_state_dict(merged(model.state_dict()))
-    torch.testing.assert_close(output(plain), output(model), rtol=1e-4, atol=1e-5)
+    assert_close(output(plain), output(model), evaluated(plain))
     assert isinstance(plain.params, DiT3DParams)

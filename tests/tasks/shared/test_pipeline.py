@@ -14,7 +14,7 @@ from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultist
 from diffusers.schedulers.scheduling_lcm import LCMScheduler
 from PIL import Image
 
-from ditkit.config.schema import SampleConfig, option
+from ditkit.config.schema import CodecConfig, SampleConfig, option
 from ditkit.errors import CheckpointError, RequestError
 from ditkit.models.pixart import PixArtParams
 from ditkit.results.progress import NoProgress
@@ -25,6 +25,7 @@ from tests.pipelines import autoencoder, dit, dit_pipeline, noise, picture, pixa
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 SEED, STEPS = 5, 4
+BLOCKS_OF_4 = {"down_block_types": ("DownEncoderBlock2D",) * 4, "up_block_types": ("UpDecoderBlock2D",) * 4}  # 8 pixels for a latent
 
 
 class Notes(NoProgress):
@@ -116,19 +117,18 @@ def test_so_does_every_layout_that_diffusers_writes(how: dict[str, Any], tmp_pat
 
 
 def test_what_is_said_on_the_command_line_comes_before_what_the_folder_brings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pipe = dit_pipeline()
-    pipe.save_pretrained(tmp_path / "pipe")
-    other = dit_pipeline(vae=autoencoder(norm_num_groups=2), scheduler=DPMSolverMultistepScheduler())
+    dit_pipeline().save_pretrained(tmp_path / "pipe")
+    other = dit_pipeline(vae=autoencoder(block_out_channels=(8, 8, 8, 8), **BLOCKS_OF_4), scheduler=DPMSolverMultistepScheduler())
     other.vae.save_pretrained(tmp_path / "vae")
-    model = build.model(SampleConfig(model="dit-xl-2-256", weights=str(tmp_path / "pipe")))
-    assert (model.codec.name, model.codec.origin["weights"]) == ("vae", f"file:{tmp_path / 'pipe' / 'vae'}")
-    assert build.solver(option("sampler", "dpm-solver++"), model.spec, STEPS).name == "dpm-solver++"
+    said: dict[str, Any] = {"codec": CodecConfig(path=str(tmp_path / "vae")), "sampler": option("sampler", "dpm-solver++")}
+    ours = drawn(tmp_path / "pipe", tmp_path, classes=["3"], guidance=1.0, **said)
+    assert_near(ours, of_dit(other, monkeypatch))
 
 
 def test_prompts_are_as_long_as_the_tokenizer_says_else_as_the_pipeline_does(tmp_path: Path) -> None:
     for said, tokens in (({"model_max_length": 7}, 7), ({}, 120), ({"model_max_length": 10**30}, 120)):
         folder = tmp_path / str(len(list(tmp_path.iterdir())))
-        pixart_pipeline(folder / "words", **said).save_pretrained(folder / "pipe")
+        pixart_pipeline(folder / "words", tokenizer=said).save_pretrained(folder / "pipe")
         model = build.model(SampleConfig(model="pixart-xl-2-512", weights=str(folder / "pipe")))
         assert isinstance(model.spec.params, PixArtParams)
         assert (model.spec.params.caption_tokens, encoder_of(model.spec).tokens, encoder_of(model.spec).width) == (tokens, tokens, 16)
