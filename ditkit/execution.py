@@ -21,6 +21,10 @@ class Site(NamedTuple):
         return f"{self.block}.{self.branch}"
 
 
+NOISE_TIME = 1000.0
+"""Model time where a sample is noise alone; it is 0 where a sample is clean. Plans store it, and every network is told it: what a family
+was trained with it makes of it by itself."""
+
 Sites = tuple[Site, ...]
 Branch = Callable[[Site, Callable[[], Tensor]], Tensor]
 Attend = Callable[[Site, Tensor, Tensor, Tensor, Tensor | None], Tensor]

@@ -26,3 +26,20 @@ def golden(name: str) -> dict[str, Tensor]:
 
 def golden_json(name: str) -> dict[str, Any]:
     return json.loads(golden_path(f"{name}.json").read_text())
+
+
+def rounded(rule: float) -> float:
+    """A manifest's rule for float32, max |a - b| <= rule * max |reference|, as roundings of `closeness`."""
+    return rule / 2**-23
+
+
+def assert_within(value: Tensor, reference: Tensor, rtol: float) -> None:
+    """|a - b| <= rtol * (|reference| + 1e-3 * max |reference|) everywhere: the rule of the flows' path functions."""
+    assert value.shape == reference.shape
+    allowed = rtol * (reference.abs() + 1e-3 * reference.abs().max())
+    assert bool(((value - reference).abs() <= allowed).all()), f"off by {float(((value - reference).abs() / allowed).max()):.3g} tolerances"
+
+
+def golden_manifest(name: str) -> dict[str, Any]:
+    """What is said of each file of the manifest `manifest_NAME.json`: its configuration, its tolerance."""
+    return golden_json(f"manifest_{name}")["files"]

@@ -58,6 +58,10 @@ def convert(
     file: Annotated[str, typer.Argument(metavar="FILE", help="Weights in any known layout: a file or a diffusers folder.")],
     out: Annotated[str, typer.Argument(metavar="OUT", help="The safetensors file to write, or the folder if for diffusers.")],
     layout: Annotated[Layout, typer.Option(help="Whose names the tensors get.")] = Layout.ditkit,
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Which model, where the file does not tell.", autocompletion=completion.models),
+    ] = None,
     weights_key: Annotated[
         str | None,
         typer.Option("--weights-key", metavar="NAME", help="Which of several sets of weights; their average if not given."),
@@ -68,7 +72,7 @@ def convert(
     from ditkit.cli.console import show
     from ditkit.tasks import models as task
 
-    show(task.convert(file, out, layout.value, weights_key), as_json or _json_before(ctx))
+    show(task.convert(file, out, layout.value, model, weights_key), as_json or _json_before(ctx))
 
 
 def _json_before(ctx: typer.Context) -> bool:

@@ -13,6 +13,12 @@ def check_known(kind: str, name: str, known: Sequence[str]) -> None:
         raise UnknownName(kind, name, known)
 
 
+def check_name(group: str, name: str, own: str) -> None:
+    """Which option of a group it is cannot be changed within it."""
+    if name != own:
+        raise ConfigError(f"{group}.name cannot be set; choose with {group}={name}")
+
+
 def check_least(name: str, value: float | None, least: int) -> None:
     if value is not None and value < least:
         raise ConfigError(f"{name} must be at least {least}, not {value}")

@@ -25,6 +25,11 @@ def config_from_data(schema: type[Sampled], data: Any, where: str) -> Sampled:
         raise ConfigError(f"{where} holds a configuration that this ditkit cannot read: {error}") from error
 
 
+def complete(request: dict[str, Any]) -> dict[str, Any]:
+    """A manifest's request, its groups with the options that they did not have yet when it was written, at their defaults."""
+    return request | {name: asdict(_restored(name, request[name])) for name in GROUPS if isinstance(request.get(name), dict)}
+
+
 def _restored(name: str, value: Any) -> Any:
     if name in GROUPS:
         option = next(option for option in GROUPS[name] if option.name == value["name"])

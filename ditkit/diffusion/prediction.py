@@ -1,27 +1,35 @@
-"""What a network says about a noisy sample, and what that means for the clean sample and for the noise."""
+"""What a network says about a noisy sample, and what that means for the clean sample, the noise, the velocity and the score."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 from torch import Tensor
 
-Kind = Literal["epsilon", "v", "sample"]
+from ditkit.diffusion.level import Level
+
+Kind = Literal["epsilon", "v", "sample", "score", "velocity", "reversed velocity"]
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """A network output: the noise, the clean sample or v = alpha * noise - sigma * x0 (Salimans & Ho 2022).
+    """A network output for x = alpha * x0 + sigma * noise; every other meaning follows from these two equations and the level.
+
+    * epsilon: the noise
+    * sample: x0, the clean sample
+    * v: alpha * noise - sigma * x0 (Salimans & Ho 2022), where alpha^2 + sigma^2 = 1
+    * score: the gradient of the log density, -noise / sigma (Song et al. 2021)
+    * velocity: dx/dt of flow time, alpha' x0 + sigma' noise (Ma et al. 2024); reversed: towards the noise
 
     `variance`, if the network learns one, is -1 for the smallest and 1 for the largest sensible variance of an ancestral step.
-    The conversions compute in the precision of x, the noisy sample the network saw at x = alpha * x0 + sigma * noise.
+    The conversions compute in the precision of x.
     """
 
     value: Tensor
     kind: Kind = "epsilon"
     variance: Tensor | None = None
 
-    def to_x0(self, x: Tensor, alpha: float, sigma: float) -> Tensor:
-        value = self.value.to(x.dtype)
+    def to_x0(self, x: Tensor, level: Level) -> Tensor:
+        value, (alpha, sigma, d_alpha, d_sigma) = self.value.to(x.dtype), level
         match self.kind:
             case "epsilon":
                 return (x - sigma * value) / alpha
@@ -29,9 +37,15 @@ class Prediction:
                 return alpha * x - sigma * value
             case "sample":
                 return value
+            case "score":
+                return (x + sigma**2 * value) / alpha
+            case "velocity" | "reversed velocity":
+                ahead = value if self.kind == "velocity" else -value
+                scale = 1 / (alpha * d_sigma - d_alpha * sigma)
+                return (scale * d_sigma) * x - (scale * sigma) * ahead
 
-    def to_epsilon(self, x: Tensor, alpha: float, sigma: float) -> Tensor:
-        value = self.value.to(x.dtype)
+    def to_epsilon(self, x: Tensor, level: Level) -> Tensor:
+        value, (alpha, sigma, d_alpha, d_sigma) = self.value.to(x.dtype), level
         match self.kind:
             case "epsilon":
                 return value
@@ -39,6 +53,32 @@ class Prediction:
                 return sigma * x + alpha * value
             case "sample":
                 return (x - alpha * value) / sigma
+            case "score":
+                return -sigma * value
+            case "velocity" | "reversed velocity":
+                ahead = value if self.kind == "velocity" else -value
+                scale = 1 / (alpha * d_sigma - d_alpha * sigma)
+                return (scale * alpha) * ahead - (scale * d_alpha) * x
+
+    def to_velocity(self, x: Tensor, level: Level) -> Tensor:
+        """dx/dt along the probability-flow ODE in flow time, towards the data."""
+        value = self.value.to(x.dtype)
+        match self.kind:
+            case "velocity":
+                return value
+            case "reversed velocity":
+                return -value
+            case "sample":  # (alpha' - alpha sigma'/sigma) x0 + sigma'/sigma x
+                ratio = level.d_sigma / level.sigma
+                return (level.d_alpha - level.alpha * ratio) * value + ratio * x
+            case _:  # (sigma' - sigma alpha'/alpha) noise + alpha'/alpha x
+                ratio = level.d_alpha / level.alpha
+                return (level.d_sigma - level.sigma * ratio) * self.to_epsilon(x, level) + ratio * x
+
+    def to_score(self, x: Tensor, level: Level) -> Tensor:
+        if self.kind == "score":
+            return self.value.to(x.dtype)
+        return self.to_epsilon(x, level) / -level.sigma
 
 
 def split_learned_sigma(output: Tensor, kind: Kind = "epsilon") -> Prediction:

@@ -1,4 +1,4 @@
-"""Noise schedules: how much noise each of the training levels holds, and which of them a sampler visits.
+"""Schedules by name, and noise schedules: how much noise each of the training levels holds, and which of them a sampler visits.
 
 All tables are float64 numpy on the host. A level is named in one of three ways:
 * its index 0 .. steps - 1, cleanest first;
@@ -10,27 +10,12 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 
+from ditkit.diffusion.flow import FlowPath, gvp_flow, linear_flow, vp_flow
+from ditkit.diffusion.level import Level
 from ditkit.errors import ScheduleError, UnknownName
-
-
-class Level(NamedTuple):
-    """How much signal and noise a noisy sample holds: x = alpha * x0 + sigma * noise, alpha^2 + sigma^2 = 1."""
-
-    alpha: float
-    sigma: float
-
-    @property
-    def lam(self) -> float:
-        """Half the log signal-to-noise ratio, lambda in the DPM-Solver papers; infinite for a clean sample."""
-        return math.log(self.alpha / self.sigma) if self.sigma else math.inf
-
-    @classmethod
-    def of_abar(cls, abar: float) -> "Level":
-        return cls(math.sqrt(abar), math.sqrt(1 - abar))
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,10 +66,21 @@ class NoiseSchedule:
     def level(self, index: int) -> Level:
         return Level.of_abar(float(self.abar[index]))
 
+    @property
+    def noisiest(self) -> float:
+        return 1.0
+
+    @property
+    def cleanest(self) -> float:
+        """The continuous time of index 0, where a run in continuous time ends."""
+        return 1 / self.steps
+
     def level_at(self, t: float) -> Level:
         """The level at continuous time t, 1 / steps <= t <= 1; log(alpha) is linear between the indices."""
         log_alpha = float(np.interp(t, self._times, self.log_alpha))
-        return Level(math.exp(log_alpha), math.sqrt(-math.expm1(2 * log_alpha)))
+        alpha, sigma = math.exp(log_alpha), math.sqrt(-math.expm1(2 * log_alpha))
+        rate = -self.steps * 0.5 * math.log1p(-self.betas[min(math.ceil(round(t * self.steps, 6)), self.steps) - 1])
+        return Level(alpha, sigma, alpha * rate, -(alpha**2) * rate / sigma)
 
     def time_at(self, lam: float) -> float:
         """The continuous time of a half log signal-to-noise ratio: the inverse of `level_at(t).lam`."""
@@ -148,13 +144,20 @@ def warm(steps: int = 1000, start: float = 1e-5, end: float = 0.008, fraction: f
     return NoiseSchedule(betas, first_time)
 
 
-SCHEDULES: dict[str, Callable[..., NoiseSchedule]] = {"linear": linear, "scaled-linear": scaled_linear, "warm": warm}
+SCHEDULES: dict[str, Callable[..., NoiseSchedule | FlowPath]] = {
+    "linear": linear,
+    "scaled-linear": scaled_linear,
+    "warm": warm,
+    "linear-flow": linear_flow,
+    "gvp-flow": gvp_flow,
+    "vp-flow": vp_flow,
+}
 
 
-def named(name: str, **numbers: float) -> NoiseSchedule:
+def named(name: str, **numbers: float) -> NoiseSchedule | FlowPath:
     """The schedule that plain data describes: `named("warm", fraction=0.1)`."""
     if name not in SCHEDULES:
-        raise UnknownName("noise schedule", name, SCHEDULES)
+        raise UnknownName("schedule", name, SCHEDULES)
     return SCHEDULES[name](**numbers)
 
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from ditkit.diffusion.level import Level
 from ditkit.diffusion.prediction import Prediction
-from ditkit.diffusion.schedule import Level
 from ditkit.diffusion.solvers import Denoise
 
 
@@ -22,8 +22,8 @@ def anchored(denoise: Denoise, known_CK: Tensor, noise_BCP: Tensor, levels: Sequ
     known_BCK, noise_BCK = known_CK.expand(len(noise_BCP), -1, -1), noise_BCP[..., : known_CK.shape[-1]]
 
     def denoise_anchored(x: Tensor, evaluation: int) -> Prediction:
-        alpha, sigma = levels[evaluation]
-        return denoise(restored(x, alpha * known_BCK + sigma * noise_BCK), evaluation)
+        level = levels[evaluation]
+        return denoise(restored(x, level.alpha * known_BCK + level.sigma * noise_BCK), evaluation)
 
     return denoise_anchored
 

@@ -7,10 +7,10 @@ from torch import Tensor
 
 from ditkit.cache.plan import CachePlan
 from ditkit.diffusion.guidance import GuidanceInterval
-from ditkit.diffusion.solvers import Solver
+from ditkit.diffusion.solvers import Dopri5, Solver
 from ditkit.engine.conditions import PromptTable
 from ditkit.engine.model import Model
-from ditkit.errors import RequestError
+from ditkit.errors import PlanMismatch, RequestError
 
 EVERYWHERE = GuidanceInterval()
 
@@ -55,9 +55,23 @@ class SamplingRequest:
             raise RequestError(f"{spec.name} was trained without a null class and cannot be guided; use --guidance 1")
         if self.known is not None and not self.known.shape[-1] < spec.points:
             raise RequestError(f"{self.known.shape[-1]} points are given and a cloud has {spec.points}; ask for more points in all")
+        if not self.solver.times:
+            self._check_adaptive(model)
         if self.plan:
             known = {"model": spec.name, "weights": model.origin.get("sketch"), "solver": self.solver.name}
             self.plan.check_fits(model.backbone.sites, self.solver.times, **known)
+
+    def _check_adaptive(self, model: Model) -> None:
+        """What needs times that are known beforehand."""
+        if self.plan:
+            raise PlanMismatch(f"{self.solver.name} chooses its times as it goes, so no plan fits it; choose another --solver, or no plan")
+        if self.known is not None or model.compiled:
+            raise RequestError(f"{self.solver.name} chooses its times as it goes, for plain runs only; choose another --solver")
+
+    @property
+    def evaluations(self) -> int:
+        """Of a sample; of an adaptive solver the most that it may make."""
+        return self.solver.most if isinstance(self.solver, Dopri5) else len(self.solver.times)
 
     def batches(self) -> list[range]:
         """The samples of each batch; every process cuts them the same way."""

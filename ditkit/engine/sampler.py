@@ -77,7 +77,7 @@ def denoiser(
     asked = conditions(model.backbone, request.prompts, labels, model.device, guided=guided)
     table = ConditioningTable(model.backbone, solver.times, asked, model.device)
     alone, both = table.rows(labels, guided=False), table.rows(labels, guided=guided)
-    learned = model.backbone.predicts_variance
+    learned, kind = model.backbone.predicts_variance, model.spec.prediction
     unread = learned and whole is not None and not solver.draws  # nobody reads the variance: it need not be remembered
 
     def evaluate(x: Tensor, evaluation: int) -> Tensor:
@@ -94,7 +94,7 @@ def denoiser(
         out = whole(evaluation, lambda: read(evaluate(x, evaluation), x)) if whole else evaluate(x, evaluation)
         if on_step:
             on_step(len(x))
-        return split_learned_sigma(out) if learned and not unread else Prediction(out)
+        return split_learned_sigma(out, kind) if learned and not unread else Prediction(out, kind)
 
     return denoise
 
@@ -139,6 +139,10 @@ def sample(
     A batch that does not fit in memory is halved until it does. `draw` is a loop to make the latents with other than `sample_latents`.
     """
     request.check_fits(model)
+    if draw is None and not request.solver.times:
+        from ditkit.engine.adaptive import adaptive_latents  # which uses `denoiser`
+
+        draw = partial(adaptive_latents, model, request, on_step=on_step)
     if draw is None:
         graphs = GraphedNetwork(model.backbone, request.plan, model.device) if model.compiled else None
         draw = partial(sample_latents, model, request, on_step=on_step, graphs=graphs)

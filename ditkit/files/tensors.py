@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -32,14 +32,19 @@ def read_tensors(path: Path, key: str | None = None) -> State:
 
     Raises `CheckpointError` for what is no such file, is damaged, wants to run code, or holds numbers that are not finite.
     """
-    return read_weights(path, key)[0]
+    return read_weights(path, key).state
 
 
-def read_weights(path: Path, key: str | None = None, *, shapes: bool = False) -> tuple[State, str | None]:
-    """As `read_tensors`, with a line that says which set of weights was taken if the file holds several.
+class Weights(NamedTuple):
+    """The tensors of a file, a line that says which set of them was taken if it holds several, and the options saved beside them."""
 
-    `shapes` alone are read quickly, as tensors on the meta device.
-    """
+    state: State
+    note: str | None
+    said: Mapping[str, Any]
+
+
+def read_weights(path: Path, key: str | None = None, *, shapes: bool = False) -> Weights:
+    """As `read_tensors`, with what the file says beside. `shapes` alone are read quickly, as tensors on the meta device."""
     if path.is_dir():
         raise CheckpointError(f"{path} is a folder, not a file of weights")
     if not path.exists():
@@ -50,13 +55,13 @@ def read_weights(path: Path, key: str | None = None, *, shapes: bool = False) ->
     instead = mistaken(path)
     if instead:
         raise CheckpointError(f"{path} {instead}")
-    state, note = choose(_read_safetensors(path, shapes) if _is_safetensors(path) else _read_pickle(path, shapes), path, key)
-    if shapes:
-        return state, note
-    broken = [name for name, value in state.items() if value.is_floating_point() and not bool(value.isfinite().all())]
+    content = _read_safetensors(path, shapes) if _is_safetensors(path) else _read_pickle(path, shapes)
+    state, note = choose(content, path, key)
+    broken = [name for name, value in state.items() if value.is_floating_point() and not value.is_meta and not bool(value.isfinite().all())]
     if broken:
         raise CheckpointError(f"{path} has NaN or infinite numbers in {len(broken)} of {len(state)} tensors, first in {broken[0]}")
-    return state, note
+    options = content.get("args") if isinstance(content, Mapping) else None
+    return Weights(state, note, vars(options) if isinstance(options, argparse.Namespace) else options if isinstance(options, dict) else {})
 
 
 def read_metadata(path: Path) -> dict[str, str]:

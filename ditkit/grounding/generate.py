@@ -151,7 +151,7 @@ def grounded(
         patches: dict[int, Tensor] = {}
         if inside and rules.pulls:
             told = None if on_pull is None else lambda losses, step=step: on_pull(step, losses)
-            time = solver.times[step * evaluations]
+            time = solver.times[min(step * evaluations, len(solver.times) - 1)]  # a last step may have fewer
             x = pulled(grounding.network, x, time, grounding.goal, rules, recompute=grounding.recompute, on_pull=told)
         before = x
         if inside and rules.transplant:

@@ -57,6 +57,8 @@ class GroundedRequest(SamplingRequest):
         super().check_fits(model)
         if model.compiled:
             raise RequestError("grounded sampling does not run as compiled graphs; leave out runtime.compile=true")
+        if not self.solver.times:
+            raise RequestError(f"grounded sampling needs steps that are known beforehand; {self.solver.name} chooses its own")
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ def sample_latents(model: Model, request: GroundedRequest, indices: Sequence[int
     def denoise(x: Tensor, evaluation: int) -> Prediction:
         prediction = main(x, evaluation)
         if watch.belief:
-            watch.belief(indices, evaluation, prediction.to_x0(x, *solver.levels[evaluation]))
+            watch.belief(indices, evaluation, prediction.to_x0(x, solver.levels[evaluation]))
         return prediction
 
     x = noise[0]

@@ -32,4 +32,4 @@ def blank(params: Params) -> Any:
 
 def family_of(params: Params) -> str:
     """The key of `FAMILIES` that these numbers are for."""
-    return next(family for family, kind in KINDS.items() if isinstance(params, kind))
+    return next(family for family, kind in KINDS.items() if type(params) is kind)

@@ -17,17 +17,17 @@ from torch import Tensor
 from ditkit.errors import CheckpointError, ConfigError
 from ditkit.files.atomic import write_atomically
 from ditkit.files.sketch import sketch
-from ditkit.files.tensors import fingerprint, write_tensors
+from ditkit.files.tensors import State, fingerprint, write_tensors
 from ditkit.files.weights import RANDOM, locate
 from ditkit.models import diffusers_layout, pixart_layout, registry
 from ditkit.models.blank import blank, family_of
 from ditkit.models.dit import DiTParams
-from ditkit.models.fitting import fitted, news
+from ditkit.models.fitting import fitted, news, undecided
 from ditkit.models.identify import FAMILY_NAMES, PUBLISHED_RATIO, describe, identify, registered
 from ditkit.models.loading import load_into
 from ditkit.models.pipeline import folder_of
 from ditkit.models.pixart import PixArtParams
-from ditkit.models.reading import FILE_NAMES, read_checkpoint, read_class_names
+from ditkit.models.reading import FILE_NAMES, Checkpoint, read_checkpoint, read_class_names
 from ditkit.models.spec import ModelSpec, Params
 
 LAYOUTS = ("ditkit", "diffusers")
@@ -65,10 +65,11 @@ def load_backbone(spec: ModelSpec, path: str | None = None, revision: str | None
     checkpoint = read_checkpoint(found.path, key)
     model = fitted(spec, checkpoint, found.path)
     backbone = blank(model.params)
-    load_into(backbone, checkpoint.state, found.path)
-    names = {"fingerprint": fingerprint(checkpoint.state), "sketch": sketch(checkpoint.state)}
+    state = _kept(checkpoint.state, spec.drops)
+    load_into(backbone, state, found.path)
+    names = {"fingerprint": fingerprint(state), "sketch": sketch(state)}
     origin = {"weights": found.origin, "commit": found.commit, **names}
-    notes = tuple(line for line in (*checkpoint.notes, news(spec, model.params)) if line)
+    notes = tuple(line for line in (*checkpoint.notes, news(spec, model.params), undecided(spec, checkpoint, found.path)) if line)
     whole = folder_of(found.path) if found.commit is None else None  # of the hub's only what is named is fetched
     return Loaded(model, backbone, origin, read_class_names(found.path), found.path, whole, notes)
 
@@ -80,11 +81,16 @@ def told_spec(spec: ModelSpec, path: str | None, key: str | None = None) -> Mode
     return fitted(spec, read_checkpoint(Path(path), key, shapes=True), Path(path))
 
 
+def _kept(state: State, drops: tuple[str, ...]) -> State:
+    """The weights that the network has; `drops` begin the names of the others."""
+    return {name: value for name, value in state.items() if not name.startswith(drops)} if drops else state
+
+
 def with_compat(spec: ModelSpec, compat: str) -> ModelSpec:
     """The same model with the published equations ("official") or with diffusers' two deviations from them ("diffusers")."""
     if compat not in ("official", "diffusers"):
         raise ConfigError(f"compat is official or diffusers, not {compat}")
-    if isinstance(spec.params, DiTParams):
+    if type(spec.params) is DiTParams:
         return replace(spec, params=replace(spec.params, compat=compat))
     if compat != "official":
         if isinstance(spec.params, PixArtParams):
@@ -99,19 +105,21 @@ def save(state: Mapping[str, Tensor], path: Path, *, model: str, params: Params,
     write_tensors(path, state, words, dtype)
 
 
-def convert(path: Path, out: Path, layout: str = "ditkit", key: str | None = None) -> Params:
+def convert(path: Path, out: Path, layout: str = "ditkit", model: str | None = None, key: str | None = None) -> Params:
     """Read weights in any known layout and write ditkit's safetensors file, or a diffusers folder (DiT and PixArt only); precision is kept.
 
-    `key` says which of several sets of weights in the file to take. Returns the numbers of the network they are for.
+    `model` says what they are where the file does not: a DiT or a SiT, and which way a SiT's time runs; `key` which of several sets of
+    weights in the file to take. Returns the numbers of the network they are for.
     """
     if layout not in LAYOUTS:
         raise ConfigError(f"layout is {' or '.join(LAYOUTS)}, not {layout}")
     checkpoint = read_checkpoint(path, key)
-    params = checkpoint.params or identify(checkpoint.state)
+    params = _stated(checkpoint, path, model)
     if params is None:
-        raise CheckpointError(f"{path} is no checkpoint that ditkit knows; known are DiT, U-ViT, DiT-3D and PixArt")
+        raise CheckpointError(f"{path} is no checkpoint that ditkit knows; known are DiT, SiT, U-ViT, DiT-3D and PixArt")
     if not params.input_size:
         raise CheckpointError(f"{path} does not say for which input size it is; put diffusers' config.json beside it")
+    checkpoint = replace(checkpoint, state=_kept(checkpoint.state, registry.find(model).drops if model else ()))
     load_into(blank(params), checkpoint.state, path)  # complete, or refused
     if layout == "diffusers":
         theirs = DIFFUSERS.get(family_of(params))
@@ -125,5 +133,14 @@ def convert(path: Path, out: Path, layout: str = "ditkit", key: str | None = Non
         write_atomically(out / "config.json", lambda part: part.write_text(config, encoding="utf-8"))
     else:
         spec = registered(params)
-        save(checkpoint.state, out, model=spec.name if spec else describe(params), params=params)
+        save(checkpoint.state, out, model=model or (spec.name if spec else describe(params)), params=params)
     return params
+
+
+def _stated(checkpoint: Checkpoint, path: Path, model: str | None) -> Params | None:
+    """The numbers of the network: as the file says or shows, of the `model` if it is one of that; a SiT has to be named."""
+    if model:
+        return fitted(registry.find(model), checkpoint, path).params
+    if checkpoint.params is None and checkpoint.kin and checkpoint.kin.family == "sit":
+        raise CheckpointError(f"{path} is a SiT ({checkpoint.kin.reason}); say which with --model, as sit-xl-2-256 or sit-xl-2-256-repa")
+    return checkpoint.params or identify(checkpoint.state)

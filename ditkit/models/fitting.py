@@ -6,7 +6,8 @@ from pathlib import Path
 from ditkit.errors import CheckpointError
 from ditkit.models.blank import family_of
 from ditkit.models.dit import DiTParams
-from ditkit.models.identify import describe, identify, registered, title, told
+from ditkit.models.identify import FAMILY_NAMES, as_kin, describe, identify, registered, title, told
+from ditkit.models.kin import KIN, PROJECTORS
 from ditkit.models.loading import differences
 from ditkit.models.pixart import PixArtParams
 from ditkit.models.reading import Checkpoint
@@ -25,7 +26,9 @@ def fitted(spec: ModelSpec, checkpoint: Checkpoint, path: Path) -> ModelSpec:
     A network of another family is left for the loader to report.
     """
     _check_pipeline(spec, checkpoint, path)
-    shown = checkpoint.params or identify(checkpoint.state)
+    _check_kin(spec, checkpoint, path)
+    _check_projectors(spec, checkpoint, path)
+    shown = as_kin(checkpoint.params or identify(checkpoint.state), spec.params)
     if shown is None or family_of(shown) != spec.family:
         return spec
     params = _params(shown, checkpoint, spec.params)
@@ -41,6 +44,41 @@ def fitted(spec: ModelSpec, checkpoint: Checkpoint, path: Path) -> ModelSpec:
         image_size=spec.image_size * params.input_size // spec.params.input_size,
         classes=spec.classes if params.classes == spec.params.classes else None,
     )
+
+
+def undecided(spec: ModelSpec, checkpoint: Checkpoint, path: Path) -> str | None:
+    """A line about a file of which nothing tells whether it is a DiT or a SiT."""
+    if spec.family not in KIN or checkpoint.kin:
+        return None
+    mine, other = (FAMILY_NAMES[family] for family in (spec.family, *(kin for kin in KIN if kin != spec.family)))
+    return f"nothing in {path.name} tells a {mine} from a {other}: it is run as a {mine}, for --model {spec.name} says so"
+
+
+def _check_kin(spec: ModelSpec, checkpoint: Checkpoint, path: Path) -> None:
+    """Raise `CheckpointError` for a SiT under a DiT's name, or the reverse."""
+    tells = checkpoint.kin
+    if tells is None or spec.family not in KIN or tells.family not in KIN:
+        return
+    learns = getattr(spec.params, "learn_sigma", True)
+    if tells.family == spec.family or (not learns and checkpoint.params is None and spec.family == "dit"):
+        return
+    found, meant = FAMILY_NAMES[tells.family], FAMILY_NAMES[spec.family]
+    twin = next((name for name in SPECS if name == spec.name.replace(spec.family, tells.family, 1)), None)
+    hint = f"use --model {twin}" if twin else f"choose a {found} with --model"
+    raise CheckpointError(f"{path} is a {found} ({tells.reason}), {spec.name} is a {meant}: they differ in what they predict; {hint}")
+
+
+def _check_projectors(spec: ModelSpec, checkpoint: Checkpoint, path: Path) -> None:
+    """Raise `CheckpointError` for what REPA trained under the name of another SiT, or the reverse where the final layer tells."""
+    if spec.family not in KIN:
+        return
+    projected = any(name.startswith(PROJECTORS) for name in checkpoint.state)
+    if projected and PROJECTORS not in spec.drops:
+        raise CheckpointError(f"{path} was trained with REPA, its time runs against {spec.name}'s; use --model {spec.name}-repa")
+    shown = identify(checkpoint.state)
+    if PROJECTORS in spec.drops and not projected and isinstance(shown, DiTParams) and shown.learn_sigma:
+        plain = spec.name.removesuffix("-repa")
+        raise CheckpointError(f"{path} has a final layer for a variance too, which REPA's have not; use --model {plain}")
 
 
 def news(spec: ModelSpec, params: Params) -> str | None:

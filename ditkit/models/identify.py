@@ -1,7 +1,7 @@
 """What a file of weights is, told from its names and shapes."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from math import isqrt
 from typing import TypeVar
 
@@ -17,14 +17,15 @@ from ditkit.models.pixart import SIZES as PIXART_SIZES
 from ditkit.models.pixart import PixArtParams
 from ditkit.models.pixart_layout import default_interpolation
 from ditkit.models.registry import SPECS
+from ditkit.models.sit import SiTParams
 from ditkit.models.spec import ModelSpec, Params
 from ditkit.models.uvit import UViTParams
 
-FAMILY_NAMES = {"dit": "DiT", "uvit": "U-ViT", "dit3d": "DiT-3D", "pixart": "PixArt"}
-SIZES_OF = {"dit": SIZES, "dit3d": SIZES_3D, "pixart": PIXART_SIZES}
+FAMILY_NAMES = {"dit": "DiT", "sit": "SiT", "uvit": "U-ViT", "dit3d": "DiT-3D", "pixart": "PixArt"}
+SIZES_OF = {"dit": SIZES, "sit": SIZES, "dit3d": SIZES_3D, "pixart": PIXART_SIZES}
 UVIT_SIZES = {(512, 12): "S", (768, 16): "M", (1024, 20): "L", (1152, 28): "H"}
 PUBLISHED_RATIO = 4.0  # of the MLP's width to the network's, in every published model
-P = TypeVar("P", DiTParams, UViTParams, DiT3DParams, PixArtParams)
+P = TypeVar("P", DiTParams, SiTParams, UViTParams, DiT3DParams, PixArtParams)
 UNKNOWN = 0  # an `input_size` that the file does not tell: diffusers leaves the position table out
 
 
@@ -44,8 +45,18 @@ def identify(state: Mapping[str, Tensor]) -> Params | None:
     return twin or params
 
 
+def as_kin(found: Params | None, like: Params) -> Params | None:
+    """A DiT's numbers as a SiT's, if they are to be like those: shapes do not tell the two apart, nor which way a SiT's time runs."""
+    if isinstance(found, SiTParams) and isinstance(like, SiTParams):
+        return replace(found, clock=like.clock)
+    if type(found) is DiTParams and isinstance(like, SiTParams):
+        return SiTParams(**asdict(found), clock=like.clock)
+    return found
+
+
 def told(found: Params, like: Params) -> Params:
     """What `identify` found, with all that shapes cannot tell as in `like`, numbers of the same family."""
+    found = as_kin(found, like) or found
     if isinstance(found, DiTParams) and isinstance(like, DiTParams):
         return _of_like(replace(found, compat=like.compat), like)
     if isinstance(found, DiT3DParams) and isinstance(like, DiT3DParams):
@@ -117,7 +128,7 @@ def _of_dit_names(state: Mapping[str, Tensor]) -> DiTParams | DiT3DParams | PixA
 def _dit(state: Mapping[str, Tensor]) -> DiTParams:
     width, channels, patch, _ = state["x_embedder.proj.weight"].shape
     depth = depth_of(state, "blocks")
-    return DiTParams(
+    params = DiTParams(
         width=width,
         depth=depth,
         heads=_heads(width, depth),
@@ -128,6 +139,7 @@ def _dit(state: Mapping[str, Tensor]) -> DiTParams:
         learn_sigma=state["final_layer.linear.weight"].shape[0] == 2 * channels * patch**2,
         mlp_ratio=_mlp_ratio(state["blocks.0.mlp.fc1.weight"]),
     )
+    return SiTParams(**asdict(params), qk_norm=True) if "blocks.0.attn.q_norm.weight" in state else params
 
 
 def _dit3d(state: Mapping[str, Tensor]) -> DiT3DParams:

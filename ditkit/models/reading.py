@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from ditkit.errors import CheckpointError
 from ditkit.files.folders import INDEX, indexed, weight_files
@@ -16,8 +17,10 @@ from ditkit.files.json_object import read_object
 from ditkit.files.tensors import State, read_metadata, read_weights
 from ditkit.files.wrappers import unwrapped
 from ditkit.models import diffusers_layout, pipeline, pixart_layout
+from ditkit.models.blank import family_of
 from ditkit.models.diffusers_layout import is_diffusers_dit
 from ditkit.models.dit import DiTParams
+from ditkit.models.kin import Kin, kin, one_stack
 from ditkit.models.loading import fixed_positions
 from ditkit.models.pixart import PixArtParams
 from ditkit.models.pixart_layout import NULL_CAPTION, is_diffusers_pixart
@@ -32,8 +35,8 @@ class Checkpoint:
     """Weights under the published names, and what the file or its folder says of them.
 
     `params` are the numbers of the network where they are stated, not told from shapes, by diffusers' config.json if `from_diffusers`;
-    `caption_tokens` how long the prompts are that a PixArt reads; `pipeline` the class of the pipeline that it is a part of; `notes`
-    lines worth saying.
+    `caption_tokens` how long the prompts are that a PixArt reads; `pipeline` the class of the pipeline that it is a part of; `kin` whether
+    it is a DiT or a SiT, if anything tells; `notes` lines worth saying.
     """
 
     state: State
@@ -42,6 +45,7 @@ class Checkpoint:
     caption_tokens: int | None = None
     pipeline: str | None = None
     notes: tuple[str, ...] = ()
+    kin: Kin | None = None
 
 
 def read_checkpoint(path: Path, key: str | None = None, *, shapes: bool = False) -> Checkpoint:
@@ -51,19 +55,21 @@ def read_checkpoint(path: Path, key: str | None = None, *, shapes: bool = False)
     With `shapes` the weights themselves are not read.
     """
     files = _files(path)
-    state, notes = _read(files, key, shapes)
+    state, notes, said = _read(files, key, shapes)
     layout = _diffusers_layout(state)
     whole = pipeline.folder_of(path)
     notes = tuple(line for line in (*notes, pipeline.strange_names(whole)) if line)
     if not layout:
         caption = state.pop(NULL_CAPTION, None)
         params = _params_in(read_metadata(files[0]), files[0])
-        return Checkpoint(state, params, False, None if caption is None else len(caption), None, notes)
+        tells = Kin(family_of(params), "it says so itself") if params else kin(state, said, path)
+        return Checkpoint(one_stack(state), params, False, None if caption is None else len(caption), None, notes, tells)
     official, params = layout.to_official(state), _params_beside(files[0], layout)
     if params:
         official["pos_embed"] = fixed_positions(params)
     tokens = pipeline.caption_tokens(whole) if isinstance(params, PixArtParams) else None
-    return Checkpoint(official, params, True, tokens, pipeline.class_of(whole), notes)
+    tells = Kin("dit", "it is in diffusers' layout") if layout is diffusers_layout else None
+    return Checkpoint(official, params, True, tokens, pipeline.class_of(whole), notes, tells)
 
 
 def _files(path: Path) -> list[Path]:
@@ -80,15 +86,12 @@ def _files(path: Path) -> list[Path]:
     return found
 
 
-def _read(files: list[Path], key: str | None, shapes: bool) -> tuple[State, list[str | None]]:
-    """The weights of all files together under the network's own names, and lines that say which set of them was taken."""
-    state: State = {}
-    notes: list[str | None] = []
-    for file in files:
-        part, note = read_weights(file, key, shapes=shapes)
-        state |= part
-        notes.append(note)
-    return unwrapped(state), list(dict.fromkeys(notes))
+def _read(files: list[Path], key: str | None, shapes: bool) -> tuple[State, list[str | None], dict[str, Any]]:
+    """The weights of all files together under the network's own names, lines that say which set of them was taken, and their options."""
+    parts = [read_weights(file, key, shapes=shapes) for file in files]
+    state = {name: value for part in parts for name, value in part.state.items()}
+    options = {name: value for part in parts for name, value in part.said.items()}
+    return unwrapped(state), list(dict.fromkeys(part.note for part in parts)), options
 
 
 def _diffusers_layout(state: State) -> ModuleType | None:

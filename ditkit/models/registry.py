@@ -1,6 +1,7 @@
 """The one list of models. A name here is what `--model` takes; a Hydra group names an entry and never restates it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from torch import nn
@@ -12,10 +13,11 @@ from ditkit.models.dit3d import SIZES as SIZES_3D
 from ditkit.models.dit3d import DiT3D, DiT3DParams
 from ditkit.models.pixart import SIZES as PIXART_SIZES
 from ditkit.models.pixart import PixArt, PixArtParams
+from ditkit.models.sit import SiT, SiTParams
 from ditkit.models.spec import Defaults, ModelSpec
 from ditkit.models.uvit import UViT, UViTParams
 
-FAMILIES: dict[str, Callable[[Any], nn.Module]] = {"dit": DiT, "uvit": UViT, "dit3d": DiT3D, "pixart": PixArt}
+FAMILIES: dict[str, Callable[[Any], nn.Module]] = {"dit": DiT, "sit": SiT, "uvit": UViT, "dit3d": DiT3D, "pixart": PixArt}
 
 DIT_LICENCE = "CC-BY-NC-4.0 (non-commercial)"
 UVIT_PAGE = "https://github.com/baofff/U-ViT#pretrained-models"
@@ -37,6 +39,48 @@ def _dit(size: str, patch: int, image: int) -> ModelSpec:
         classes="imagenet",
     )
 
+
+SIT_PAGE = "https://github.com/willisma/SiT (SiT-XL-2-256x256.pt)"
+REPA_PAGE = "https://github.com/sihyun-yu/REPA (last.pt)"
+
+
+def _sit(size: str, patch: int, image: int) -> ModelSpec:
+    """A SiT as it is trained by default: velocities on the linear path."""
+    published = (size, patch, image) == ("xl", 2, 256)
+    return ModelSpec(
+        name=f"sit-{size}-{patch}-{image}",
+        family="sit",
+        params=SiTParams(**SIZES[size], patch=patch, input_size=image // 8),
+        schedule="linear-flow",
+        codec="sd-vae-ft-ema",
+        image_size=image,
+        guided_channels=3,  # as DiT
+        defaults=Defaults(solver="heun", steps=50, guidance=4.0),
+        weights=WeightSource(page=SIT_PAGE, licence="MIT") if published else WeightSource(),
+        classes="imagenet",
+        prediction="velocity",
+    )
+
+
+def _repa(size: str) -> ModelSpec:
+    """A SiT trained with REPA: its time is reversed and all channels are guided; the projectors that only training uses are dropped."""
+    sit = _sit(size, 2, 256)
+    return replace(
+        sit,
+        name=f"{sit.name}-repa",
+        params=SiTParams(**SIZES[size], patch=2, input_size=32, learn_sigma=False, clock="noise"),
+        guided_channels=4,
+        defaults=Defaults(solver="euler-maruyama", steps=250, guidance=1.8),
+        weights=WeightSource(page=REPA_PAGE, licence="MIT") if size == "xl" else WeightSource(),
+        prediction="reversed velocity",
+        drops=("projectors.",),
+    )
+
+
+SITS = [
+    *(_sit(size, patch, image) for image in (256, 512) for size in SIZES for patch in (2, 4, 8)),
+    *(_repa(size) for size in ("b", "l", "xl")),
+]
 
 UVIT_SIZES: dict[str, dict[str, Any]] = {
     "small": {"width": 512, "depth": 12, "heads": 8},
@@ -207,7 +251,7 @@ PIXART_EMOJI = ModelSpec(
 PIXARTS = [_pixart(256, "256x256"), _pixart(512, "512x512"), _pixart(1024, "1024-MS")]
 
 _DITS = [_dit(size, patch, image) for image in (256, 512) for size in SIZES for patch in (2, 4, 8)]
-_MODELS = [*EMOJI, PIXART_EMOJI, SHAPES, *_DITS, *UVITS, *DIT3DS, *PIXARTS]
+_MODELS = [*EMOJI, PIXART_EMOJI, SHAPES, *_DITS, *SITS, *UVITS, *DIT3DS, *PIXARTS]
 
 SPECS: dict[str, ModelSpec] = {spec.name: spec for spec in _MODELS}
 

@@ -1,15 +1,17 @@
 """What the registry knows of a model: plain data, from which the objects are built."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from ditkit.files.weights import WeightSource
 from ditkit.models.dit import DiTParams
 from ditkit.models.dit3d import DiT3DParams
 from ditkit.models.pixart import PixArtParams
+from ditkit.models.sit import SiTParams
 from ditkit.models.uvit import UViTParams
 
-Params = DiTParams | UViTParams | DiT3DParams | PixArtParams
-KINDS: dict[str, type[Params]] = {"dit": DiTParams, "uvit": UViTParams, "dit3d": DiT3DParams, "pixart": PixArtParams}
+Params = DiTParams | SiTParams | UViTParams | DiT3DParams | PixArtParams
+KINDS: dict[str, type[Params]] = {"dit": DiTParams, "sit": SiTParams, "uvit": UViTParams, "dit3d": DiT3DParams, "pixart": PixArtParams}
 """Which numbers the networks of a family have."""
 
 
@@ -36,6 +38,7 @@ class ModelSpec:
     `published_guidance_offset` is what to add to the scale its paper quotes to get w (1 for U-ViT, which quotes w - 1).
     A model of point clouds has an `image_size` of 0 and says how many `points` a cloud has; its network takes any number.
     `schedule_numbers` are those of its noise schedule that are not the named one's own.
+    `prediction` is what the network says (`diffusion.prediction`); `drops` begin the names of what else its training leaves in a file.
     `pipeline` is the class of diffusers' pipelines that hold it, where that is not its family's first.
     `text` names the encoder of the prompts of a model that is asked in words. `shape` is the height and width of latents that are not
     square, of a network that takes any.
@@ -54,6 +57,8 @@ class ModelSpec:
     published_guidance_offset: float = 0.0
     points: int = 0
     text: str | None = None
+    prediction: Literal["epsilon", "v", "sample", "score", "velocity", "reversed velocity"] = "epsilon"
+    drops: tuple[str, ...] = ()
     pipeline: str | None = None
     schedule_numbers: tuple[tuple[str, float], ...] = ()
     shape: tuple[int, int] | None = None

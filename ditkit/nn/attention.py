@@ -16,9 +16,13 @@ class SelfAttention(nn.Module):
         self.heads = heads
         self.qkv = nn.Linear(width, 3 * width, bias=qkv_bias)
         self.proj = nn.Linear(width, width)
+        self.q_norm: nn.Module | None = None  # of queries and keys, in a family that has them, per head
+        self.k_norm: nn.Module | None = None
 
     def forward(self, x_BTD: Tensor, site: Site, execution: Execution) -> Tensor:
         q_BHTK, k_BHTK, v_BHTK = self.qkv(x_BTD).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        if self.q_norm is not None and self.k_norm is not None:
+            q_BHTK, k_BHTK = self.q_norm(q_BHTK), self.k_norm(k_BHTK)
         out_BHTK = execution.attend(site, q_BHTK, k_BHTK, v_BHTK, self.bias(q_BHTK))
         return self.proj(out_BHTK.transpose(1, 2).flatten(2))
 

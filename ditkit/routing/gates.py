@@ -31,6 +31,8 @@ def gates(solver: Solver, period: int = 2) -> tuple[Gate, ...]:
     """
     if period < 2:
         raise ConfigError(f"period must be at least 2, not {period}: of that many evaluations one computes everything")
+    if not solver.times:
+        raise ConfigError(f"{solver.name} chooses its times as it goes, so no plan can be made for it; choose another solver")
     steps = evaluations_of_steps(solver)
     owner = {evaluation: step for step, evaluations in enumerate(steps) for evaluation in evaluations}
     offset = 1 if any(len(evaluations) > 1 for evaluations in steps) else 0

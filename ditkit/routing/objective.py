@@ -169,7 +169,8 @@ class GatedRun:
         return combine(torch.cat([out_R[::2], out_R[1::2]]), self.guidance, self.model.spec.guided_channels)
 
     def _prediction(self, out: Tensor) -> Prediction:
-        return split_learned_sigma(out) if self.model.backbone.predicts_variance else Prediction(out)
+        kind = self.model.spec.prediction
+        return split_learned_sigma(out, kind) if self.model.backbone.predicts_variance else Prediction(out, kind)
 
 
 def _first(y_R: Any, rows: int) -> Any:

@@ -42,7 +42,7 @@ class NoisedData:
         if self._null is not None:
             y = torch.where(dropped, self._null, y)
         column = (count, *[1] * (x0.dim() - 1))
-        alpha, sigma = (torch.tensor(part).reshape(column) for part in zip(*(self.levels[k] for k in steps_B), strict=True))
+        alpha, sigma = (torch.tensor(part).reshape(column) for part in zip(*(self.levels[k][:2] for k in steps_B), strict=True))
         x = (alpha * x0 + sigma * noise[0]).float()
         return x, noise[1:] if self.solver.draws else x0, y  # a solver that remembers the last x0 gets the true one
 

@@ -8,7 +8,7 @@ from ditkit.cache.cost import trajectory_cost
 from ditkit.cache.imports import plan_from_router, plan_from_smoothcache, read_router
 from ditkit.cache.plan import CachePlan, read_plan, write_plan
 from ditkit.config.checks import check_part
-from ditkit.config.schema import AutoSampler
+from ditkit.config.schema import AutoSampler, DDIMConfig
 from ditkit.errors import ConfigError, DitkitError, PlanMismatch
 from ditkit.execution import Site
 from ditkit.models import registry
@@ -80,7 +80,7 @@ def _router(source: Path, threshold: float, model: str | None) -> CachePlan:
         raise PlanMismatch(f"Learning-to-Cache has routers for DiT and U-ViT, not for {spec.family}")
     solver = build.solver(AutoSampler(), spec, len(routers))
     if spec.family == "dit":
-        solver = build.solver(build.DDIMConfig(), spec, len(routers))
+        solver = build.solver(DDIMConfig(), spec, len(routers))
     plan = plan_from_router(routers, spec.family, blank(spec.params).sites, solver.times, threshold, {"file": source.name})
     return replace(plan, model=name, solver=solver.name)
 

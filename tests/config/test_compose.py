@@ -55,7 +55,11 @@ def test_what_cfg_prints_says_which_option_was_chosen():
         ("cache=null", "no cache named 'null'; choose one of auto, bottom, every, file, none, random, similarity, top"),
         ("cache=file", "cache=file needs a plan: --plan FILE or cache.path=FILE"),
         ("cache.name=every", "cache.name cannot be set; choose with cache=every"),
-        ("sampler=dimm", "no solver named 'dimm'; did you mean 'ddim'? (auto, ddim, ddpm, dpm-solver++, dpm-solver-2)"),
+        (
+            "sampler=dimm",
+            "no solver named 'dimm'; did you mean 'ddim'? (auto, ddim, ddpm, dopri5, dpm-solver++, dpm-solver-2, euler, euler-maruyama, "
+            "heun, heun3, midpoint, rk4, stochastic-heun)",
+        ),
         ("cat", "cannot read 'cat'; an option is set by key=value, as in steps=20"),
         ("~steps", "cannot read '~steps'; an option is set by key=value, as in steps=20"),
         ("weights=a=b", "cannot read 'weights=a=b'; put a value with special characters in quotes: \"weights='a=b'\""),

@@ -2,12 +2,13 @@
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
 
+from ditkit.diffusion.level import Level
 from ditkit.diffusion.prediction import Prediction
-from ditkit.diffusion.schedule import Level
 from ditkit.diffusion.solvers import Denoise, Solver
 
 
@@ -23,8 +24,15 @@ class Gaussian:
     def epsilon(self, x: Tensor, level: Level) -> Tensor:
         return level.sigma * (x - level.alpha * self.mu) / self.deviation(level) ** 2
 
-    def denoiser(self, solver: Solver) -> Denoise:
-        return lambda x, e: Prediction(self.epsilon(x, solver.levels[e]))
+    def x0(self, x: Tensor, level: Level) -> Tensor:
+        return self.mu + level.alpha * self.std**2 * (x - level.alpha * self.mu) / self.deviation(level) ** 2
+
+    def velocity(self, x: Tensor, level: Level) -> Tensor:
+        return level.d_alpha * self.x0(x, level) + level.d_sigma * self.epsilon(x, level)
+
+    def denoiser(self, solver: Solver, kind: Literal["epsilon", "velocity"] = "epsilon") -> Denoise:
+        said = self.epsilon if kind == "epsilon" else self.velocity
+        return lambda x, e: Prediction(said(x, solver.levels[e]), kind)
 
     def flow(self, x: Tensor, start: Level, end: Level) -> Tensor:
         """Where the probability-flow ODE takes x from one level to another."""
@@ -40,10 +48,12 @@ def run(solver: Solver, denoise: Denoise, x: Tensor, noise: Tensor | None = None
     return trajectory
 
 
-def flow_error(solver: Solver, end: Level, target: Gaussian = Gaussian(0.7, 0.4)) -> float:
+def flow_error(
+    solver: Solver, end: Level, target: Gaussian = Gaussian(0.7, 0.4), kind: Literal["epsilon", "velocity"] = "epsilon"
+) -> float:
     """The largest distance from the exact solution of the probability-flow ODE."""
     x = torch.linspace(-2, 2, 9, dtype=torch.float64)
-    return float((run(solver, target.denoiser(solver), x)[-1] - target.flow(x, solver.levels[0], end)).abs().max())
+    return float((run(solver, target.denoiser(solver, kind), x)[-1] - target.flow(x, solver.levels[0], end)).abs().max())
 
 
 def order(coarse: float, fine: float) -> float:

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from ditkit.diffusion.schedule import Level, NoiseSchedule, linear, named, respace, scaled_linear, warm
+from ditkit.diffusion.level import Level
+from ditkit.diffusion.schedule import NoiseSchedule, linear, named, respace, scaled_linear, warm
 from ditkit.errors import ScheduleError, UnknownName
 from tests.closeness import assert_close, cancelled, near, summed
 from tests.golden_files import golden
@@ -65,7 +66,7 @@ def test_a_run_that_starts_later_visits_the_same_levels_under_the_same_times(sch
     below = schedule.below(0.7)
     assert below.steps == 700 and np.array_equal(below.abar, schedule.abar[:700])
     assert below.network_time(1.0) == near(schedule.network_time(0.7))
-    assert below.level_at(1.0) == near(schedule.level_at(0.7))
+    assert below.level_at(1.0)[:2] == near(schedule.level_at(0.7)[:2])
     assert np.array_equal(schedule.below(1.0).betas, schedule.betas)
 
 
@@ -79,7 +80,7 @@ def test_the_clocks_agree_on_the_training_levels() -> None:
     schedule = linear()
     for index in (0, 500, 999):
         t = (index + 1) / 1000
-        assert schedule.level_at(t) == near(schedule.level(index), cancelled(schedule.betas[0], terms=1000))
+        assert schedule.level_at(t)[:2] == near(schedule.level(index)[:2], cancelled(schedule.betas[0], terms=1000))
         assert schedule.network_time(t) == near(index, size=1000)
     assert scaled_linear().network_time(1.0) == 1000
 
@@ -137,7 +138,7 @@ def test_an_impossible_grid_is_refused_in_words(spec: str, words: str) -> None:
 
 def test_a_schedule_is_found_by_its_name_in_plain_data() -> None:
     np.testing.assert_array_equal(named("warm", fraction=0.2).betas, warm(fraction=0.2).betas)
-    with pytest.raises(UnknownName, match="no noise schedule named 'liner'; did you mean 'linear'"):
+    with pytest.raises(UnknownName, match="no schedule named 'liner'; did you mean 'linear'"):
         named("liner")
 
 

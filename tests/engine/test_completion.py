@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from ditkit.codecs.registry import load_codec
+from ditkit.diffusion.level import Level
 from ditkit.diffusion.prediction import Prediction
-from ditkit.diffusion.schedule import Level, linear
+from ditkit.diffusion.schedule import linear
 from ditkit.diffusion.solvers import SOLVERS, ddpm
 from ditkit.engine.completion import anchored, restored
 from ditkit.engine.model import Model

@@ -39,7 +39,7 @@ LAYOUTS: dict[str, tuple[dict[str, Any], str, str]] = {  # what is saved, which 
 def test_of_weights_and_their_average_the_average_is_taken_and_said(tmp_path: Path, name: str) -> None:
     content, mean, raw = LAYOUTS[name]
     path = saved(content, tmp_path)
-    state, note = read_weights(path)
+    state, note, _ = read_weights(path)
     assert torch.equal(state["a.weight"], MEAN["a.weight"])
     sets = ", ".join((raw, mean))
     assert note == f"w.pt holds the weights {sets}; taken are {mean} (the average), weights_key=NAME takes others"
@@ -49,7 +49,7 @@ def test_of_weights_and_their_average_the_average_is_taken_and_said(tmp_path: Pa
 
 @pytest.mark.parametrize("key", ["model", "state_dict", "model_state", "model_state_dict", "ema", "params", "anything"])
 def test_one_set_among_other_things_needs_no_word(tmp_path: Path, key: str) -> None:
-    state, note = read_weights(saved({key: RAW, "optimizer": OPTIMIZER, "epoch": 3, "rng_state": torch.zeros(4)}, tmp_path))
+    state, note, _ = read_weights(saved({key: RAW, "optimizer": OPTIMIZER, "epoch": 3, "rng_state": torch.zeros(4)}, tmp_path))
     assert (state.keys(), note) == (RAW.keys(), None)
 
 

@@ -190,7 +190,7 @@ def test_what_cannot_be_converted_is_refused_and_nothing_written(tmp_path: Path)
     with pytest.raises(CheckpointError, match="and diffusers has no U-ViT; use layout ditkit"):
         convert(tmp_path / "uvit.safetensors", tmp_path / "out", "diffusers")
     torch.save({"w": torch.ones(1)}, tmp_path / "w.pt")
-    with pytest.raises(CheckpointError, match="is no checkpoint that ditkit knows; known are DiT, U-ViT, DiT-3D and PixArt"):
+    with pytest.raises(CheckpointError, match="is no checkpoint that ditkit knows; known are DiT, SiT, U-ViT, DiT-3D and PixArt"):
         convert(tmp_path / "w.pt", tmp_path / "out")
     with pytest.raises(ConfigError, match="layout is ditkit or diffusers, not onnx"):
         convert(tmp_path / "w.pt", tmp_path / "out", "onnx")

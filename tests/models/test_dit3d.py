@@ -168,7 +168,7 @@ def test_published_single_steps_are_reproduced() -> None:
     for row, t in enumerate(reference["in.t"].tolist()):
         k, x = solver.times.index(t), reference["in.x_t"][row]
         denoise = denoiser(model, solver, reference["in.y"])
-        x0 = denoise(x, k).to_x0(x, *solver.levels[k])
+        x0 = denoise(x, k).to_x0(x, solver.levels[k])
         assert_close(x0, reference["out.pred_x0"][row], evaluated(model, foreign=True))
         noise = reference["in.noise"][row].expand(solver.draws, *x.shape)
         before, _ = solver.step(denoise, x, k, solver.init(noise))

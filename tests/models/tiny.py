@@ -9,15 +9,19 @@ from torch import Tensor
 from ditkit.models.dit import DiT, DiTParams
 from ditkit.models.dit3d import DiT3D, DiT3DParams
 from ditkit.models.pixart import PixArt, PixArtParams, Prompts
+from ditkit.models.sit import SiT, SiTParams
 from ditkit.models.uvit import UViT, UViTParams
 
 DIT = DiTParams(width=32, depth=2, heads=2, patch=2, input_size=8, classes=5)
 DIT3D = DiT3DParams(width=36, depth=2, heads=2, patch=2, input_size=8, classes=5)
 PIXART = PixArtParams(width=24, depth=2, heads=2, patch=2, input_size=8, caption_width=10)
 UVIT = UViTParams(width=32, depth=2, heads=2, patch=2, input_size=8, classes=5, null_class=True, conv=False)
+SIT = SiTParams(width=32, depth=2, heads=2, patch=2, input_size=8, classes=5)
 FAMILIES: dict[str, Any] = {
     "dit": (DiT, DIT),
     "dit without sigma": (DiT, DiTParams(width=32, depth=2, heads=2, patch=4, input_size=8, classes=5, learn_sigma=False)),
+    "sit": (SiT, SIT),
+    "sit of repa": (SiT, replace(SIT, learn_sigma=False, clock="noise", qk_norm=True)),
     "uvit": (UViT, UVIT),
     "uvit unconditional": (UViT, UViTParams(width=32, depth=2, heads=2, patch=2, input_size=8, channels=3)),
     "uvit with all options": (UViT, UViTParams(32, 2, 2, 2, 8, classes=5, null_class=True, qkv_bias=True, mlp_time_embed=True)),

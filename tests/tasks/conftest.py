@@ -11,6 +11,7 @@ from ditkit.models import checkpoints, registry
 from ditkit.models.dit import DiTParams
 from ditkit.models.dit3d import DiT3DParams
 from ditkit.models.pixart import PixArtParams
+from ditkit.models.sit import SiTParams
 from ditkit.models.spec import Defaults, ModelSpec, Params
 from ditkit.models.uvit import UViTParams
 from ditkit.text.encoder import ENCODERS
@@ -24,6 +25,7 @@ TINY: dict[str, tuple[Params, str, str]] = {
         "scaled-linear",
         "dpm-solver-2",
     ),
+    "tiny-sit": (SiTParams(width=16, depth=2, heads=2, patch=2, input_size=8, classes=3), "linear-flow", "heun"),
 }
 
 
@@ -33,7 +35,8 @@ def tiny(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
     name: str = request.param
     params, schedule, solver = TINY[name]
     defaults = Defaults(solver=solver, steps=4, guidance=1.5)
-    spec = ModelSpec(name, name.removeprefix("tiny-"), params, schedule, "ae-emoji", 32, 4, defaults)
+    said = "velocity" if schedule.endswith("flow") else "epsilon"
+    spec = ModelSpec(name, name.removeprefix("tiny-"), params, schedule, "ae-emoji", 32, 4, defaults, prediction=said)
     monkeypatch.setitem(registry.SPECS, name, spec)
     return name
 
@@ -44,7 +47,7 @@ def weights(tiny: str, tmp_path: Path) -> str:
     spec = registry.SPECS[tiny]
     torch.manual_seed(0)
     state = {
-        name: value if name == "pos_embed" and tiny == "tiny-dit" else torch.randn_like(value) * 0.2
+        name: value if name == "pos_embed" and tiny != "tiny-uvit" else torch.randn_like(value) * 0.2
         for name, value in registry.build(spec).state_dict().items()
     }
     path = tmp_path / f"{tiny}.safetensors"

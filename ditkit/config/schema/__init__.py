@@ -8,24 +8,27 @@ from ditkit.config.schema.eval import EvalConfig, ReferenceConfig
 from ditkit.config.schema.groups import (
     GROUPS,
     AutoCache,
-    AutoSampler,
     BottomCache,
     CacheConfig,
-    DDIMConfig,
-    DDPMConfig,
-    DPMSolver2Config,
-    DPMSolverPPConfig,
     EveryCache,
     FileCache,
     NoCache,
     RandomCache,
-    SamplerConfig,
     SimilarityCache,
     TopCache,
     option,
 )
 from ditkit.config.schema.model import CodecConfig, ModelConfig, RuntimeConfig, TextConfig
 from ditkit.config.schema.runs import RULE_SETS, Gen3DConfig, GroundConfig, RulesConfig, RunConfig, SampleConfig
+from ditkit.config.schema.samplers import (
+    AutoSampler,
+    DDIMConfig,
+    DDPMConfig,
+    Dopri5Config,
+    DPMSolver2Config,
+    DPMSolverPPConfig,
+    SamplerConfig,
+)
 from ditkit.config.schema.train import DataConfig, ScenesConfig, TrainConfig
 from ditkit.config.schema.train_router import TrainRouterConfig
 
@@ -54,6 +57,7 @@ __all__ = [
     "DPMSolver2Config",
     "DPMSolverPPConfig",
     "DataConfig",
+    "Dopri5Config",
     "EvalConfig",
     "EveryCache",
     "FileCache",

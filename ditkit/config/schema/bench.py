@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 
 from ditkit.config.checks import check_budget, check_finite, check_folder, check_known, check_least, check_seed
-from ditkit.config.schema.groups import AutoSampler, SamplerConfig
 from ditkit.config.schema.model import ModelConfig, TextConfig
 from ditkit.config.schema.runs import RULE_SETS
+from ditkit.config.schema.samplers import AutoSampler, SamplerConfig
 from ditkit.errors import ConfigError
 
 POLICIES = ("every", "random", "top", "bottom", "similarity")

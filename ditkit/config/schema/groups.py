@@ -1,61 +1,11 @@
-"""The config groups `sampler` and `cache`: a base class each, with one subclass per option.
-
-`name` says which option it is and cannot be set.
-"""
+"""The config groups by name, and the group `cache`: a base class with one subclass per option, whose `name` cannot be set."""
 
 from dataclasses import dataclass
 from typing import Any
 
-from ditkit.config.checks import check_budget, check_finite, check_known, check_least
+from ditkit.config.checks import check_budget, check_finite, check_known, check_least, check_name
+from ditkit.config.schema.samplers import SAMPLERS, SamplerConfig
 from ditkit.errors import ConfigError
-
-
-@dataclass
-class SamplerConfig:
-    """The group `sampler`: which solver, and what only that solver knows.
-
-    `start` is the time at which a run begins: 1 at pure noise, less after the noisiest levels; None as the model does best.
-    """
-
-    name: str = ""
-    start: float | None = None
-
-    def __post_init__(self) -> None:
-        _check_name("sampler", self)
-        if self.start is not None:
-            check_budget("sampler.start", self.start)
-
-
-@dataclass
-class AutoSampler(SamplerConfig):
-    """The solver that the model was published with."""
-
-    name: str = "auto"
-
-
-@dataclass
-class DDIMConfig(SamplerConfig):
-    name: str = "ddim"
-    grid: str = "even"
-    eta: float = 0.0
-
-
-@dataclass
-class DDPMConfig(SamplerConfig):
-    name: str = "ddpm"
-    grid: str = "even"
-    variance: str | None = None  # learned, fixedsmall or fixedlarge; None is learned where the network predicts it, else fixedsmall
-
-
-@dataclass
-class DPMSolver2Config(SamplerConfig):
-    name: str = "dpm-solver-2"
-
-
-@dataclass
-class DPMSolverPPConfig(SamplerConfig):
-    name: str = "dpm-solver++"
-    grid: str = "diffusers"
 
 
 @dataclass
@@ -65,7 +15,7 @@ class CacheConfig:
     name: str = ""
 
     def __post_init__(self) -> None:
-        _check_name("cache", self)
+        check_name("cache", self.name, type(self).name)
 
 
 @dataclass
@@ -165,7 +115,7 @@ class FileCache(CacheConfig):
 
 
 GROUPS: dict[str, tuple[type[SamplerConfig] | type[CacheConfig], ...]] = {
-    "sampler": (AutoSampler, DDIMConfig, DDPMConfig, DPMSolver2Config, DPMSolverPPConfig),
+    "sampler": SAMPLERS,
     "cache": (NoCache, AutoCache, EveryCache, RandomCache, TopCache, BottomCache, SimilarityCache, FileCache),
 }
 
@@ -175,8 +125,3 @@ def option(group: str, name: str, **values: Any) -> Any:
     known = {choice.name: choice for choice in GROUPS[group]}
     check_known("solver" if group == "sampler" else group, name, list(known))
     return known[name](**values)
-
-
-def _check_name(group: str, config: SamplerConfig | CacheConfig) -> None:
-    if config.name != type(config).name:
-        raise ConfigError(f"{group}.name cannot be set; choose with {group}={config.name}")

@@ -3,8 +3,9 @@
 from dataclasses import dataclass, field
 
 from ditkit.config.checks import check_finite, check_folder, check_interval, check_known, check_least, check_seed
-from ditkit.config.schema.groups import AutoSampler, CacheConfig, NoCache, SamplerConfig
+from ditkit.config.schema.groups import CacheConfig, NoCache
 from ditkit.config.schema.model import ModelConfig, TextConfig
+from ditkit.config.schema.samplers import AutoSampler, SamplerConfig
 
 RULE_SETS = ("default", "fast", "published", "plain", "pull", "transplant")
 

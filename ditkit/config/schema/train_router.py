@@ -12,8 +12,8 @@ from ditkit.config.checks import (
     check_positive,
     check_seed,
 )
-from ditkit.config.schema.groups import AutoSampler, SamplerConfig
 from ditkit.config.schema.model import ModelConfig, TextConfig
+from ditkit.config.schema.samplers import AutoSampler, SamplerConfig
 from ditkit.config.schema.train import DataConfig
 from ditkit.errors import ConfigError
 

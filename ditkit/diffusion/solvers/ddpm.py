@@ -7,8 +7,9 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from ditkit.diffusion.level import Level
 from ditkit.diffusion.prediction import Prediction
-from ditkit.diffusion.schedule import DiffusionTables, Level, NoiseSchedule
+from ditkit.diffusion.schedule import DiffusionTables, FlowPath, NoiseSchedule
 from ditkit.diffusion.solvers.solver import Denoise, State, respaced_tables
 from ditkit.errors import ScheduleError
 
@@ -46,19 +47,23 @@ class DDPM:
     def step(self, denoise: Denoise, x: Tensor, k: int, state: State) -> tuple[Tensor, State]:
         update = self.updates[k]
         prediction = denoise(x, k)
-        mean = update.x0 * prediction.to_x0(x, *self.levels[k]) + update.x * x
+        mean = update.x0 * prediction.to_x0(x, self.levels[k]) + update.x * x
         if k == self.draws:
             return mean, state
         assert state is not None
         return mean + _std(update, prediction, x.dtype) * state[k], state
 
 
-def ddpm(schedule: NoiseSchedule, evaluations: int, *, grid: str = "even", variance: Variance = "learned") -> DDPM:
+def ddpm(schedule: NoiseSchedule | FlowPath, evaluations: int, *, grid: str = "even", variance: Variance = "learned") -> DDPM:
     """DDPM on the levels of `grid` (as for `ddim`).
 
     `variance` of a step: "fixedsmall" that of the posterior q(x_prev | x, x0), "fixedlarge" beta, "learned" what the network
     predicts between the two. Raises `ScheduleError` in the first step if "learned" is asked of a network that predicts none.
     """
+    if isinstance(schedule, FlowPath):
+        raise ScheduleError(
+            "ddpm goes through numbered noise levels, which a flow has none of; use euler-maruyama, or ddim with sampler.eta=1"
+        )
     tables = respaced_tables(schedule, evaluations, grid)
     return DDPM(
         times=tuple(float(index + schedule.first_time) for index in reversed(tables.timesteps)),

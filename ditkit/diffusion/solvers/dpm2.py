@@ -7,8 +7,11 @@ from typing import NamedTuple
 import numpy as np
 from torch import Tensor
 
-from ditkit.diffusion.schedule import Level, NoiseSchedule
-from ditkit.diffusion.solvers.solver import Denoise, State, Transfer, check_evaluations, transfer
+from ditkit.diffusion.level import Level
+from ditkit.diffusion.schedule import FlowPath, NoiseSchedule
+from ditkit.diffusion.solvers.grids import check_evaluations
+from ditkit.diffusion.solvers.solver import Denoise, State, Transfer, transfer
+from ditkit.errors import ScheduleError
 
 
 class Update(NamedTuple):
@@ -37,20 +40,22 @@ class DPMSolver2:
     def step(self, denoise: Denoise, x: Tensor, k: int, state: State) -> tuple[Tensor, State]:
         midpoint, end = self.updates[k]
         e = 2 * k
-        x0 = denoise(x, e).to_x0(x, *self.levels[e])
+        x0 = denoise(x, e).to_x0(x, self.levels[e])
         if midpoint is not None:
             u = midpoint.x * x + midpoint.x0 * x0
-            x0 = denoise(u, e + 1).to_x0(u, *self.levels[e + 1])
+            x0 = denoise(u, e + 1).to_x0(u, self.levels[e + 1])
         return end.x * x + end.x0 * x0, state
 
 
-def dpm_solver_2(schedule: NoiseSchedule, evaluations: int) -> DPMSolver2:
+def dpm_solver_2(schedule: NoiseSchedule | FlowPath, evaluations: int) -> DPMSolver2:
     """Steps of even length in continuous time from 1 to 1 / schedule.steps, the level where the run ends (no jump to clean).
 
     The first evaluation of a step serves only to find the midpoint, half way in log-SNR; the second makes the step. An odd
     number of evaluations leaves one for the last step, which is then of first order.
     """
     check_evaluations(evaluations)
+    if isinstance(schedule, FlowPath):
+        raise ScheduleError("dpm-solver-2 needs a finite log-SNR at both ends, which a flow has not; use dpm-solver++ or heun")
     grid = np.linspace(1, 1 / schedule.steps, (evaluations + 1) // 2 + 1).tolist()
     times: list[float] = []
     updates: list[Update] = []

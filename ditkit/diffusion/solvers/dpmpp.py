@@ -1,17 +1,22 @@
-"""DPM-Solver++ 2M (Lu et al. 2022): second order with one evaluation a step, remembering the x0 of the step before."""
+"""DPM-Solver++ 2M (Lu et al. 2022): second order with one evaluation a step, remembering the x0 of the step before.
+
+Alpha and sigma alone define it, so it runs on flows too.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from torch import Tensor
 
-from ditkit.diffusion.schedule import Level, NoiseSchedule
-from ditkit.diffusion.solvers.solver import Denoise, State, check_evaluations, transfer
+from ditkit.diffusion.level import CLEAN, Level
+from ditkit.diffusion.schedule import FlowPath, NoiseSchedule
+from ditkit.diffusion.solvers.grids import GRIDS, Visits, check_evaluations, continuous
+from ditkit.diffusion.solvers.solver import Denoise, State, transfer
 from ditkit.errors import ScheduleError
 
-Grid = Literal["diffusers", "pixart", "logsnr"]
+OWN_GRIDS = ("diffusers", "pixart", *GRIDS[1:])
 
 
 class Update(NamedTuple):
@@ -40,7 +45,7 @@ class DPMSolverPP:
 
     def step(self, denoise: Denoise, x: Tensor, k: int, state: State) -> tuple[Tensor, State]:
         update = self.updates[k]
-        x0 = denoise(x, k).to_x0(x, *self.levels[k])
+        x0 = denoise(x, k).to_x0(x, self.levels[k])
         first_order = update.x * x + update.x0 * x0
         if not update.last:
             return first_order, x0
@@ -48,26 +53,27 @@ class DPMSolverPP:
         return first_order + update.last * state, x0
 
 
-def dpm_solver_pp(schedule: NoiseSchedule, evaluations: int, *, grid: Grid = "diffusers") -> DPMSolverPP:
-    """DPM-Solver++ 2M on one of three time grids.
+def dpm_solver_pp(schedule: NoiseSchedule | FlowPath, evaluations: int, *, grid: str | None = None, shift: float = 1.0) -> DPMSolverPP:
+    """DPM-Solver++ 2M on a grid of continuous times (`continuous_times`; a flow's default is "even"), or one of a noise schedule's own.
 
-    "diffusers": even in whole levels ("linspace" spacing), the last step, of first order, ends clean.
+    "diffusers", the default of those: even in whole levels ("linspace" spacing), the last step, of first order, ends clean.
     "pixart": even in continuous time with fractional network times, ends at the cleanest training level; the last step is of first
     order only in runs of fewer than 10. PixArt's own sampler.
     "logsnr": as "pixart", but even in lambda, which the paper's authors advise for small pictures: half of the steps reach a level where
     most of the picture is decided.
     """
     check_evaluations(evaluations)
-    match grid:
-        case "diffusers":
-            return _whole_levels(schedule, evaluations)
-        case "pixart":
-            return _continuous(schedule, np.linspace(1, 1 / schedule.steps, evaluations + 1).tolist())
-        case "logsnr":
-            noisiest, cleanest = schedule.level_at(1).lam, schedule.level_at(1 / schedule.steps).lam
-            between = [schedule.time_at(lam) for lam in np.linspace(noisiest, cleanest, evaluations + 1)[1:-1]]
-            return _continuous(schedule, [1.0, *between, 1 / schedule.steps])
-    raise ScheduleError(f"the time grid of dpm-solver++ is 'diffusers', 'pixart' or 'logsnr', not '{grid}'")
+    if isinstance(schedule, FlowPath):
+        return _of(schedule, continuous(schedule, evaluations, grid or "even", shift))
+    if shift != 1:
+        raise ScheduleError("a shift moves the times of a flow; this model has numbered noise levels, leave out sampler.shift")
+    if grid in (None, "diffusers"):
+        return _whole_levels(schedule, evaluations)
+    if grid not in OWN_GRIDS:
+        raise ScheduleError(f"the time grid of dpm-solver++ is {', '.join(map(repr, OWN_GRIDS[:-1]))} or '{OWN_GRIDS[-1]}', not '{grid}'")
+    if schedule.steps < 2:
+        raise ScheduleError("one noise level is left to start from, and a run ends at the cleanest; give a larger sampler.start")
+    return _of(schedule, continuous(schedule, evaluations, "even" if grid == "pixart" else grid))
 
 
 def _whole_levels(schedule: NoiseSchedule, evaluations: int) -> DPMSolverPP:
@@ -76,7 +82,7 @@ def _whole_levels(schedule: NoiseSchedule, evaluations: int) -> DPMSolverPP:
             f"dpm-solver++ makes at most {schedule.steps - 1} evaluations on {schedule.steps} noise levels, not {evaluations}"
         )
     indices = np.linspace(0, schedule.steps - 1, evaluations + 1).round().astype(int)[:0:-1].tolist()  # halves to even; 0 is not visited
-    levels = [*(schedule.level(index) for index in indices), Level(1.0, 0.0)]
+    levels = [*(schedule.level(index) for index in indices), CLEAN]
     return DPMSolverPP(
         times=tuple(float(index + schedule.first_time) for index in indices),
         levels=tuple(levels[:-1]),
@@ -84,14 +90,11 @@ def _whole_levels(schedule: NoiseSchedule, evaluations: int) -> DPMSolverPP:
     )
 
 
-def _continuous(schedule: NoiseSchedule, times: Sequence[float]) -> DPMSolverPP:
-    if schedule.steps < 2:
-        raise ScheduleError("one noise level is left to start from, and a run ends at the cleanest; give a larger sampler.start")
-    levels = [schedule.level_at(t) for t in times]
+def _of(schedule: NoiseSchedule | FlowPath, visits: Visits) -> DPMSolverPP:
     return DPMSolverPP(
-        times=tuple(schedule.network_time(t) for t in times[:-1]),
-        levels=tuple(levels[:-1]),
-        updates=_updates(levels, first_order_end=len(times) <= 10),
+        times=tuple(schedule.network_time(t) for t in visits.times),
+        levels=tuple(visits.levels),
+        updates=_updates([*visits.levels, visits.end], first_order_end=len(visits.times) < 10 or not visits.end.sigma),
     )
 
 

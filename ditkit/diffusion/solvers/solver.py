@@ -9,8 +9,10 @@ from typing import NamedTuple, Protocol
 
 from torch import Tensor
 
+from ditkit.diffusion.level import Level
 from ditkit.diffusion.prediction import Prediction
-from ditkit.diffusion.schedule import DiffusionTables, Level, NoiseSchedule
+from ditkit.diffusion.schedule import DiffusionTables, NoiseSchedule
+from ditkit.diffusion.solvers.grids import check_evaluations
 from ditkit.errors import ScheduleError
 
 STRIDES = ("ddim", "leading", "trailing")  # time grids of a constant stride
@@ -61,14 +63,11 @@ def transfer(here: Level, there: Level) -> Transfer:
     return Transfer(there.sigma / here.sigma, -there.alpha * math.expm1(here.lam - there.lam))
 
 
-def check_evaluations(evaluations: int) -> None:
-    if evaluations < 1:
-        raise ScheduleError(f"a sampler needs at least 1 evaluation, not {evaluations}")
-
-
-def respaced_tables(schedule: NoiseSchedule, evaluations: int, grid: str) -> DiffusionTables:
+def respaced_tables(schedule: NoiseSchedule, evaluations: int, grid: str, shift: float = 1.0) -> DiffusionTables:
     """The tables of the levels to visit: `grid` is "even", one of `STRIDES`, or a spec that `respace` reads."""
     check_evaluations(evaluations)
+    if shift != 1:
+        raise ScheduleError("a shift moves the times of a flow; this model has numbered noise levels, leave out sampler.shift")
     tables = schedule.respaced(f"{'' if grid == 'even' else grid}{evaluations}" if grid in ("even", *STRIDES) else grid)
     if len(tables.timesteps) != evaluations:
         raise ScheduleError(f"time grid '{grid}' has {len(tables.timesteps)} evaluations, this run makes {evaluations}")

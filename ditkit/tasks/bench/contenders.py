@@ -55,6 +55,10 @@ def plain_request(config: BenchConfig, model: Model, prompts: PromptTable | None
         prompts=prompts,
     )
     request.check_fits(model)
+    if not request.solver.times:
+        raise RequestError(
+            f"{request.solver.name} chooses its times as it goes, and a bench compares runs of known ones; choose another --solver"
+        )
     return request
 
 

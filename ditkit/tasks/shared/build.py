@@ -5,6 +5,7 @@ import math
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from importlib.resources import files
 from typing import Any
 
@@ -16,18 +17,16 @@ from ditkit.codecs.codec import Codec
 from ditkit.codecs.registry import load_codec
 from ditkit.config.schema import (
     AutoSampler,
-    DDIMConfig,
     DDPMConfig,
-    DPMSolver2Config,
-    DPMSolverPPConfig,
     ModelConfig,
     RunConfig,
     RuntimeConfig,
     SamplerConfig,
+    option,
 )
 from ditkit.diffusion.guidance import GuidanceInterval
-from ditkit.diffusion.schedule import named
-from ditkit.diffusion.solvers import SOLVERS, Solver
+from ditkit.diffusion.schedule import FlowPath, NoiseSchedule, named
+from ditkit.diffusion.solvers import ADAPTIVE, SOLVERS, Solver
 from ditkit.engine.conditions import PromptTable
 from ditkit.engine.model import Model
 from ditkit.engine.request import EVERYWHERE, SamplingRequest
@@ -193,26 +192,39 @@ def _plain(name: str) -> str:
 
 
 def solver(sampler: SamplerConfig, spec: ModelSpec, evaluations: int) -> Solver:
-    schedule = named(spec.schedule, **dict(spec.schedule_numbers)).below(spec.defaults.start if sampler.start is None else sampler.start)
-    match sampler:
-        case AutoSampler() if spec.defaults.refused:
-            raise RequestError(f"{spec.defaults.refused}, and these weights came with it; choose a solver with --solver")
-        case AutoSampler() if spec.defaults.solver == "ddpm":
-            return solver(DDPMConfig(start=sampler.start), spec, evaluations)
-        case AutoSampler():
-            return SOLVERS[spec.defaults.solver](schedule, evaluations, **({"grid": spec.defaults.grid} if spec.defaults.grid else {}))
-        case DDIMConfig(grid=grid, eta=eta):
-            return SOLVERS["ddim"](schedule, evaluations, grid=grid, eta=eta)
-        case DDPMConfig(grid=grid, variance=variance):
-            learned = getattr(spec.params, "learn_sigma", False)
-            if variance == "learned" and not learned:
-                raise RequestError(f"{spec.name} predicts no variance; use sampler.variance=fixedsmall or sampler.variance=fixedlarge")
-            return SOLVERS["ddpm"](schedule, evaluations, grid=grid, variance=variance or ("learned" if learned else "fixedsmall"))
-        case DPMSolver2Config():
-            return SOLVERS["dpm-solver-2"](schedule, evaluations)
-        case DPMSolverPPConfig(grid=grid):
-            return SOLVERS["dpm-solver++"](schedule, evaluations, grid=grid)
-    raise AssertionError(f"no solver for {type(sampler).__name__}")
+    """The solver that is asked for, on the model's schedule; what its configuration has besides are the solver's own options."""
+    if isinstance(sampler, AutoSampler):
+        return solver(_published(sampler, spec), spec, evaluations)
+    options = {each.name: getattr(sampler, each.name) for each in fields(sampler) if each.name not in ("name", "start", "edge")}
+    if isinstance(sampler, DDPMConfig):
+        learned = getattr(spec.params, "learn_sigma", False)
+        if sampler.variance == "learned" and not learned:
+            raise RequestError(f"{spec.name} predicts no variance; use sampler.variance=fixedsmall or sampler.variance=fixedlarge")
+        options["variance"] = sampler.variance or ("learned" if learned else "fixedsmall")
+    return {**SOLVERS, **ADAPTIVE}[sampler.name](_schedule(sampler, spec), evaluations, **options)
+
+
+def _published(sampler: AutoSampler, spec: ModelSpec) -> SamplerConfig:
+    """The model's own solver and time grid."""
+    if spec.defaults.refused:
+        raise RequestError(f"{spec.defaults.refused}, and these weights came with it; choose a solver with --solver")
+    said: dict[str, Any] = {"start": sampler.start, "edge": sampler.edge}
+    said |= {"grid": spec.defaults.grid} if spec.defaults.grid else {}
+    said |= {"shift": sampler.shift} if sampler.shift != 1 else {}
+    try:
+        return option("sampler", spec.defaults.solver, **said)
+    except TypeError as error:
+        raise RequestError(f"{spec.defaults.solver}, the solver of {spec.name}, takes no shift; choose another with --solver") from error
+
+
+def _schedule(sampler: SamplerConfig, spec: ModelSpec) -> NoiseSchedule | FlowPath:
+    """The part of the model's schedule that a run goes through."""
+    schedule = named(spec.schedule, **dict(spec.schedule_numbers))
+    if isinstance(schedule, FlowPath):
+        schedule = schedule.of(spec.prediction, sampler.edge)
+    elif sampler.edge is not None:
+        raise RequestError(f"{spec.name} has a noise schedule, and no edge to leave out of it; leave out sampler.edge")
+    return schedule.below(spec.defaults.start if sampler.start is None else sampler.start)
 
 
 def multiply_adds(model: Model) -> Mapping[Site | str, int]:

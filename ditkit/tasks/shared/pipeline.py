@@ -42,9 +42,13 @@ def as_scheduled(spec: ModelSpec, folder: Path | None) -> ModelSpec:
 
 def _schedule(spec: ModelSpec, said: Scheduled) -> dict[str, object]:
     theirs, ours = named(said.schedule, **said.numbers), named(spec.schedule, **dict(spec.schedule_numbers))
-    if isinstance(ours, NoiseSchedule) and np.array_equal(theirs.betas, ours.betas) and theirs.first_time == ours.first_time:
+    if isinstance(theirs, NoiseSchedule) and isinstance(ours, NoiseSchedule) and _alike(theirs, ours):
         return {}
     return {"schedule": said.schedule, "schedule_numbers": tuple(said.numbers.items())}
+
+
+def _alike(a: NoiseSchedule, b: NoiseSchedule) -> bool:
+    return np.array_equal(a.betas, b.betas) and a.first_time == b.first_time
 
 
 def _defaults(own: Defaults, said: Scheduled) -> Defaults:

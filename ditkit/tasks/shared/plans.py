@@ -13,6 +13,7 @@ from ditkit.config.schema import (
     CacheConfig,
     EveryCache,
     FileCache,
+    NoCache,
     RandomCache,
     SimilarityCache,
     TopCache,
@@ -49,6 +50,8 @@ def with_plan(
 
 
 def _plan(cache: CacheConfig, model: Model, request: SamplingRequest, progress: Progress, world: World) -> CachePlan | None:
+    if not request.solver.times and not isinstance(cache, NoCache):
+        raise PlanMismatch(f"{request.solver.name} chooses its times as it goes: no plan fits it; choose another --solver, or cache=none")
     title = "calibrating a plan"
     if isinstance(cache, AutoCache):
         if found := best_shipped(model, request):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ditkit.cache.cost import trajectory_cost
 from ditkit.cache.plan import CachePlan, from_data, to_data
-from ditkit.config.record import config_from_data, config_to_data
+from ditkit.config.record import complete, config_from_data, config_to_data
 from ditkit.config.schema import GroundConfig, RunConfig, SampleConfig
 from ditkit.engine.distributed import World, barrier, gather, join_world
 from ditkit.engine.model import Model
@@ -42,7 +42,7 @@ def run(kind: Kind, config: RunConfig, progress: Progress) -> Report:
     model, asked = kind.request(config, build.model(config, progress), plan, progress, world)
     request = with_plan(asked, config.cache, model, progress, world)
     record = _record(config, model, request) | kind.record(config, request)
-    if source and (changed := changed_keys(read_manifest(source)["request"], record)):
+    if source and (changed := changed_keys(complete(read_manifest(source)["request"]), record)):
         raise RequestError(f"{source} cannot be repeated here: what decides its bits differs in {', '.join(changed)}")
     folder = RunFolder(Path(config.out) if config.out else Path("runs") / f"{config.model}-{_digest(record)}")
     if world.rank == 0:
@@ -63,7 +63,7 @@ def estimate(kind: Kind, config: RunConfig, more: Costs | None = None) -> Report
     model, asked = kind.request(config, build.blank_model(config), plan, NoProgress(), World())
     request = with_estimated_plan(asked, config.cache, model)
     rows = 2 if request.guidance != 1 else 1
-    cost = trajectory_cost(build.multiply_adds(model), len(request.solver.times), rows, request.plan)
+    cost = trajectory_cost(build.multiply_adds(model), request.evaluations, rows, request.plan)
     parameters = sum(parameter.numel() for parameter in model.backbone.parameters())
     size = model.dtype.itemsize
     cached = build.cache_bytes(model, request)
@@ -72,7 +72,7 @@ def estimate(kind: Kind, config: RunConfig, more: Costs | None = None) -> Report
     facts = {
         "model": config.model,
         kind.samples: len(request.seeds),
-        "evaluations": len(request.solver.times),
+        "evaluations": request.evaluations,
         f"multiply-adds per {_one(kind)}": f"{cost.planned / 1e9:.2f} G"
         + (f" ({cost.saved:.0%} less than {cost.full / 1e9:.2f} G)" if cost.saved else ""),
         "parameters": f"{parameters / 1e6:.1f} M",
@@ -173,7 +173,7 @@ def _make(
     share = request.batches()[world.rank :: world.size]
     mine = [batch for batch in share if any(not kind.file(folder, index).exists() for index in batch)]
     seconds, halved = 0.0, 0
-    progress.start(sum(map(len, mine)) * len(request.solver.times), "sampling")
+    progress.start(sum(map(len, mine)) * request.evaluations, "sampling")
     for batch in kind.sample(config, model, request, folder, mine, progress.advance):
         for index, made in zip(batch.indices, batch.pictures, strict=True):
             kind.save(config, folder, index, made)
@@ -203,14 +203,14 @@ def _finish(
     reused = request.plan.reused if request.plan else 0.0
     facts = {
         kind.samples: count,
-        "evaluations": len(request.solver.times),
+        "evaluations": request.evaluations,
         f"seconds per {_one(kind)}": f"{seconds / sampled:.3f}" if sampled else "-",
         "reused": f"{reused:.1%}",
     }
     data = {
         kind.samples: count,
         "sampled": sampled,
-        "evaluations": len(request.solver.times),
+        "evaluations": request.evaluations,
         "seconds": seconds,
         "reused": reused,
         "batch_halved": halved,

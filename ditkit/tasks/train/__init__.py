@@ -110,7 +110,7 @@ def _reads_captions(model: str) -> bool:
 
 
 def _denoiser(config: TrainConfig, spec: ModelSpec, module: Any, examples: Examples, where: torch.device) -> DenoiserTask:
-    objective = DenoisingObjective(named(spec.schedule, **dict(spec.schedule_numbers)), where, config.min_snr, config.noisy_weight)
+    objective = DenoisingObjective(named(spec.schedule), where, config.min_snr, config.noisy_weight)
     dropout = config.label_dropout if spec.can_be_guided else 0.0
     return DenoiserTask(module, examples, objective, batch=config.batch, seed=config.seed, label_dropout=dropout)
 

@@ -1,5 +1,6 @@
 """What every solver promises, whatever its mathematics."""
 
+import math
 from collections.abc import Callable
 
 import pytest
@@ -8,12 +9,14 @@ from torch import Tensor
 
 from ditkit.diffusion.noise import SampleNoise
 from ditkit.diffusion.prediction import Prediction
-from ditkit.diffusion.schedule import linear
+from ditkit.diffusion.schedule import linear, linear_flow
 from ditkit.diffusion.solvers import SOLVERS, Solver
+from ditkit.diffusion.solvers.runge_kutta import RUNGE_KUTTAS
 from ditkit.errors import ScheduleError
-from tests.closeness import assert_close, summed, tolerance
+from tests.closeness import assert_close, near, summed, tolerance
 from tests.diffusion.gaussian import Gaussian, run
 
+FLOW = linear_flow().of("epsilon")  # whose ends are left out, where a prediction of noise tells no x0
 VARIANTS: dict[str, Callable[[int], Solver]] = {
     "ddim": lambda n: SOLVERS["ddim"](linear(), n),
     "ddim eta": lambda n: SOLVERS["ddim"](linear(), n, eta=1.0),
@@ -22,6 +25,13 @@ VARIANTS: dict[str, Callable[[int], Solver]] = {
     "dpm-solver-2": lambda n: SOLVERS["dpm-solver-2"](linear(), n),
     "dpm-solver++ diffusers": lambda n: SOLVERS["dpm-solver++"](linear(), n, grid="diffusers"),
     "dpm-solver++ pixart": lambda n: SOLVERS["dpm-solver++"](linear(), n, grid="pixart"),
+    "dpm-solver++ karras": lambda n: SOLVERS["dpm-solver++"](linear(), n, grid="karras"),
+    "euler": lambda n: SOLVERS["euler"](linear(), n),
+    "ddim of a flow": lambda n: SOLVERS["ddim"](FLOW, n, shift=3.0, eta=0.5),
+    "dpm-solver++ of a flow": lambda n: SOLVERS["dpm-solver++"](FLOW, n, grid="logsnr"),
+    **{f"{name} of a flow": lambda n, name=name: SOLVERS[name](FLOW, n) for name in RUNGE_KUTTAS},
+    **{f"{name} of a flow": lambda n, name=name: SOLVERS[name](FLOW, n) for name in ("euler-maruyama", "stochastic-heun")},
+    "euler-maruyama to the end": lambda n: SOLVERS["euler-maruyama"](FLOW, n, last="none"),
 }
 each_variant = pytest.mark.parametrize("build", VARIANTS.values(), ids=VARIANTS.keys())
 each_name = pytest.mark.parametrize("name", SOLVERS)
@@ -114,18 +124,20 @@ def test_every_kind_of_prediction_gives_the_same_trajectory(build: Callable[[int
     def denoise(x: Tensor, e: int, kind: str) -> Prediction:
         level, variance = solver.levels[e], torch.zeros_like(x)
         epsilon = target.epsilon(x, level)
-        x0 = Prediction(epsilon).to_x0(x, *level)
+        x0 = Prediction(epsilon).to_x0(x, level)
         match kind:
             case "sample":
                 return Prediction(x0, "sample", variance)
             case "v":
-                return Prediction(level.alpha * epsilon - level.sigma * x0, "v", variance)
+                vp = math.hypot(level.alpha, level.sigma) == near(1)  # where it means something
+                return Prediction(level.alpha * epsilon - level.sigma * x0, "v", variance) if vp else Prediction(x0, "sample", variance)
             case _:
                 return Prediction(epsilon, "epsilon", variance)
 
     plain = run(solver, lambda x, e: denoise(x, e, "epsilon"), x, noise)
+    roundings = summed(8 * 16) / min(min(level[:2]) for level in solver.levels)  # what conversions divide by
     for kind in ("sample", "v"):
-        assert_close(run(solver, lambda x, e, kind=kind: denoise(x, e, kind), x, noise), plain, summed(8 * 16))
+        assert_close(run(solver, lambda x, e, kind=kind: denoise(x, e, kind), x, noise), plain, roundings)
 
 
 @each_name
