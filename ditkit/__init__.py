@@ -70,6 +70,7 @@ def sample(
 
     from ditkit.codecs.codec import to_uint8
     from ditkit.config.schema import SampleConfig, TextConfig, option
+    from ditkit.engine.finite import checked
     from ditkit.engine.sampler import sample as run
     from ditkit.tasks.sample import Pictures, request
     from ditkit.tasks.shared.plans import with_plan
@@ -93,5 +94,6 @@ def sample(
     )
     Pictures().check(config, model.spec)
     shaped, asked = request(config, model, plan, seeds)
-    made = run(shaped, with_plan(asked, config.cache, shaped))
+    planned = with_plan(asked, config.cache, shaped)
+    made = checked(shaped, planned, run(shaped, planned))
     return [Image.fromarray(pixels) for batch_made in made for pixels in to_uint8(batch_made.pictures).movedim(1, -1).numpy()]

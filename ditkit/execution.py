@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -35,8 +36,11 @@ def compute_branch(site: Site, compute: Callable[[], Tensor]) -> Tensor:
     return compute()
 
 
-def fused_attention(site: Site, q_BHTK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor, bias: Tensor | None = None) -> Tensor:
-    """softmax(q k^T / sqrt(K) + bias) v, never materialising the probabilities."""
+def attention(site: Site, q_BHTK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor, bias: Tensor | None = None) -> Tensor:
+    """softmax(q k^T / sqrt(K) + bias) v: fused, but for gradients in bfloat16 on a CPU, whose fused backward pass is the slower one."""
+    if q_BHTK.requires_grad and q_BHTK.dtype == torch.bfloat16 and q_BHTK.device.type == "cpu" and torch.is_grad_enabled():
+        logits = (q_BHTK * q_BHTK.shape[-1] ** -0.5) @ k_BHSK.mT
+        return (logits if bias is None else logits + bias).softmax(-1) @ v_BHSK
     return F.scaled_dot_product_attention(q_BHTK, k_BHSK, v_BHSK, attn_mask=bias)
 
 
@@ -49,7 +53,7 @@ class Execution:
     """
 
     branch: Branch = compute_branch
-    attend: Attend = fused_attention
+    attend: Attend = attention
 
 
 PLAIN = Execution()

@@ -24,7 +24,6 @@ DEVIATIONS = 8
 ANGLES = 500.0
 """Of a time that another machine or library embedded: its exp differs by half a unit in the last place, which times 1000 is an angle."""
 
-
 ROOTS = torch.finfo(torch.float64).eps ** -0.5
 """How much larger than roundings the roots of eigenvalues are that should be 0, as those of a singular covariance; they add up straight."""
 
@@ -35,7 +34,7 @@ def summed(terms: float) -> float:
 
 
 FORMULA = summed(16)
-"""The roundings of a formula of a dozen operations."""
+"""The roundings of a formula of up to sixteen operations."""
 
 
 def cancelled(share: float, terms: float = 1) -> float:

@@ -5,7 +5,10 @@ from typing import Annotated
 import typer
 
 from ditkit.cli import completion, options
-from ditkit.cli.launch import launch
+from ditkit.cli.launch import launch, typed
+from ditkit.errors import ConfigError
+
+TRAINING = ("--data", "--batch", "--seed", "--out")  # what can be said of a training step beside its model and overrides
 
 
 def bench(
@@ -36,6 +39,10 @@ def bench(
         list[str] | None, typer.Option(metavar="NAME", help="A set of rules for the boxes; may be repeated. Without, four of them.")
     ] = None,
     parts: Annotated[bool, typer.Option("--parts", help="Time the parts of one evaluation instead.")] = False,
+    train: Annotated[
+        bool, typer.Option("--train", help="With --parts: of a training step, in all else as `ditkit train` is asked for it.")
+    ] = False,
+    data: Annotated[str | None, typer.Option(metavar="PATH", help="With --train: what to learn from.")] = None,
     beside: Annotated[
         list[str] | None, typer.Option(metavar="MODEL", help="With --parts: another model, timed in turns; may be repeated.")
     ] = None,
@@ -51,4 +58,19 @@ def bench(
     as_json: options.Json = False,
 ) -> None:
     """Run plans, policies and fewer steps of one model in turns, or ways to enforce boxes, and say what each gains and loses."""
+    if train:
+        return launch_training(context)
+    if data is not None:
+        raise ConfigError("--data is what a training step learns from: say --train too")
     launch(context)
+
+
+def launch_training(context: typer.Context) -> None:
+    """Compose what `ditkit train` would, and time it. Raises `ConfigError` for a flag that says nothing of a training step."""
+    flags, words = typed(context)
+    given = {flag for flag, value in flags.items() if value not in (None, False, [])}
+    if "--parts" not in given:
+        raise ConfigError("--train times the parts of a training step: say --parts too")
+    if other := sorted(given - {"MODEL", "--parts", "--train", *TRAINING}):
+        raise ConfigError(f"{', '.join(other)} says nothing of a training step; leave it out")
+    launch(context, {"RECIPE": flags["MODEL"], **{flag: flags[flag] for flag in TRAINING}}, words, asks="train", run="run_training")

@@ -35,10 +35,18 @@ def typed(context: typer.Context) -> tuple[dict[str, Value], list[str]]:
     return flags, words
 
 
-def launch(context: typer.Context, flags: Mapping[str, Value] | None = None, overrides: Sequence[str] | None = None) -> None:
+def launch(
+    context: typer.Context,
+    flags: Mapping[str, Value] | None = None,
+    overrides: Sequence[str] | None = None,
+    *,
+    asks: str | None = None,
+    run: str = "run",
+) -> None:
     """Compose the command's configuration, then print it (--cfg), estimate its cost (--dry-run) or run the task of the same name.
 
-    `flags` and `overrides` stand in for what was typed, where a command has to read it first.
+    `flags` and `overrides` stand in for what was typed, where a command has to read it first. The command may ask for what another one
+    `asks` for, and have another function of its task `run`.
     """
     own, words = typed(context)
     settings = from_flags(own if flags is None else flags, words if overrides is None else overrides)
@@ -48,7 +56,7 @@ def launch(context: typer.Context, flags: Mapping[str, Value] | None = None, ove
     from ditkit.config.schema import COMMANDS
 
     command = str(context.command.name)
-    config = compose(COMMANDS[command], settings)
+    config = compose(COMMANDS[asks or command], settings)
     check_paths(config)
     if context.params["cfg"]:
         return show_configuration(config)
@@ -57,7 +65,7 @@ def launch(context: typer.Context, flags: Mapping[str, Value] | None = None, ove
     if context.params.get("dry_run"):
         return show(task.estimate(config), as_json)
     with progress() as shown:
-        report = task.run(config, shown)
+        report = getattr(task, run)(config, shown)
     show(report, as_json)
 
 

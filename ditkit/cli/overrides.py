@@ -34,6 +34,7 @@ KEYS = {
     "--rules": "rules",  # of `ditkit bench`, where several can be given
     "--from": "source",
     "--data": "data.path",
+    "--classes": "classes",  # of `ditkit train`: how many
     "--evaluations": "evaluations",
     "--budget": "budget",
     "--policy": "policies",
@@ -92,7 +93,7 @@ def _meaning(flag: str, value: Value) -> list[str]:
 
 
 def _sides(size: str) -> list[str]:
-    sides = re.fullmatch(r"(\d+)x(\d+)", size)
+    sides = re.fullmatch(r"([0-9]+)x([0-9]+)", size)
     if not sides:
         raise ConfigError(f"cannot read --size {size}; write height and width in pixels, as in --size 512x768")
     return [f"height={sides[1]}", f"width={sides[2]}"]

@@ -30,7 +30,9 @@ def import_plan(
         str, typer.Argument(metavar="ROUTER", help="A router published with Learning-to-Cache (.pt, .pth), or SmoothCache's JSON.")
     ],
     out: Annotated[str, typer.Option(metavar="FILE", help="The plan file to write.")],
-    threshold: Annotated[float, typer.Option(metavar="X", help="Compute where the router's score is above this.")] = 0.1,
+    threshold: Annotated[
+        float | None, typer.Option(metavar="X", help="Compute where the router's score is above this; as published if not given.")
+    ] = None,
     model: Annotated[str | None, typer.Option(metavar="NAME", help="Whose it is.", autocompletion=completion.models)] = None,
     steps: Annotated[int | None, typer.Option(metavar="N", help="SmoothCache only: for how many evaluations.")] = None,
     as_json: Json = False,

@@ -18,6 +18,10 @@ def train(
     data: Annotated[
         str | None, typer.Option(metavar="PATH", help="A folder of images, or of clouds and meshes, per class; or an .npz.")
     ] = None,
+    classes: Annotated[
+        str | None,
+        typer.Option("--classes", "--num-classes", metavar="N", help="How many the network has room for; those of the data if not given."),
+    ] = None,
     steps: Annotated[str | None, typer.Option(metavar="N", help="Updates of the weights.")] = None,
     batch: options.Batch = None,
     seed: Annotated[str | None, typer.Option(metavar="N", help="Seed of the weights, the data and the noise.")] = None,

@@ -18,7 +18,7 @@ from ditkit.files.weights import RANDOM, WeightSource, locate
 if TYPE_CHECKING:
     from ditkit.codecs.residual import ResidualAutoencoder
 
-SD_SCALE = 0.18215
+SD_SCALE, SDXL_SCALE = 0.18215, 0.13025
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,9 @@ _ALL = [
     CodecSpec("ae-emoji", "residual", 4, 4, weights=WeightSource(asset="ae-emoji.safetensors", licence="Apache-2.0")),
     CodecSpec("sd-vae-ft-ema", "kl", 8, 4, SD_SCALE, WeightSource(hub="stabilityai/sd-vae-ft-ema", licence="MIT")),
     CodecSpec("sd-vae-ft-mse", "kl", 8, 4, SD_SCALE, WeightSource(hub="stabilityai/sd-vae-ft-mse", licence="MIT")),
+    CodecSpec(
+        "sdxl-vae", "kl", 8, 4, SDXL_SCALE, WeightSource(hub="PixArt-alpha/pixart_sigma_sdxlvae_T5_diffusers", licence="see its page")
+    ),
     CodecSpec("pixels", "pixels", 1, 3),
     CodecSpec("points", "points", 1, 3),
 ]
@@ -98,7 +101,7 @@ def _load_kl(spec: CodecSpec, path: str | None, revision: str | None) -> Codec:
     from ditkit.codecs.vae import load_vae, random_vae
 
     found = locate(spec.weights, path, revision, option="codec.path")
-    vae = random_vae() if found is None else load_vae(found.path, spec.scale)
+    vae = random_vae(spec.scale) if found is None else load_vae(found.path, spec.scale)
     origin = {"weights": "random"}
     if found is not None:
         origin = {"weights": found.origin, "commit": found.commit, "fingerprint": fingerprint(vae.state_dict())}

@@ -61,12 +61,12 @@ class VAE(nn.Module):
         return self.kl.decoder(latents_BChw if self.kl.post_quant_conv is None else self.kl.post_quant_conv(latents_BChw))
 
 
-def random_vae() -> VAE:
+def random_vae(scale: float) -> VAE:
     """Stable Diffusion's autoencoder with fresh weights."""
-    return VAE(AutoencoderKL(**SD_CONFIG))
+    return VAE(AutoencoderKL(**SD_CONFIG, scaling_factor=scale))
 
 
-def load_vae(path: Path, scale: float = SD_SCALE) -> VAE:
+def load_vae(path: Path, scale: float) -> VAE:
     """An AutoencoderKL from its folder, a pipeline's folder, or a single file.
 
     Its sizes are those of the config.json beside it, else told from the shapes, and what takes its latents to unit variance is `scale`.

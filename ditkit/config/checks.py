@@ -3,9 +3,8 @@
 import math
 from collections.abc import Sequence
 
+from ditkit.config.numbers import LARGEST_SEED
 from ditkit.errors import ConfigError, UnknownName
-
-LARGEST_SEED = 2**63 - 1
 
 
 def check_known(kind: str, name: str, known: Sequence[str]) -> None:
@@ -48,6 +47,13 @@ def check_finite(name: str, value: float | None) -> None:
 def check_seed(seed: int) -> None:
     if not 0 <= seed <= LARGEST_SEED:
         raise ConfigError(f"seed must be from 0 to {LARGEST_SEED}, not {seed}")
+
+
+def check_seeds(seed: int, count: int | None) -> None:
+    """Every sample has a seed of its own, counted up from the first."""
+    check_seed(seed)
+    if count is not None and seed + count - 1 > LARGEST_SEED:
+        raise ConfigError(f"seeds end at {LARGEST_SEED}, and {count} from {seed} on go beyond; use a smaller seed")
 
 
 def check_interval(interval: list[float] | None) -> None:

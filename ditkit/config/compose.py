@@ -13,10 +13,11 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.errors import HydraException, OverrideParseException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ditkit.config.folder import conf_dir, options
+from ditkit.config.numbers import LARGEST, LARGEST_SEED, is_plain
 from ditkit.config.quoting import quoted
 from ditkit.config.schema import (
     COMMANDS,
@@ -46,8 +47,10 @@ def compose(schema: type[Config], overrides: Sequence[str] = ()) -> Config:
     Raises `ConfigError` for an option that does not exist, for a value of the wrong kind and for one out of range.
     """
     command = next(name for name, known in COMMANDS.items() if known is schema)
-    node = _merged(command, [_setting(override, command) for override in overrides])
+    settings = [_setting(override, command) for override in overrides]
+    node = _merged(command, settings)
     try:
+        _check_numbers(node, settings)
         config = OmegaConf.to_object(node)
     except OmegaConfBaseException as error:
         raise ConfigError(_explain(error, command, overrides)) from error
@@ -83,6 +86,33 @@ def _merged(command: str, settings: Sequence[str]) -> DictConfig:
             return hydra_compose(command, overrides=list(settings))
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(_explain(error, command, settings)) from error
+
+
+def _check_numbers(node: DictConfig, settings: Sequence[str]) -> None:
+    """Raise `ConfigError` for a number that is not typed in ASCII digits, or that is beyond all counting."""
+    for key, typed in (setting.split("=", 1) for setting in settings):
+        value = OmegaConf.select(node, key, throw_on_missing=False)
+        kind = "a whole number" if isinstance(value, int) else "a number"
+        if _is_number(value) and not is_plain(typed):
+            raise ConfigError(f"{key} must be {kind} in the digits 0 to 9, not {typed}")
+        if isinstance(value, ListConfig) and value and all(map(_is_number, value)) and not is_plain(typed):
+            raise ConfigError(f"{key} must hold numbers in the digits 0 to 9, not {typed}")
+    for key, value in _leaves(cast(dict[str, Any], OmegaConf.to_container(node))):
+        for each in value if isinstance(value, list) else [value]:
+            if isinstance(each, list | Mapping):
+                raise ConfigError(f"{key} is one list, without another in it, as in {key}=[a,b]")
+            most = LARGEST_SEED if key.rpartition(".")[2] == "seed" else LARGEST
+            if isinstance(each, int) and not isinstance(each, bool) and not -most <= each <= most:
+                raise ConfigError(f"{key} must be at most {most}, not {_short(each)}")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _short(value: int) -> str:
+    text = str(value)
+    return text if len(text) <= 40 else f"{text[:20]}... of {len(text)} digits"
 
 
 def _setting(override: str, command: str) -> str:
@@ -135,7 +165,7 @@ def _unknown(key: str, command: str, settings: Sequence[str]) -> str:
     """No such key: name the nearest, among those of the chosen option if the key is in a group."""
     groups = _groups(command)
     node = _merged(command, [setting for setting in settings if setting.partition("=")[0] in groups])
-    keys = list(_leaves(cast(dict[str, Any], OmegaConf.to_container(node))))
+    keys = [name for name, _ in _leaves(cast(dict[str, Any], OmegaConf.to_container(node)))]
     group = key.partition(".")[0]
     if group != key and group in GROUPS and group in node:
         where = f"with {group}={node[group].name}"
@@ -156,12 +186,13 @@ def _unknown_choice(group: str, name: str) -> str:
     return f"no {'solver' if group == 'sampler' else group} named '{name}'; {hint}"
 
 
-def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every option by its dotted name, with its value."""
     for name, value in values.items():
         if isinstance(value, Mapping):
             yield from _leaves(value, f"{prefix}{name}.")
         elif not (name == "name" and prefix.rstrip(".") in GROUPS):
-            yield prefix + name
+            yield prefix + name, value
 
 
 def _first_line(text: str) -> str:

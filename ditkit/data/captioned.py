@@ -5,7 +5,8 @@ Shapes: B batch, H W picture, C h w latent, L tokens of a caption.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +15,9 @@ from torch import Tensor
 
 from ditkit.codecs.codec import from_uint8
 from ditkit.data.captions import ARTICLELESS, COLOURS, all_shown, caption, one
+from ditkit.data.pool import Kind, Pool
 from ditkit.data.scenes import Box, Scene, Sprites, arrange, background, paste, resized, to_uint8
+from ditkit.text.vocabulary import PAD
 
 BARE = 0.8  # of pictures of one object that fills the frame, the share of those under the noun alone
 NAMED = 7 / 15  # of backgrounds that are not white, the share of the plain ones that have a name
@@ -106,6 +109,7 @@ class SceneDraws:
     """Captioned pictures as training sees them: latents by `encode` ([-1, 1] (B, 3, H, W) -> (B, C, h, w)), captions by `tokens` (B, L).
 
     A batch has one shape (H, W), drawn among `shapes`, or of a small one among `small`; every picture depends on its own seed only.
+    With a `pool`, they are the first `pool` pictures of every shape again and again, encoded once and kept in `folder`.
     """
 
     def __init__(
@@ -116,19 +120,34 @@ class SceneDraws:
         shapes: Sequence[tuple[int, int]],
         mixture: Mixture,
         small: Sequence[tuple[int, int]] = (),
+        *,
+        pool: int = 0,
+        folder: Path = Path(),
     ) -> None:
         self.sprites, self.encode, self.tokens, self.shapes, self.mixture, self.small = sprites, encode, tokens, shapes, mixture, small
         self.chances = torch.tensor([float(SQUARE if height == width else 1) for height, width in shapes])
+        self.pool = Pool(folder, pool, self._one) if pool else None
 
     def draw(self, generator: torch.Generator, batch: int, rows: slice) -> tuple[Tensor, Tensor]:
-        """Latents (rows, C, h, w) and the numbers of their captions' tokens (rows, L)."""
-        mixture = self.mixture
-        if mixture.small and float(torch.rand((), generator=generator)) < mixture.small:
-            height, width = self.small[int(torch.randint(len(self.small), (), generator=generator))]
-            mixture = replace(mixture, filling=1.0)
-        else:
-            height, width = self.shapes[int(torch.multinomial(self.chances, 1, generator=generator))]
-        seeds = torch.randint(2**62, (batch,), generator=generator)[rows]
-        drawn = [captioned(self.sprites, np.random.default_rng(seed), height, width, mixture) for seed in seeds.tolist()]
+        """Latents (rows, C, h, w) and the numbers of their captions' tokens (rows, L), as many as the longest caption has."""
+        kind = self._kind(generator)
+        seeds = torch.randint(self.pool.size if self.pool else 2**62, (batch,), generator=generator)[rows].tolist()
+        latents, tokens = self.pool.take(kind, seeds) if self.pool else self._pictures(kind, seeds)
+        return latents, tokens[:, : int((tokens != PAD).sum(1).max())]
+
+    def _kind(self, generator: torch.Generator) -> Kind:
+        filling, white, small = self.mixture.filling, self.mixture.white, self.mixture.small
+        if small and float(torch.rand((), generator=generator)) < small:
+            return Kind(*self.small[int(torch.randint(len(self.small), (), generator=generator))], 1.0, white)
+        return Kind(*self.shapes[int(torch.multinomial(self.chances, 1, generator=generator))], filling, white)
+
+    def _pictures(self, kind: Kind, seeds: Sequence[int]) -> tuple[Tensor, Tensor]:
+        mixture = Mixture(kind.filling, kind.white)
+        drawn = [captioned(self.sprites, np.random.default_rng(seed), kind.height, kind.width, mixture) for seed in seeds]
         images = from_uint8(torch.from_numpy(np.stack([picture.scene.image for picture in drawn])).movedim(-1, 1))
         return self.encode(images), self.tokens([picture.caption for picture in drawn])
+
+    def _one(self, kind: Kind, number: int) -> tuple[Tensor, Tensor]:
+        """By itself, for how a picture is rounded may depend on those it is encoded with."""
+        latents, tokens = self._pictures(kind, [number])
+        return latents[0], tokens[0]

@@ -12,7 +12,7 @@ from torch import Tensor
 class SampleNoise:
     """One stream of noise per sample, keyed by its seed. Drawing twice gives the same noise twice."""
 
-    seeds: tuple[int, ...]
+    seeds: Sequence[int]
 
     def draw(self, count: int, shape: Sequence[int], device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> Tensor:
         """The first `count` tensors of every stream, (count, B, *shape), in one transfer to `device`.

@@ -7,6 +7,7 @@ All tables are float64 numpy on the host. A level is named in one of three ways:
 """
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -228,6 +229,6 @@ def _divisor(total: int, count: int, direction: int) -> int | None:
 
 
 def _count(word: str, spec: str) -> int:
-    if not word.strip().isdecimal() or int(word) < 1:
+    if not re.fullmatch(r" *[0-9]{1,18} *", word) or int(word) < 1:
         raise ScheduleError(f"cannot read time grid '{spec}'; write a count ('20'), 'ddim20' or counts per section ('10,15,20')")
     return int(word)

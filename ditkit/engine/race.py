@@ -7,9 +7,11 @@ import torch
 from torch import Tensor
 
 from ditkit.codecs.registry import load_codec
+from ditkit.engine.finite import first_fault, said
 from ditkit.engine.model import Model
 from ditkit.engine.request import SampleBatch, SamplingRequest
 from ditkit.engine.sampler import OnStep, sample
+from ditkit.errors import RequestError
 
 Sampler = Callable[[Model, SamplingRequest, OnStep | None], Iterator[SampleBatch]]
 """Yields the batches of a request as they are finished."""
@@ -51,7 +53,7 @@ def race(contenders: Sequence[Contender], on_step: OnStep | None = None) -> list
     allocated, unless there is no other.
     """
     runs = [each.sampler(replace(each.model, codec=load_codec("pixels")), each.request, on_step) for each in contenders]
-    rounds = list(zip(*runs, strict=True))
+    rounds = [_checked(contenders, batches) for batches in zip(*runs, strict=True)]
     timed = rounds[1:] or rounds
     return [
         Outcome(
@@ -60,3 +62,13 @@ def race(contenders: Sequence[Contender], on_step: OnStep | None = None) -> list
         )
         for place in range(len(contenders))
     ]
+
+
+def _checked(contenders: Sequence[Contender], batches: tuple[SampleBatch, ...]) -> tuple[SampleBatch, ...]:
+    """The same; raises `RequestError` if one of them is not finite: nothing could be compared with it."""
+    for contender, batch in zip(contenders, batches, strict=True):
+        if batch.spoiled:
+            model, request = contender.model, contender.request
+            where = said(first_fault(model, request, batch), model.dtype, request.guidance)
+            raise RequestError(f"the numbers of {len(batch.spoiled)} samples of '{contender.name}' {where}")
+    return batches

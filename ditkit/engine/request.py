@@ -1,6 +1,7 @@
 """What is asked of the engine, and what comes back."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -10,6 +11,7 @@ from ditkit.diffusion.guidance import GuidanceInterval
 from ditkit.diffusion.solvers import Dopri5, Solver
 from ditkit.engine.conditions import PromptTable
 from ditkit.engine.model import Model
+from ditkit.engine.turns import distinct
 from ditkit.errors import PlanMismatch, RequestError
 
 EVERYWHERE = GuidanceInterval()
@@ -23,8 +25,8 @@ class SamplingRequest:
     the others are made to go with them. `picture` is the height and width to scale and crop every picture to.
     """
 
-    labels: tuple[int, ...]
-    seeds: tuple[int, ...]
+    labels: Sequence[int]
+    seeds: Sequence[int]
     solver: Solver
     guidance: float = 1.0
     interval: GuidanceInterval = EVERYWHERE
@@ -48,7 +50,7 @@ class SamplingRequest:
         if (self.prompts is None) != (spec.text is None):
             raise RequestError(f"{spec.name} reads prompts" if spec.text else f"{spec.name} reads no prompts; ask it for classes")
         count = len(self.prompts.null) if self.prompts else spec.label_count
-        bad = [label for label in self.labels if not 0 <= label < max(count, 1)]
+        bad = [label for label in distinct(self.labels) if not 0 <= label < max(count, 1)]
         if bad:
             raise RequestError(f"{spec.name} has {'prompts' if self.prompts else 'classes'} 0 to {count - 1}, not {bad[0]}")
         if self.guidance != 1 and not spec.can_be_guided:
@@ -90,3 +92,9 @@ class SampleBatch:
     pictures: Tensor
     seconds: float
     halved: int = 0
+
+    @property
+    def spoiled(self) -> tuple[int, ...]:
+        """Those of `indices` whose numbers are not all finite."""
+        whole = [values.flatten(1).isfinite().all(1) for values in (self.latents, self.pictures)]
+        return tuple(index for index, fine in zip(self.indices, (whole[0] & whole[1]).tolist(), strict=True) if not fine)

@@ -7,6 +7,7 @@ Shapes: B samples, R rows of the network's batch, C channels, h w latent.
 """
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -38,6 +39,9 @@ Draw = Callable[[Sequence[int]], Tensor]
 Whole = Callable[[int, Callable[[], Tensor]], Tensor]
 """What the network says at an evaluation, once guided: by calling it, or by forecasting it as a whole."""
 
+Watch = Callable[[int, Execution], Execution]
+"""How to run an evaluation so that somebody sees it, told how it is to be run."""
+
 Network = Callable[[Tensor, Any, int], Tensor]
 """What a network says of x (R, C, h, w) under its conditioning at an evaluation, however it is run."""
 
@@ -57,19 +61,20 @@ def denoiser(
     executions: Callable[[int], Execution] | None = None,
     graphs: GraphedNetwork | None = None,
     whole: Whole | None = None,
+    watch: Watch | None = None,
 ) -> Denoise:
     """What the network says of a batch with these labels at each evaluation, guided and cached as the request asks.
 
     Guidance is one batched forward [cond; null]. With a plan the null half is carried even where guidance is off, because
     cached outputs must keep their rows. `executions` and `whole` say how to run each evaluation in place of the plan; `graphs` runs the
-    plan in place of the eager network. Where an evaluation is forecast as a whole nothing is launched but the forecast of what the
-    solver reads.
+    plan in place of the eager network; `watch` sees what the eager one does. Where an evaluation is forecast as a whole nothing is
+    launched but the forecast of what the solver reads.
     """
     solver = request.solver
     if executions is None and request.plan:
         run = PlanRun(request.plan)
         executions, whole = run.at, run.network if request.plan.whole else None
-    network = graphs or _eager(model, executions)
+    network = graphs or _eager(model, _watched(executions, watch))
     covered = request.interval.covers(solver.times)
     scales = [request.guidance if inside else 1.0 for inside in covered]
     guided = request.guidance != 1
@@ -99,6 +104,12 @@ def denoiser(
     return denoise
 
 
+def _watched(executions: Callable[[int], Execution] | None, watch: Watch | None) -> Callable[[int], Execution] | None:
+    if watch is None:
+        return executions
+    return lambda evaluation: watch(evaluation, executions(evaluation) if executions else PLAIN)
+
+
 def _eager(model: Model, executions: Callable[[int], Execution] | None) -> Network:
     return lambda x, conditioning, evaluation: model.backbone(x, conditioning, executions(evaluation) if executions else PLAIN)
 
@@ -112,19 +123,29 @@ def sample_latents(
     graphs: GraphedNetwork | None = None,
 ) -> Tensor:
     """The latents (B, C, h, w) of these samples of the request, as one batch."""
+    last = deque(states(model, request, indices, on_step, graphs), maxlen=1).pop()
+    return last if request.known is None else restored(last, request.known.to(last).expand(len(last), -1, -1))
+
+
+@torch.inference_mode()
+def states(
+    model: Model,
+    request: SamplingRequest,
+    indices: Sequence[int],
+    on_step: OnStep | None = None,
+    graphs: GraphedNetwork | None = None,
+    watch: Watch | None = None,
+) -> Iterator[Tensor]:
+    """These samples of the request, as one batch, after every step."""
     solver = request.solver
     labels = [request.labels[index] for index in indices]
     seeds = tuple(request.seeds[index] for index in indices)
     noise = SampleNoise(seeds).draw(1 + solver.draws, model.spec.sample_shape, model.device)
     x, state = noise[0], solver.init(noise[1:] if solver.draws else None)
-    denoise = denoiser(model, request, labels, on_step, graphs=graphs)
-    known = None if request.known is None else request.known.to(x)
-    if known is not None:
-        denoise = anchored(denoise, known, x, solver.levels)
-    last = x
-    for last in trajectory(denoise, solver, x, state):  # noqa: B007
-        pass
-    return last if known is None else restored(last, known.expand(len(x), -1, -1))
+    denoise = denoiser(model, request, labels, on_step, graphs=graphs, watch=watch)
+    if request.known is not None:
+        denoise = anchored(denoise, request.known.to(x), x, solver.levels)
+    yield from trajectory(denoise, solver, x, state)
 
 
 def sample(

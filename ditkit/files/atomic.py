@@ -41,10 +41,21 @@ def append_line(path: Path, line: str) -> None:
 
 
 def remove_parts(folder: Path) -> None:
-    """Remove the temporary files in a folder and below it whose writers were killed. None may be at work there."""
+    """Remove the temporary files in a folder and below it whose writers were killed."""
     for part in folder.rglob(".*.part*"):
-        if re.fullmatch(r"\..+\.\d+\.part(\.\w+)?", part.name):
+        writer = re.fullmatch(r"\..+\.(\d+)\.part(\.\w+)?", part.name)
+        if writer and not _is_alive(int(writer[1])):
             part.unlink(missing_ok=True)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except PermissionError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return True
 
 
 def check_folder_free(path: Path) -> None:

@@ -20,6 +20,8 @@ class Repository:
 
 VAE = Repository(("config.json",), WEIGHTS)
 TRANSFORMER = Repository(("model_index.json", "transformer/config.json"), tuple(f"transformer/{name}" for name in WEIGHTS))
+TRANSFORMER_ALONE = Repository(("transformer/config.json",), TRANSFORMER.weights)
+VAE_OF_PIPELINE = Repository(("vae/config.json",), tuple(f"vae/{name}" for name in WEIGHTS))
 
 REPOSITORIES = {
     "facebook/DiT-XL-2-256": TRANSFORMER,
@@ -27,6 +29,11 @@ REPOSITORIES = {
     "PixArt-alpha/PixArt-XL-2-256x256": TRANSFORMER,
     "PixArt-alpha/PixArt-XL-2-512x512": TRANSFORMER,
     "PixArt-alpha/PixArt-XL-2-1024-MS": TRANSFORMER,
+    "PixArt-alpha/PixArt-Sigma-XL-2-256x256": TRANSFORMER_ALONE,
+    "PixArt-alpha/PixArt-Sigma-XL-2-512-MS": TRANSFORMER_ALONE,
+    "PixArt-alpha/PixArt-Sigma-XL-2-1024-MS": TRANSFORMER_ALONE,
+    "PixArt-alpha/PixArt-Sigma-XL-2-2K-MS": TRANSFORMER_ALONE,
+    "PixArt-alpha/pixart_sigma_sdxlvae_T5_diffusers": VAE_OF_PIPELINE,
     "stabilityai/sd-vae-ft-ema": VAE,
     "stabilityai/sd-vae-ft-mse": VAE,
 }
@@ -37,6 +44,7 @@ TEXT_ENCODERS = {
     "PixArt-alpha/PixArt-XL-2-256x256": T5,
     "PixArt-alpha/PixArt-XL-2-512x512": T5,
     "PixArt-alpha/PixArt-XL-2-1024-MS": T5,
+    "PixArt-alpha/pixart_sigma_sdxlvae_T5_diffusers": T5,
 }
 """Repositories of pipelines, and what to fetch of them in order to read a prompt."""
 

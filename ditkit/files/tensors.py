@@ -64,6 +64,13 @@ def read_weights(path: Path, key: str | None = None, *, shapes: bool = False) ->
     return Weights(state, note, vars(options) if isinstance(options, argparse.Namespace) else options if isinstance(options, dict) else {})
 
 
+def read_options(path: Path) -> dict[str, Any]:
+    """What the training that wrote a pickle was asked for: the `args` beside its weights; none of any other file."""
+    content = None if _is_safetensors(path) else _read_pickle(path, shapes=True)
+    args = content.get("args") if isinstance(content, Mapping) else None
+    return dict(vars(args)) if isinstance(args, argparse.Namespace) else dict(args) if isinstance(args, Mapping) else {}
+
+
 def read_metadata(path: Path) -> dict[str, str]:
     """The words that a safetensors file carries beside its tensors; none for any other file."""
     if not path.is_file() or not _is_safetensors(path):
@@ -136,7 +143,9 @@ def _is_safetensors(path: Path) -> bool:
     """By what is in it: either format is found under the other's name."""
     with path.open("rb") as file:
         head = file.read(9)
-    if head.startswith((b"PK", b"\x80")):  # a zip archive, or a bare pickle, as torch.save writes them
+    if head[8:] == b"{" and int.from_bytes(head[:8], "little") < path.stat().st_size:  # the length of its header, which may look like ...
+        return True
+    if head.startswith((b"PK", b"\x80")):  # ... a zip archive, or a bare pickle, as torch.save writes them
         return False
     return path.suffix == ".safetensors" or head[8:] == b"{"
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from ditkit.execution import Execution, Site, fused_attention
+from ditkit.execution import Execution, Site, attention
 from ditkit.models.pixart import PixArt, PixArtConditioning
 
 
@@ -36,7 +36,7 @@ def attention_maps(
 
     def attend(site: Site, q_BHTK: Tensor, k_BHLK: Tensor, v_BHLK: Tensor, bias: Tensor | None) -> Tensor:
         if site.branch != "cross":
-            return fused_attention(site, q_BHTK, k_BHLK, v_BHLK, bias)
+            return attention(site, q_BHTK, k_BHLK, v_BHLK, bias)
         logits_BHTL = q_BHTK @ (k_BHLK * k_BHLK.shape[-1] ** -0.5).transpose(-1, -2)
         probabilities_BHTL = (logits_BHTL if bias is None else logits_BHTL + bias).softmax(-1, dtype=torch.float32)
         found.append(probabilities_BHTL.mean(1) @ columns_LP)

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ditkit.config.numbers import number
 from ditkit.errors import RequestError
 from ditkit.files.text import lines_of, read_text
 from ditkit.grounding.layout import Box, Layout, Phrase, check_side
@@ -44,13 +45,9 @@ def layout_from(data: Any, source: str) -> Layout:
 def parse_box(words: str) -> tuple[str, Box]:
     """A phrase and its box from "dog: 0.1,0.2,0.5,0.9"."""
     phrase, _, numbers = words.rpartition(":")  # without a colon, the phrase is empty
-    try:
-        left, top, right, bottom = map(float, numbers.split(","))
-    except ValueError:
-        phrase = ""
-    else:
-        if phrase.strip():
-            return phrase.strip(), Box(left, top, right, bottom)
+    edges = [edge for typed in numbers.split(",") if (edge := number(typed)) is not None]
+    if phrase.strip() and len(edges) == 4 == numbers.count(",") + 1:
+        return phrase.strip(), Box(*edges)
     raise RequestError(f"cannot read the box '{words}'; write it as --box \"dog: 0.1,0.2,0.5,0.9\" (left, top, right, bottom)")
 
 

@@ -28,18 +28,30 @@ _OF_512 = """
 """
 
 
+_ONLY_2048 = "0.26:256x992 0.27:256x960 2.89:832x288 3.11:896x288 3.62:928x256 3.75:960x256 3.88:992x256"  # as diffusers has them
 _OF_96 = "0.44:64x144 0.56:72x128 0.71:80x112 1.0:96x96 1.4:112x80 1.78:128x72 2.25:144x64"  # ditkit's own small PixArt
-_TABLES = {96: (_OF_96, 96), 256: (_OF_512, 512), 512: (_OF_512, 512), 1024: (_OF_512, 512)}  # and the side that a table is for
+_TABLES = {
+    96: (_OF_96, 96),
+    256: (_OF_512, 512),
+    512: (_OF_512, 512),
+    1024: (_OF_512, 512),
+    2048: (_OF_512 + _ONLY_2048, 512),
+}  # and the side that a table is for
 
 
 def bins(image_size: int) -> tuple[Bin, ...]:
-    """The shapes of a PixArt for pictures of that side, 33 of the published ones, widest first; raises `RequestError` for another side."""
+    """The shapes of a PixArt for pictures of that side, widest first; raises `RequestError` for another side.
+
+    They are 33 of the published ones, and all 40 for 2048.
+    """
     if image_size not in _TABLES:
         *others, last = map(str, _TABLES)
         raise RequestError(f"PixArt was trained on shapes around {', '.join(others)} and {last} pixels, not {image_size}")
     table, side = _TABLES[image_size]
     rows = [entry.replace("x", ":").split(":") for entry in table.split()]
-    return tuple(Bin(float(aspect), int(height) * image_size // side, int(width) * image_size // side) for aspect, height, width in rows)
+    return tuple(
+        sorted(Bin(float(aspect), int(height) * image_size // side, int(width) * image_size // side) for aspect, height, width in rows)
+    )
 
 
 def nearest_bin(height: float, width: float, image_size: int) -> Bin:

@@ -23,11 +23,11 @@ from ditkit.models import diffusers_layout, pixart_layout, registry
 from ditkit.models.blank import blank, family_of
 from ditkit.models.dit import DiTParams
 from ditkit.models.fitting import fitted, news, undecided
-from ditkit.models.identify import FAMILY_NAMES, PUBLISHED_RATIO, describe, identify, registered
+from ditkit.models.identify import FAMILY_NAMES, PUBLISHED_RATIO, describe, identify, registered, same_network
 from ditkit.models.loading import load_into
 from ditkit.models.pipeline import folder_of
 from ditkit.models.pixart import PixArtParams
-from ditkit.models.reading import FILE_NAMES, Checkpoint, read_checkpoint, read_class_names
+from ditkit.models.reading import FILE_NAMES, Checkpoint, read_checkpoint, read_class_names, words_beside
 from ditkit.models.spec import ModelSpec, Params
 
 LAYOUTS = ("ditkit", "diffusers")
@@ -74,11 +74,9 @@ def load_backbone(spec: ModelSpec, path: str | None = None, revision: str | None
     return Loaded(model, backbone, origin, read_class_names(found.path), found.path, whole, notes)
 
 
-def told_spec(spec: ModelSpec, path: str | None, key: str | None = None) -> ModelSpec:
-    """The model of the numbers that the file `path` says or shows, without reading its weights; `spec` itself if they are nowhere here."""
-    if path is None or not Path(path).exists():
-        return spec
-    return fitted(spec, read_checkpoint(Path(path), key, shapes=True), Path(path))
+def told_by(spec: ModelSpec, path: Path, key: str | None = None) -> tuple[ModelSpec, tuple[str, ...]]:
+    """The model as the weights at `path` say it is, and their class names; the weights themselves are not read."""
+    return fitted(spec, read_checkpoint(path, key, shapes=True), path), read_class_names(path)
 
 
 def _kept(state: State, drops: tuple[str, ...]) -> State:
@@ -121,6 +119,7 @@ def convert(path: Path, out: Path, layout: str = "ditkit", model: str | None = N
         raise CheckpointError(f"{path} does not say for which input size it is; put diffusers' config.json beside it")
     checkpoint = replace(checkpoint, state=_kept(checkpoint.state, registry.find(model).drops if model else ()))
     load_into(blank(params), checkpoint.state, path)  # complete, or refused
+    words: dict[str, Any] = words_beside(path)
     if layout == "diffusers":
         theirs = DIFFUSERS.get(family_of(params))
         if theirs is None:
@@ -129,11 +128,11 @@ def convert(path: Path, out: Path, layout: str = "ditkit", model: str | None = N
         if params.mlp_ratio != PUBLISHED_RATIO:
             raise CheckpointError(f"{path} is a {describe(params)}, and diffusers knows MLPs {PUBLISHED_RATIO:g} times as wide only")
         config = json.dumps(theirs.to_config(params), indent=2) + "\n"
-        write_tensors(out / FILE_NAMES[0], theirs.to_diffusers(checkpoint.state))
+        write_tensors(out / FILE_NAMES[0], theirs.to_diffusers(checkpoint.state), words)
         write_atomically(out / "config.json", lambda part: part.write_text(config, encoding="utf-8"))
     else:
         spec = registered(params)
-        save(checkpoint.state, out, model=model or (spec.name if spec else describe(params)), params=params)
+        save(checkpoint.state, out, model=model or (spec.name if spec else describe(params)), params=params, **words)
     return params
 
 
@@ -143,4 +142,9 @@ def _stated(checkpoint: Checkpoint, path: Path, model: str | None) -> Params | N
         return fitted(registry.find(model), checkpoint, path).params
     if checkpoint.params is None and checkpoint.kin and checkpoint.kin.family == "sit":
         raise CheckpointError(f"{path} is a SiT ({checkpoint.kin.reason}); say which with --model, as sit-xl-2-256 or sit-xl-2-256-repa")
-    return checkpoint.params or identify(checkpoint.state)
+    params = checkpoint.params or identify(checkpoint.state)
+    if not isinstance(params, PixArtParams) or not checkpoint.caption_tokens:
+        return params
+    told = replace(params, caption_tokens=checkpoint.caption_tokens)
+    sigma = next((spec.params for spec in registry.SPECS.values() if spec.pipeline and same_network(spec.params, told)), None)
+    return sigma if sigma and checkpoint.params is None else told  # whose positions a file does not tell

@@ -15,7 +15,9 @@ from ditkit.models.registry import SPECS
 from ditkit.models.spec import ModelSpec, Params
 
 SIGMA = "PixArtSigmaPipeline"
-PIPELINES = {"dit": "DiTPipeline", "pixart": "PixArtAlphaPipeline"}  # of diffusers, that hold the models of a family
+ALPHA_TOKENS, SIGMA_TOKENS = 120, 300  # of a prompt
+ALPHA = "PixArtAlphaPipeline"
+PIPELINES = {"dit": "DiTPipeline", "pixart": ALPHA}  # of diffusers, that hold the models of a family
 
 
 def fitted(spec: ModelSpec, checkpoint: Checkpoint, path: Path) -> ModelSpec:
@@ -104,18 +106,19 @@ def _params(shown: Params, checkpoint: Checkpoint, like: Params) -> Params:
 def _check_pipeline(spec: ModelSpec, checkpoint: Checkpoint, path: Path) -> None:
     """Raise `CheckpointError` for a pipeline, or a PixArt, of another kind than the model's."""
     wanted = _pipeline_of(spec)
-    given = checkpoint.pipeline or (SIGMA if _of_sigma(checkpoint) else None)
+    given = checkpoint.pipeline or (SIGMA if _of_sigma(checkpoint) else ALPHA if wanted == SIGMA and _of_alpha(checkpoint) else None)
     if given is None or (wanted and _kind(given) == _kind(wanted)):
         return
     reason = "" if checkpoint.pipeline else " by its numbers"
     source = f"from a {wanted}" if wanted else "from no pipeline of diffusers"
-    raise CheckpointError(f"{path} is a {given}{reason}, and {spec.name} is read {source}; {_way_out(given)}")
+    others = [name for name, known in SPECS.items() if _kind(_pipeline_of(known) or "") == _kind(given)]
+    hint = f"use --model {_alike(spec, others)}" if others else "ditkit has no model of that kind"
+    raise CheckpointError(f"{path} is a {given}{reason}; {spec.name} is read {source}; {hint}")
 
 
-def _way_out(given: str) -> str:
-    """Which models are read from such a pipeline."""
-    names = [spec.name for spec in SPECS.values() if spec.weights.hub and _kind(_pipeline_of(spec) or "") == _kind(given)]
-    return f"use --model {' or '.join(names)}" if names else "ditkit has no model of that kind"
+def _alike(spec: ModelSpec, names: list[str]) -> str:
+    """Of these models the one whose pictures are as large, else the first."""
+    return next((name for name in names if SPECS[name].image_size == spec.image_size), names[0])
 
 
 def _pipeline_of(spec: ModelSpec) -> str | None:
@@ -127,10 +130,15 @@ def _kind(pipeline: str) -> str:
     return pipeline.removesuffix("Pipeline").removesuffix("PAG").removesuffix("Img2Img").removesuffix("Controlnet")
 
 
+def _of_alpha(checkpoint: Checkpoint) -> bool:
+    """Whether a PixArt without its pipeline is an alpha: its published files hold a caption of 120 tokens, the largest is told sizes."""
+    return checkpoint.caption_tokens == ALPHA_TOKENS or "csize_embedder.mlp.0.weight" in checkpoint.state
+
+
 def _of_sigma(checkpoint: Checkpoint) -> bool:
     """Whether numbers tell that a PixArt without its pipeline is a Sigma: long captions, or sizes that alpha was published otherwise in."""
     params = checkpoint.params
-    if checkpoint.caption_tokens == 300:
+    if checkpoint.caption_tokens == SIGMA_TOKENS:
         return True
     if not isinstance(params, PixArtParams) or not checkpoint.from_diffusers:
         return False

@@ -66,7 +66,7 @@ def told(found: Params, like: Params) -> Params:
         return _of_like(told, like)
     if isinstance(found, UViTParams) and isinstance(like, UViTParams):
         rows = found.label_rows
-        null = like.null_class and rows > 0
+        null = (like.null_class or not like.classes) and rows > 0
         return _of_like(replace(found, classes=rows - null, null_class=null), like)
     if isinstance(found, PixArtParams) and isinstance(like, PixArtParams):
         told = replace(found, caption_tokens=like.caption_tokens)
@@ -213,6 +213,13 @@ def _mlp_ratio(first_layer: Tensor) -> float:
 def _heads(width: int, depth: int) -> int:
     known = next((spec.params.heads for spec in SPECS.values() if (spec.params.width, spec.params.depth) == (width, depth)), None)
     return known or next((width // head for head in (64, 72, 32) if width % head == 0), 1)
+
+
+def same_network(known: Params, found: Params) -> bool:
+    """Whether two PixArts differ in their positions' interpolation only, which no file of weights tells."""
+    return (
+        isinstance(known, PixArtParams) and isinstance(found, PixArtParams) and replace(found, interpolation=known.interpolation) == known
+    )
 
 
 def _same_shapes(known: Params, found: Params) -> bool:

@@ -27,6 +27,7 @@ from ditkit.models.pixart_layout import NULL_CAPTION, is_diffusers_pixart
 from ditkit.models.spec import KINDS, Params
 
 FILE_NAMES = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
+CARRIED = ("cloud_mean", "cloud_scale")
 CONFIG_CLASSES = ("DiTTransformer2DModel", "PixArtTransformer2DModel", "Transformer2DModel")
 
 
@@ -122,12 +123,23 @@ def _params_beside(file: Path, layout: ModuleType) -> DiTParams | PixArtParams |
 
 
 def read_class_names(path: Path) -> tuple[str, ...]:
-    """The class names, by label, in the metadata of ditkit's safetensors or a diffusers pipeline's model_index.json; empty without."""
-    whole = pipeline.folder_of(path)
-    if whole or not path.is_file():
-        return pipeline.class_names(whole)
+    """The class names, by label, in a diffusers pipeline's model_index.json or in the metadata of a file that ditkit wrote; or none."""
+    if names := pipeline.class_names(pipeline.folder_of(path)):
+        return names
+    file = _first_file(path)
     try:
-        names = json.loads(read_metadata(path).get("class_names", "[]"))
+        told = json.loads(read_metadata(file).get("class_names", "[]")) if file else []
     except ValueError as error:
-        raise CheckpointError(f"{path} was written by another version of ditkit: {error}") from error
-    return tuple(map(str, names)) if isinstance(names, list) else ()
+        raise CheckpointError(f"{file} was written by another version of ditkit: {error}") from error
+    return tuple(map(str, told)) if isinstance(told, list) else ()
+
+
+def words_beside(path: Path) -> dict[str, str]:
+    """What weights say beside their numbers, as safetensors' metadata: class names, and how clouds were normalised."""
+    names, file = read_class_names(path), _first_file(path)
+    words = {name: value for name, value in read_metadata(file).items() if name in CARRIED} if file else {}
+    return words | ({"class_names": json.dumps(names)} if names else {})
+
+
+def _first_file(path: Path) -> Path | None:
+    return next(iter(weight_files(path)), None) if path.is_dir() else path

@@ -232,6 +232,29 @@ def _pixart(image: int, hub: str) -> ModelSpec:
     )
 
 
+def _pixart_sigma(image: int, hub: str) -> ModelSpec:
+    """A published PixArt-Sigma XL/2 (Chen et al. 2024): alpha's network, told no sizes, on longer prompts and SDXL's latents."""
+    return ModelSpec(
+        name=f"pixart-sigma-xl-2-{hub.lower().replace('256x256', '256')}",
+        family="pixart",
+        params=PixArtParams(
+            **PIXART_SIZES["xl"],
+            patch=2,
+            input_size=image // 8,
+            caption_tokens=300,
+            interpolation=image / 512,  # every one spans the positions of 512 pixels
+        ),
+        schedule="linear",
+        codec="sdxl-vae",
+        image_size=image,
+        guided_channels=8,  # as alpha
+        defaults=Defaults(solver="dpm-solver++", steps=20, guidance=4.5),
+        weights=WeightSource(hub=f"PixArt-alpha/PixArt-Sigma-XL-2-{hub}", licence="see its page"),
+        text="t5-v1.1-xxl-300",
+        pipeline="PixArtSigmaPipeline",
+    )
+
+
 PIXART_EMOJI = ModelSpec(
     name="pixart-emoji",
     family="pixart",
@@ -248,7 +271,10 @@ PIXART_EMOJI = ModelSpec(
     text="t5-emoji",
 )
 
-PIXARTS = [_pixart(256, "256x256"), _pixart(512, "512x512"), _pixart(1024, "1024-MS")]
+PIXARTS = [
+    *(_pixart(256, "256x256"), _pixart(512, "512x512"), _pixart(1024, "1024-MS")),
+    *(_pixart_sigma(256, "256x256"), _pixart_sigma(512, "512-MS"), _pixart_sigma(1024, "1024-MS"), _pixart_sigma(2048, "2K-MS")),
+]
 
 _DITS = [_dit(size, patch, image) for image in (256, 512) for size in SIZES for patch in (2, 4, 8)]
 _MODELS = [*EMOJI, PIXART_EMOJI, SHAPES, *_DITS, *SITS, *UVITS, *DIT3DS, *PIXARTS]

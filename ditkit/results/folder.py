@@ -5,7 +5,8 @@ A folder belongs to one request. It is claimed before the first picture is made;
 
 import json
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -17,6 +18,8 @@ from PIL import Image, ImageDraw, ImageFont
 from ditkit.data import unreadable
 from ditkit.errors import OutputError
 from ditkit.files.atomic import read_json, remove_parts, write_atomically
+from ditkit.files.in_use import in_use
+from ditkit.training.trainer import STATE
 
 FORMAT = "ditkit-run"
 VERSION = 1
@@ -47,6 +50,15 @@ class RunFolder:
             remove_parts(self.path)
         else:
             self.write_manifest({"request": request, "complete": False})
+
+    @contextmanager
+    def claimed(self, request: Mapping[str, Any]) -> Iterator[None]:
+        """Work in the folder as this request's; raises `OutputError` if it is another's, or another process works there."""
+        if (self.path / STATE).exists():
+            raise OutputError(f"{self.path} holds a training; choose another folder with --out")
+        with in_use(self.path):
+            self.claim(request)
+            yield
 
     def write_manifest(self, content: Mapping[str, Any]) -> None:
         record = {"format": FORMAT, "version": VERSION, **content, "versions": library_versions()}

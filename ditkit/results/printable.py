@@ -13,7 +13,7 @@ def printable(text: str) -> str:
 
 def one_line(text: str) -> str:
     """The same on one line, however many lines the text has."""
-    return printable(re.sub("[ \t\r\n]+", " ", text).strip(" "))
+    return printable(re.sub("[ \t]*[\r\n]+[ \t]*|\t", " ", text).strip(" "))
 
 
 def _written(letter: str) -> str:

@@ -17,6 +17,7 @@ from ditkit.engine.distributed import World
 from ditkit.engine.model import Model
 from ditkit.engine.request import SampleBatch, SamplingRequest
 from ditkit.engine.sampler import OnStep
+from ditkit.engine.turns import distinct
 from ditkit.errors import DataError, MissingDependency, RequestError, UnknownName
 from ditkit.files.atomic import write_atomically
 from ditkit.models.spec import ModelSpec
@@ -81,7 +82,7 @@ class Clouds:
     ) -> tuple[list[Path], list[str]]:
         clouds = [read_points(folder.cloud_file(index), 0) for index in range(len(names))]
         together = folder.path / "clouds.npz"
-        known = sorted(set(request.labels))
+        known = sorted(distinct(request.labels))
         arrays: dict[str, Any] = {
             "points": np.stack(clouds),
             "labels": np.searchsorted(known, request.labels),

@@ -1,7 +1,6 @@
 """`ditkit ground`: pictures with things in boxes."""
 
 import json
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from ditkit.engine.distributed import World
 from ditkit.engine.model import Model
 from ditkit.engine.request import SampleBatch, SamplingRequest
 from ditkit.engine.sampler import OnStep
+from ditkit.engine.turns import Turns
 from ditkit.errors import RequestError
 from ditkit.grounding import rules as rule_sets
 from ditkit.grounding.benchmarks import is_benchmark, layout_for
@@ -79,10 +79,10 @@ class GroundedPictures:
             for layout, shape, tokens in zip(asked, shapes, phrase_tokens(config, model, asked, rules), strict=True)
         )
         count = config.count or 1
-        seeds = list(range(config.seed, config.seed + count)) * len(asked)
+        seeds = Turns(range(config.seed, config.seed + count), count * len(asked))
         arranged = _arranged(table, len(asked), [prompts.picture_size(sized.spec) for sized in models])
         plain = build.request(config, models[0], plan, seeds, arranged)
-        labels = tuple(label for label in range(len(asked)) for _ in range(count))
+        labels = Turns(range(len(asked)), len(seeds), each=count)
         given = {field.name: getattr(plain, field.name) for field in fields(SamplingRequest)}
         return models[0], GroundedRequest(**{**given, "labels": labels}, scenes=scenes, rules=rules, recompute=config.recompute)
 
@@ -217,12 +217,10 @@ def _cost(model: Model, request: SamplingRequest, plain: int) -> tuple[Mapping[s
     assert isinstance(request, GroundedRequest)
     network: Any = model.backbone
     itemsize = model.dtype.itemsize
-    rules, copies = request.rules, Counter(request.labels)
+    rules, copies = request.rules, len(request.seeds) // len(request.scenes)
     most = max(extra_cost(model, request, scene) for scene in request.scenes)
     pulled = bool(rules.pulls and rules.steps(request.solver.steps))
-    alike = {
-        (scene.shape, min(request.batch, copies[index])) for index, scene in enumerate(request.scenes) if pulled and scene.layout.boxes
-    }
+    alike = {(scene.shape, min(request.batch, copies)) for scene in request.scenes if pulled and scene.layout.boxes}
     memory = [gradient_bytes(network.params, shape, batch, rules, itemsize, recompute=request.recompute) for shape, batch in alike]
     kept = max(memory, default=0)
     peak = kept + build.cache_bytes(model, request) + sum(value.numel() for value in network.parameters()) * itemsize

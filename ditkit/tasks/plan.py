@@ -11,13 +11,18 @@ from ditkit.config.checks import check_part
 from ditkit.config.schema import AutoSampler, DDIMConfig
 from ditkit.errors import ConfigError, DitkitError, PlanMismatch
 from ditkit.execution import Site
+from ditkit.files.tensors import read_options
 from ditkit.models import registry
 from ditkit.models.blank import blank
 from ditkit.results.plots import draw_plan
 from ditkit.results.report import Cell, Report
 from ditkit.tasks.shared import build
 
-PUBLISHED = {56: "dit-xl-2-256", 58: "uvit-h-2-256"}  # whose routers have been published, by their number of sites
+PUBLISHED = {  # whose routers have been published, by their number of sites and the side of the pictures
+    56: {256: "dit-xl-2-256", 512: "dit-xl-2-512"},
+    58: {256: "uvit-h-2-256", 512: "uvit-h-4-512"},
+}
+THRESHOLDS = {"dit": 0.1, "uvit": 0.9}  # that they were published with
 
 
 def show(file: str, png: str | None = None) -> Report:
@@ -36,15 +41,17 @@ def show(file: str, png: str | None = None) -> Report:
     return Report(f"plan {file}", _facts(plan), ("time", *branches, "reused"), rows, files, notes, {"reused": plan.reused})
 
 
-def import_plan(source: str, out: str, *, threshold: float, model: str | None = None, steps: int | None = None) -> Report:
-    """A published Learning-to-Cache router, or a SmoothCache schedule (.json), as a plan file."""
+def import_plan(source: str, out: str, *, threshold: float | None = None, model: str | None = None, steps: int | None = None) -> Report:
+    """A published Learning-to-Cache router, or a SmoothCache schedule (.json), as a plan file; notes say what was taken for granted."""
     target = Path(out)
     if target.exists():
         raise DitkitError(f"{target} exists already; remove it or choose another name")
-    check_part("threshold", threshold)
-    plan = _smoothcache(Path(source), model, steps) if Path(source).suffix == ".json" else _router(Path(source), threshold, model)
+    if threshold is not None:
+        check_part("threshold", threshold)
+    schedule = Path(source).suffix == ".json"
+    plan, notes = (_smoothcache(Path(source), model, steps), []) if schedule else _router(Path(source), threshold, model)
     write_plan(plan, target)
-    return Report("imported", _facts(plan), files=[target], data={"reused": plan.reused})
+    return Report("imported", _facts(plan), files=[target], notes=notes, data={"reused": plan.reused})
 
 
 def diff(one: str, other: str) -> Report:
@@ -70,19 +77,41 @@ def diff(one: str, other: str) -> Report:
     return Report(f"{one} and {other}", facts, ("time", "only the first computes", "only the second computes"), rows, data={"cells": cells})
 
 
-def _router(source: Path, threshold: float, model: str | None) -> CachePlan:
+def _router(source: Path, threshold: float | None, model: str | None) -> tuple[CachePlan, list[str]]:
     routers = read_router(source)
-    name = model or PUBLISHED.get(len(routers[0]))
+    branches = len(routers[0])
+    told, stated = _owner(source, branches)
+    name = model or told
     if name is None:
-        raise ConfigError(f"{source} gates {len(routers[0])} branches; say with --model whose it is")
+        raise ConfigError(f"{source} gates {branches} branches{f' and {stated}' if stated else ''}; say with --model whose it is")
     spec = registry.find(name)
-    if spec.family not in ("dit", "uvit"):
+    if spec.family not in THRESHOLDS:
         raise PlanMismatch(f"Learning-to-Cache has routers for DiT and U-ViT, not for {spec.family}")
+    notes = []
+    if model is None:
+        notes.append(f"taken for {name}'s: {stated or f'the published routers of {branches} branches are; --model says otherwise'}")
+    elif stated and told != model:
+        notes.append(f"taken for {model}'s, although {stated}")
+    if threshold is None:
+        threshold = THRESHOLDS[spec.family]
+        notes.append(f"computed where the score is above {threshold}, as published for {spec.family}; --threshold says otherwise")
     solver = build.solver(AutoSampler(), spec, len(routers))
     if spec.family == "dit":
         solver = build.solver(DDIMConfig(), spec, len(routers))
     plan = plan_from_router(routers, spec.family, blank(spec.params).sites, solver.times, threshold, {"file": source.name})
-    return replace(plan, model=name, solver=solver.name)
+    return replace(plan, model=name, solver=solver.name), notes
+
+
+def _owner(source: Path, branches: int) -> tuple[str | None, str | None]:
+    """Whose router a file holds, as its own options or else the published ones tell; and what its options say, if anything."""
+    options = read_options(source)
+    size, model = options.get("image_size"), options.get("model")
+    published = PUBLISHED.get(branches, {})
+    if not isinstance(size, int):
+        return published.get(256), None
+    by_name = f"{str(model).lower().replace('/', '-')}-{size}"  # DiT-XL/2
+    found = by_name if by_name in registry.SPECS else None if model else published.get(size)
+    return found, f"its options say {f'model {model} and ' if model else ''}image_size {size}"
 
 
 def _smoothcache(source: Path, model: str | None, steps: int | None) -> CachePlan:

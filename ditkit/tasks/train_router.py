@@ -22,7 +22,7 @@ from ditkit.engine.conditions import PromptTable
 from ditkit.engine.distributed import World, barrier, join_world
 from ditkit.engine.model import Model
 from ditkit.engine.request import SamplingRequest
-from ditkit.errors import DataError, RequestError
+from ditkit.errors import RequestError
 from ditkit.execution import Site
 from ditkit.files.tensors import read_metadata, read_tensors, write_tensors
 from ditkit.results.plots import draw_curves, draw_plan
@@ -35,9 +35,10 @@ from ditkit.routing.starts import NoisedData, Starts, Trajectories, record_traje
 from ditkit.routing.task import RouterTask
 from ditkit.routing.trials import SingleEvaluations, Trial, WholeRuns
 from ditkit.tasks.shared import build
+from ditkit.tasks.shared.classes import places
 from ditkit.tasks.shared.clouds import labelled
 from ditkit.tasks.shared.latents import encoded
-from ditkit.tasks.shared.loop import HOUSEKEEPING, asked, read_log, run_steps
+from ditkit.tasks.shared.loop import HOUSEKEEPING, asked, at_work, read_log, run_steps
 from ditkit.tasks.shared.prompts import table_for
 from ditkit.training.trainer import TrainSettings
 
@@ -46,6 +47,11 @@ TRAJECTORY_BATCH = 32
 
 def run(config: TrainRouterConfig, progress: Progress) -> Report:
     """Train the scores until `steps` and write the plan that they make. Interrupted, it leaves what it needs to go on."""
+    with at_work(Path(config.out), _settings(config)):
+        return _trained(config, progress)
+
+
+def _trained(config: TrainRouterConfig, progress: Progress) -> Report:
     started = time.perf_counter()
     world = join_world(build.device(config.runtime))
     model = build.model(config, progress)
@@ -117,19 +123,27 @@ def _starts(
         if model.spec.points:
             return NoisedData(_clouds(config, model), solver, model)
         pictures = load_pictures(config.data.path, model.spec.image_size)
+        named = places(pictures.class_names, model.spec, model.class_names, config.data.path) if model.spec.label_count else None
         latents = encoded(config.data, pictures, model.codec, model.spec.codec, folder, model.device, world, progress)
-        if model.spec.label_count and int(latents.labels.max()) >= model.spec.label_count:
-            raise DataError(f"{config.data.path} has {int(latents.labels.max()) + 1} classes, {config.model} has {model.spec.label_count}")
-        return NoisedData(latents, solver, model)
+        return NoisedData(latents if named is None else replace(latents, labels=torch.tensor(named)[latents.labels]), solver, model)
     request = SamplingRequest(
         labels=build.labels((), config.samples, model, prompts),
-        seeds=tuple(range(config.seed, config.seed + config.samples)),
+        seeds=range(config.seed, config.seed + config.samples),
         solver=solver,
         guidance=guidance,
         batch=TRAJECTORY_BATCH,
         prompts=prompts,
     )
-    known = ["with ends", dict(model.origin), solver.name, solver.times, guidance, request.labels, request.seeds, repr(config.sampler)]
+    known = [
+        "with ends",
+        dict(model.origin),
+        solver.name,
+        solver.times,
+        guidance,
+        tuple(request.labels),
+        tuple(request.seeds),
+        repr(config.sampler),
+    ]
     known += [prompts.texts, dict(prompts.origin)] if prompts else []
     digest = hashlib.sha256(json.dumps(known).encode()).hexdigest()[:12]
     file = Path(config.data.cache or folder) / f"trajectories-{digest}.safetensors"
@@ -142,14 +156,16 @@ def _starts(
     if world.rank == 0:
         barrier(world)
     state = read_tensors(file)
-    return Trajectories(state["x"], state["ends"], state.get("remembered"), torch.tensor(request.labels), request.seeds, solver.draws)
+    return Trajectories(
+        state["x"], state["ends"], state.get("remembered"), torch.tensor(tuple(request.labels)), tuple(request.seeds), solver.draws
+    )
 
 
 def _clouds(config: TrainRouterConfig, model: Model) -> CloudDraws:
     """In the coordinates of the model, whatever data it was trained on."""
     data, codec = config.data, model.codec.module
     assert isinstance(codec, Points)
-    clouds = labelled(data, model.spec)
+    clouds = labelled(data, model.spec, model.class_names)
     return CloudDraws(clouds, codec, model.spec.points, mirror=data.mirror, stretch=data.stretch, balance=data.balance)
 
 

@@ -11,7 +11,7 @@ from ditkit.training.objective import DenoisingObjective
 class DenoiserTask:
     """Every step draws examples, levels, noise and label dropout from its own generator.
 
-    Levels are stratified over the batch: one in each B-th part of the schedule, which steadies the loss.
+    Levels are stratified over the batch: one in each B-th part of what the objective draws, which steadies the loss.
     """
 
     def __init__(
@@ -24,8 +24,7 @@ class DenoiserTask:
     def loss(self, step: int, rows: slice) -> tuple[Tensor, dict[str, Tensor]]:
         generator = step_generator(self.seed, step)
         x0, y = self.examples.draw(generator, self.batch, rows)
-        level = (torch.arange(self.batch) + torch.rand(self.batch, generator=generator)) / self.batch
-        index = (level * self.objective.levels).long().clamp_(max=self.objective.levels - 1)
+        index = self.objective.draw((torch.arange(self.batch) + torch.rand(self.batch, generator=generator)) / self.batch)
         noise = torch.randn((self.batch, *x0.shape[1:]), generator=generator)
         dropped = torch.rand(self.batch, generator=generator) < self.label_dropout
         drawn = (x0, y, index[rows], noise[rows], dropped[rows])  # all on the CPU, where it is the same on every machine

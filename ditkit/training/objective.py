@@ -20,11 +20,21 @@ class DenoisingObjective:
     do not drown the others (Hang et al. 2023, gamma = 5); 0 is the published, unweighted loss. `noisy_weight` is the other end: the
     noise of level t is easy to see, its error about abar_t, and min(1 / abar_t, noisy_weight) makes it count like the others.
 
+    `start` leaves out the levels above that share of the schedule, for a network that is sampled from there. `by_weight` draws every
+    level as often as it weighs in place of weighing it: the same gradient in the mean, and no picture spent on what hardly counts.
+
     Each method works per sample on integer levels `index` (B,), cleanest first.
     """
 
     def __init__(
-        self, schedule: NoiseSchedule, device: torch.device | None = None, min_snr: float = 0.0, noisy_weight: float = 1.0
+        self,
+        schedule: NoiseSchedule,
+        device: torch.device | None = None,
+        min_snr: float = 0.0,
+        noisy_weight: float = 1.0,
+        *,
+        start: float = 1.0,
+        by_weight: bool = False,
     ) -> None:
         tables = schedule.respaced("")
         self.first_time = schedule.first_time
@@ -33,10 +43,17 @@ class DenoisingObjective:
         self._sigma = _column(np.sqrt(1 - tables.abar), device)
         snr = tables.abar / (1 - tables.abar)
         clean = np.minimum(snr, min_snr) / snr if min_snr else np.ones_like(snr)
-        self._weight = _column(clean * np.minimum(1 / tables.abar, noisy_weight), device)
+        weight = (clean * np.minimum(1 / tables.abar, noisy_weight))[: max(1, round(start * self.levels))]
+        drawn = weight if by_weight else np.ones_like(weight)
+        self._drawn = torch.from_numpy(np.cumsum(drawn) / drawn.sum())
+        self._weight = _column(np.full_like(weight, weight.mean()) if by_weight else weight, device)
         self._mean_x0 = _column(tables.posterior_mean_x0, device)
         self._log_small = _column(tables.posterior_log_variance, device)
         self._log_large = _column(np.log(tables.betas), device)
+
+    def draw(self, share_B: Tensor) -> Tensor:
+        """The levels (B,) below which these shares, in [0, 1), of all draws lie; on the CPU."""
+        return torch.searchsorted(self._drawn, share_B.double(), right=True).clamp_(max=len(self._drawn) - 1)
 
     def noisy(self, x0: Tensor, noise: Tensor, index: Tensor) -> Tensor:
         """x_t = alpha x0 + sigma noise."""

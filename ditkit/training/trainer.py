@@ -8,7 +8,7 @@ and there is no data position or generator state to save.
 import contextlib
 import copy
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Generator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -79,16 +79,18 @@ def rate_factor(step: int, settings: TrainSettings) -> float:
     return rising * falling
 
 
-def train(task: Task, settings: TrainSettings, folder: Path, world: World | None = None) -> Iterator[StepReport]:
+def train(
+    task: Task, settings: TrainSettings, folder: Path, world: World | None = None, mark: Callable[[str], None] = lambda part: None
+) -> Generator[StepReport]:
     """Train `task` and report each step; resumes from `folder/state.pt`, saves there every few minutes and at the end.
 
     A signal that asks the process to end is obeyed between two steps, after saving: `Stopped` is raised then. The averaged weights are in
-    `folder/weights.safetensors`.
+    `folder/weights.safetensors`. `mark` is told of every part of a step when it is done: forward, backward, optimiser, average.
     """
     world = world or World()
     if settings.batch < world.size:
         raise ConfigError(f"a batch of {settings.batch} cannot be shared by {world.size} processes; say batch={world.size} or more")
-    run = _Run(task, settings, folder)
+    run = _Run(task, settings, folder, mark)
     rows = world.share(settings.batch)
     saved = time.monotonic()
     with signals.asked() as asked_to_end:
@@ -110,8 +112,8 @@ def train(task: Task, settings: TrainSettings, folder: Path, world: World | None
 class _Run:
     """Weights, their average, the optimiser and the step: what a saved state holds."""
 
-    def __init__(self, task: Task, settings: TrainSettings, folder: Path) -> None:
-        self.task, self.settings, self.folder = task, settings, folder
+    def __init__(self, task: Task, settings: TrainSettings, folder: Path, mark: Callable[[str], None]) -> None:
+        self.task, self.settings, self.folder, self.mark = task, settings, folder, mark
         self.step = 0
         self.average = copy.deepcopy(task.module).requires_grad_(False)
         self.parameters = [parameter for parameter in task.module.parameters() if parameter.requires_grad]
@@ -135,17 +137,21 @@ class _Run:
         device = self.parameters[0].device.type
         with torch.autocast(device, low) if low else contextlib.nullcontext():
             total, values = self.task.loss(self.step, rows)
+        self.mark("forward")
         loss = total / settings.batch
         for parameter in self.parameters:
             parameter.grad = None
         loss.backward()
         sum_gradients(self.parameters, world)
+        self.mark("backward")
         if settings.clip:
             values = {**values, "grad": nn.utils.clip_grad_norm_(self.parameters, settings.clip)}
         for optimizer in self.optimizers:
             optimizer.step()
+        self.mark("optimiser")
         self.step += 1
         self._move_average()
+        self.mark("average")
         shown = averaged({"loss": loss.detach() * world.size, **values}, world)
         return shown.pop("loss"), shown
 
@@ -182,7 +188,7 @@ class _Run:
 
 
 def check_resumable(folder: Path, settings: TrainSettings) -> None:
-    """Raise `CheckpointError` if the folder holds a state from which these settings cannot go on, before any work is done for them."""
+    """Raise `CheckpointError` if the folder holds a state from which these settings cannot go on, as far as they are known already."""
     if (file := folder / STATE).exists():
         _resumable(file, settings, mapped=True)
 
@@ -196,6 +202,8 @@ def _resumable(file: Path, settings: TrainSettings, *, mapped: bool = False) -> 
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{file} holds no state of a training; move it away to start afresh") from error
     mine, theirs = map(_by_name, (settings, earlier))
+    if mapped:
+        theirs = {name: value for name, value in theirs.items() if name in mine}
     changed = [f"{name}={value}" for name, value in theirs.items() if name not in EXTENDABLE and mine.get(name) != value]
     if changed:
         raise CheckpointError(f"{file} was trained with {', '.join(changed)}; say the same, or choose another folder with --out")

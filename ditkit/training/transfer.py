@@ -16,6 +16,7 @@ from ditkit.models.dit import DiTParams
 from ditkit.models.dit3d import DiT3DParams
 from ditkit.models.identify import describe, identify
 from ditkit.models.loading import load_into
+from ditkit.models.own_classes import LABEL_TABLES
 from ditkit.models.pixart import PixArtParams
 from ditkit.models.reading import Checkpoint
 from ditkit.training.joined_adaln import joined_adaln
@@ -47,17 +48,19 @@ def merged(state: Mapping[str, Tensor]) -> State:
 
 
 def start_from(module: Any, checkpoint: Checkpoint, origin: str) -> frozenset[str]:
-    """Give the network the checkpoint's weights; the names of the parameters that stay fresh, which a DiT-3D and a PixArt may have.
+    """Give the network the checkpoint's weights; the names of the parameters that stay fresh: a label table of other classes.
 
-    A DiT-3D takes the blocks of a DiT (Mo et al. 2023, section 3.4), or all that has the shape it needs from a DiT-3D of another
-    category or grid. A PixArt takes the blocks, patches and time of a DiT (Chen et al. 2023, section 2.3). Raises `CheckpointError`
-    unless the blocks fit.
+    More of them may in a DiT-3D, which takes the blocks of a DiT (Mo et al. 2023, section 3.4), or all that has the shape it needs from
+    a DiT-3D of another category or grid, and in a PixArt, which takes the blocks, patches and time of a DiT (Chen et al. 2023, section
+    2.3). Raises `CheckpointError` unless the blocks fit.
     """
     params, theirs = module.params, checkpoint.params or identify(checkpoint.state)
     grown = isinstance(params, DiT3DParams) or (isinstance(params, PixArtParams) and isinstance(theirs, DiTParams))
     if not grown:
-        load_into(module, checkpoint.state, origin)
-        return frozenset()
+        own = module.state_dict()
+        fresh = _other_classes(own, checkpoint.state)
+        load_into(module, {**checkpoint.state, **{name: own[name] for name in fresh}}, origin)
+        return fresh
     if not isinstance(theirs, DiTParams | DiT3DParams):
         raise CheckpointError(f"{origin} is neither a DiT nor a DiT-3D, whose blocks a DiT-3D can start from")
     if theirs.width != params.width or theirs.depth < params.depth:
@@ -75,6 +78,12 @@ def start_from(module: Any, checkpoint: Checkpoint, origin: str) -> frozenset[st
     }
     module.load_state_dict({name: value.to(wanted[name].dtype) for name, value in given.items()}, strict=False)
     return frozenset(wanted) - frozenset(given)
+
+
+def _other_classes(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> frozenset[str]:
+    """The name of the label table if the checkpoint's differs in its rows alone."""
+    both = [name for name in LABEL_TABLES if name in wanted and name in given]
+    return frozenset(name for name in both if wanted[name].shape[1:] == given[name].shape[1:] and len(wanted[name]) != len(given[name]))
 
 
 def train_lightly(module: nn.Module, fresh: Collection[str] = ()) -> None:

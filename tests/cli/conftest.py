@@ -37,7 +37,7 @@ def asked(monkeypatch) -> Asked:
         "sample": ["run", "estimate"],
         "gen3d": ["run", "estimate"],
         "ground": ["run", "estimate"],
-        "bench": ["run"],
+        "bench": ["run", "run_training"],
         "eval": ["run"],
         "train": ["run"],
         "train_router": ["run"],

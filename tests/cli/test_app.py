@@ -9,6 +9,7 @@ import pytest
 
 import ditkit
 import ditkit.tasks
+from ditkit.config.folder import options
 from ditkit.errors import CheckpointError
 from ditkit.signals import Stopped
 
@@ -31,7 +32,7 @@ from ditkit.signals import Stopped
         (["sample", "--guidance", "nan"], "ditkit: guidance must be a finite number, not nan"),
         (
             ["sample", "--solver", "dimm"],
-            "ditkit: no solver named 'dimm'; did you mean 'ddim'? (auto, ddim, ddpm, dpm-solver++, dpm-solver-2)",
+            f"ditkit: no solver named 'dimm'; did you mean 'ddim'? ({', '.join(options('sampler'))})",
         ),
         (["sample", "--steps", "20", "steps=30"], "ditkit: steps is said twice: --steps 20 and steps=30"),
         (["sample", "--size", "512"], "ditkit: cannot read --size 512; write height and width in pixels, as in --size 512x768"),

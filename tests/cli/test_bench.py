@@ -26,3 +26,24 @@ def test_flags_and_overrides_become_the_configuration(ditkit_command, asked, wor
 def test_the_configuration_can_be_printed(ditkit_command, asked):
     result = ditkit_command("bench", "--cfg")
     assert "count: null" in result.stdout and asked.calls == []
+
+
+def test_a_training_step_is_asked_for_as_ditkit_train_is(ditkit_command, asked):
+    words = ["--data", "d.npz", "--batch", "8", "scenes.pool=50", "runtime.precision=bfloat16"]
+    assert ditkit_command("bench", "pixart-emoji", "--parts", "--train", *words).exit_code == 0
+    assert ditkit_command("train", "pixart-emoji", *words).exit_code == 0
+    (timed, (config, _)), (trained, (same, _)) = asked.calls
+    assert (timed, trained) == ("bench.run_training", "train.run") and config == same and config.optimizer == "muon"
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["--train"], "--train times the parts of a training step: say --parts too"),
+        (["--parts", "--train", "--steps", "3"], "--steps says nothing of a training step; leave it out"),
+        (["--parts", "--data", "d.npz"], "--data is what a training step learns from: say --train too"),
+    ],
+)
+def test_what_says_nothing_of_a_training_step_is_refused(ditkit_command, asked, words: list[str], complaint: str):
+    result = ditkit_command("bench", "pixart-emoji", *words)
+    assert result.exit_code == 2 and result.stderr == f"ditkit: {complaint}\n" and asked.calls == []

@@ -9,7 +9,7 @@ import pytest
         (["show", "a.json"], ("plan.show", ("a.json", None))),
         (["show", "a.json", "--png", "a.png"], ("plan.show", ("a.json", "a.png"))),
         (["diff", "a.json", "b.json"], ("plan.diff", ("a.json", "b.json"))),
-        (["import", "r.pt", "--out", "a.json"], ("plan.import_plan", ("r.pt", "a.json", 0.1, None, None))),
+        (["import", "r.pt", "--out", "a.json"], ("plan.import_plan", ("r.pt", "a.json", None, None, None))),
     ],
 )
 def test_each_form_asks_its_task(ditkit_command, asked, words: list[str], call: tuple):

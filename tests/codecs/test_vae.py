@@ -166,18 +166,18 @@ def test_a_damaged_autoencoder_says_what_is_wrong(tmp_path: Path, weights: dict[
         r"1 unexpected \(extra\); 1 misshapen \(decoder\.conv_norm_out\.bias\)$"
     )
     with pytest.raises(CheckpointError, match=expected):
-        load_vae(tmp_path / "broken.safetensors")
+        load_vae(tmp_path / "broken.safetensors", 0.5)
 
 
 def test_what_is_no_autoencoder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="is not a diffusers autoencoder: it has no diffusion_pytorch_model"):
-        load_vae(tmp_path)
+        load_vae(tmp_path, 0.5)
     save_file({"blocks.0": torch.ones(1)}, tmp_path / "dit.safetensors")
     with pytest.raises(
         CheckpointError,
         match=r"dit\.safetensors is not that of an autoencoder in diffusers' layout: KeyError: '\w+coder\.conv_\w+\.weight'",
     ):
-        load_vae(tmp_path / "dit.safetensors")
+        load_vae(tmp_path / "dit.safetensors", 0.5)
 
 
 def test_a_configuration_of_something_else_is_refused(tmp_path: Path, weights: dict[str, Tensor]) -> None:
@@ -186,11 +186,11 @@ def test_a_configuration_of_something_else_is_refused(tmp_path: Path, weights: d
     with pytest.raises(
         CheckpointError, match=r"config\.json is not that of an autoencoder in diffusers' layout: ValueError: .*NoSuchBlock"
     ):
-        load_vae(tmp_path)
+        load_vae(tmp_path, 0.5)
 
 
 def test_a_configuration_that_is_no_json_is_refused(tmp_path: Path, weights: dict[str, Tensor]) -> None:
     save_file(weights, tmp_path / "diffusion_pytorch_model.safetensors")
     (tmp_path / "config.json").write_text("not json")
     with pytest.raises(CheckpointError, match=r"config\.json is not readable JSON"):
-        load_vae(tmp_path)
+        load_vae(tmp_path, 0.5)

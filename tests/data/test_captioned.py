@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from importlib.resources import files
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from ditkit.data.captioned import COLOURS, Mixture, SceneDraws, captioned, in_pi
 from ditkit.data.captions import counted, held_out, words
 from ditkit.data.scenes import Sprites
 from ditkit.models.aspect_bins import bins
+from ditkit.text.encoder import PAD
 
 NOUNS: tuple[str, ...] = tuple(json.loads((files("ditkit") / "assets" / "classes" / "emoji.json").read_text(encoding="utf-8")))
 USUAL = Mixture(ScenesConfig().filling, ScenesConfig().white)
@@ -125,7 +127,7 @@ def test_small_pictures_show_one_thing_each_as_often_as_asked(sprites: Sprites) 
 
     def heard(captions: Sequence[str]) -> torch.Tensor:
         said.extend(captions)
-        return torch.zeros(0)
+        return torch.zeros(len(captions), 1)
 
     draws = SceneDraws(sprites, lambda images: images, heard, SHAPES, mixture, [(24, 32)])
     small = 0
@@ -135,3 +137,38 @@ def test_small_pictures_show_one_thing_each_as_often_as_asked(sprites: Sprites) 
         small += shape == (24, 32)
         assert shape != (24, 32) or all(caption.removeprefix("a ").removeprefix("an ") in NOUNS for caption in said)
     assert 30 <= small <= 50
+
+
+def test_captions_are_as_long_as_the_longest_in_their_batch(sprites: Sprites) -> None:
+    def tokens(captions: Sequence[str]) -> torch.Tensor:
+        lengths = [len(said.split()) for said in captions]
+        return torch.tensor([[7] * length + [PAD] * (60 - length) for length in lengths])
+
+    draws = SceneDraws(sprites, lambda images: images, tokens, SHAPES, USUAL)
+    lengths = set()
+    for seed in range(5):
+        drawn = draws.draw(torch.Generator().manual_seed(seed), 4, slice(0, 4))[1]
+        assert bool((drawn[:, -1] != PAD).any()) and drawn.shape[1] < 60
+        lengths.add(drawn.shape[1])
+    assert len(lengths) > 1
+
+
+def test_a_pool_shows_the_same_pictures_again_whatever_is_left_of_it(sprites: Sprites, tmp_path: Path) -> None:
+    encoded: list[int] = []
+
+    def encode(images: torch.Tensor) -> torch.Tensor:
+        encoded.append(len(images))
+        return images[:, :, ::8, ::8]
+
+    def drawn(folder: Path) -> list[torch.Tensor]:
+        draws = SceneDraws(sprites, encode, lambda captions: torch.full((len(captions), 3), 5), [(64, 64)], USUAL, pool=3, folder=folder)
+        return [draws.draw(torch.Generator().manual_seed(seed), 8, slice(2, 8))[0] for seed in range(4)]
+
+    first = drawn(tmp_path / "pool")
+    assert len(encoded) <= 4 and set(encoded) == {1}  # three pictures, and the one that shows the shapes
+    assert len(torch.cat(first).flatten(1).unique(dim=0)) == 3
+    (file,) = (tmp_path / "pool").iterdir()
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2] + bytes(10) + whole[len(whole) // 2 + 10 :])  # one is damaged
+    assert all(map(torch.equal, first, drawn(tmp_path / "pool"))) and file.read_bytes() == whole
+    assert all(map(torch.equal, first, drawn(tmp_path / "another")))

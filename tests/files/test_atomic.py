@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,8 @@ def test_the_temporary_file_keeps_the_ending_that_writers_go_by(tmp_path: Path) 
     assert (tmp_path / "grid.png").read_text() == ".png"
 
 
-def test_what_a_killed_writer_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+def test_what_a_killed_writer_left_is_removed_and_nothing_else(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(os, "getpid", lambda: 2**22 + 1)  # beyond the largest number of a process: one that is gone
     left: list[Path] = []
 
     def killed(part: Path) -> None:

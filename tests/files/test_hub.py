@@ -156,5 +156,9 @@ def test_without_a_network_all_files_of_an_index_must_be_cached(tmp_path: Path, 
 
 
 def test_every_known_repository_is_a_transformer_or_an_autoencoder() -> None:
-    assert len(REPOSITORIES) == 7
-    assert {needed.weights[0].split("/")[0] for needed in REPOSITORIES.values()} == {"transformer", "diffusion_pytorch_model.safetensors"}
+    assert len(REPOSITORIES) == 12
+    assert {needed.weights[0].split("/")[0] for needed in REPOSITORIES.values()} == {
+        "transformer",
+        "vae",
+        "diffusion_pytorch_model.safetensors",
+    }

@@ -132,3 +132,18 @@ def test_a_written_file_has_the_rights_of_any_new_file(tmp_path: Path) -> None:
     (tmp_path / "plain").touch()
     write_tensors(tmp_path / "a.safetensors", {"x": torch.zeros(2)})
     assert (tmp_path / "a.safetensors").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+@pytest.mark.parametrize("length", [0x80, 0x180])  # as the first byte of a pickle is
+def test_safetensors_are_known_whatever_the_length_of_their_header(tmp_path: Path, length: int) -> None:
+    bare = int.from_bytes(_header_of({}, tmp_path)[:8], "little")
+    words = {"class_names": "x" * (length - bare - len(',"class_names":""'))}
+    head = _header_of(words, tmp_path)
+    assert int.from_bytes(head[:8], "little") == length and read_metadata(tmp_path / "w.safetensors")["class_names"] == words["class_names"]
+    (tmp_path / "w.safetensors").rename(tmp_path / "w.bin")
+    assert torch.equal(read_tensors(tmp_path / "w.bin")["w"], torch.ones(2))
+
+
+def _header_of(words: dict[str, str], folder: Path) -> bytes:
+    write_tensors(folder / "w.safetensors", {"w": torch.ones(2)}, words)
+    return (folder / "w.safetensors").read_bytes()

@@ -38,7 +38,7 @@ def test_the_published_bins_are_chosen() -> None:
 
 
 def test_a_size_without_bins_is_refused() -> None:
-    with pytest.raises(RequestError, match="^PixArt was trained on shapes around 96, 256, 512 and 1024 pixels, not 64$"):
+    with pytest.raises(RequestError, match="^PixArt was trained on shapes around 96, 256, 512, 1024 and 2048 pixels, not 64$"):
         nearest_bin(64, 64, 64)
 
 

@@ -15,8 +15,9 @@ from tests.models.tiny import FAMILIES, tiny
 
 
 def shapely(name: str) -> str:
-    """The model of the same shapes that is taken for one that differs in its noise schedule or its windows only."""
-    return re.sub("-(airplane|windows|windows-only)$", "", name)
+    """The model of the same shapes that is taken for one that differs in its noise schedule, its windows or its prompts only."""
+    alpha = {"pixart-sigma-xl-2-256": "pixart-xl-2-256", "pixart-sigma-xl-2-512-ms": "pixart-xl-2-512"}
+    return alpha.get(name) or re.sub("-(airplane|windows|windows-only)$", "", name)
 
 
 @pytest.mark.parametrize("name", SPECS)

@@ -1,5 +1,6 @@
 """`ditkit plan`: showing, importing and comparing plans."""
 
+import argparse
 import json
 from pathlib import Path
 
@@ -35,6 +36,67 @@ def test_a_router_becomes_a_plan_of_its_model(tmp_path: Path) -> None:
     assert (plan.model, plan.solver, plan.times) == ("dit-emoji", "ddim", (999.0, 666.0, 333.0, 0.0))
     assert [all(row) for row in plan.compute] == [True, False, True, False]
     assert report.data == {"reused": 0.5}
+
+
+def _published(path: Path, branches: int, **options: object) -> str:
+    """A router as its training writes it, with its options beside it; scores of 0.5 after the sigmoid."""
+    state = {f"{index}.prob": torch.zeros(branches) for index in range(4)}
+    torch.save({"routers": state, "args": argparse.Namespace(**options)} if options else state, path)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("branches", "options", "model", "threshold", "notes"),
+    [
+        (
+            56,
+            {"image_size": 512, "model": "DiT-XL/2", "num_sampling_steps": 4},
+            "dit-xl-2-512",
+            0.1,
+            [
+                "taken for dit-xl-2-512's: its options say model DiT-XL/2 and image_size 512",
+                "computed where the score is above 0.1, as published for dit; --threshold says otherwise",
+            ],
+        ),
+        (56, {"image_size": 256}, "dit-xl-2-256", 0.1, ["taken for dit-xl-2-256's: its options say image_size 256"]),
+        (24, {"image_size": 256, "model": "DiT-B/4"}, "dit-b-4-256", 0.1, ["taken for dit-b-4-256's: its options say model DiT-B/4 and "]),
+        (58, {}, "uvit-h-2-256", 0.9, ["taken for uvit-h-2-256's: the published routers of 58 branches are; --model says otherwise"]),
+        (58, {"image_size": 512}, "uvit-h-4-512", 0.9, ["taken for uvit-h-4-512's: its options say image_size 512"]),
+        (56, {}, "dit-xl-2-256", 0.1, ["taken for dit-xl-2-256's: the published routers of 56 branches are; --model says otherwise"]),
+    ],
+)
+def test_whose_a_router_is_and_its_threshold_are_taken_from_the_file_and_said(
+    tmp_path: Path, branches: int, options: dict[str, object], model: str, threshold: float, notes: list[str]
+) -> None:
+    report = task.import_plan(_published(tmp_path / "r.pt", branches, **options), str(tmp_path / "plan.json"))
+    plan = read_plan(tmp_path / "plan.json")
+    assert (plan.model, plan.provenance["threshold"]) == (model, threshold)
+    assert (plan.reused == 0) == (threshold < 0.5)  # every score is one half
+    assert len(report.notes) == 2 and all(said.startswith(line) for said, line in zip(report.notes, notes, strict=False))
+
+
+def test_what_is_said_of_a_router_goes_before_what_its_file_says(tmp_path: Path) -> None:
+    router = _published(tmp_path / "r.pt", 56, image_size=512)
+    report = task.import_plan(router, str(tmp_path / "plan.json"), threshold=0.7, model="dit-xl-2-256")
+    assert list(report.notes) == ["taken for dit-xl-2-256's, although its options say image_size 512"]
+    plan = read_plan(tmp_path / "plan.json")
+    assert (plan.model, plan.provenance["threshold"]) == ("dit-xl-2-256", 0.7) and plan.reused > 0
+    unknown = _published(tmp_path / "u.pt", 56, image_size=1024, model="DiT-XL/2")
+    line = "u.pt gates 56 branches and its options say model DiT-XL/2 and image_size 1024; say with --model whose it is"
+    with pytest.raises(ConfigError, match=line):
+        task.import_plan(unknown, str(tmp_path / "other.json"))
+
+
+@pytest.mark.parametrize(
+    ("name", "model", "reused"), [("DDIM20_router.pt", "dit-xl-2-256", 560 - 312), ("dpm50_router.pth", "uvit-h-2-256", 1392 - 88)]
+)
+def test_a_published_router_gives_the_published_number_of_branches_by_itself(tmp_path: Path, name: str, model: str, reused: int) -> None:
+    file = Path(__file__).parents[3] / "shared" / "data" / "l2c-routers" / name
+    if not file.exists():
+        pytest.skip("the published routers are not here")
+    task.import_plan(str(file), str(tmp_path / "plan.json"))
+    plan = read_plan(tmp_path / "plan.json")
+    assert (plan.model, sum(row.count(False) for row in plan.compute)) == (model, reused)
 
 
 def test_nothing_is_imported_over_a_file_or_without_knowing_for_what(tmp_path: Path) -> None:

@@ -71,3 +71,22 @@ def test_noisy_levels_count_more_up_to_a_bound() -> None:
     noise, out = torch.randn(2, 3, 4, 8, 8).unbind(0)
     expected = OBJECTIVE.loss(out, noise, index) * torch.tensor([1 / linear().abar[0], 1 / linear().abar[300], 10.0])
     assert_close(weighted.loss(out, noise, index), expected.float())
+
+
+def test_even_levels_are_all_drawn_alike_and_none_above_the_start() -> None:
+    shares = (torch.arange(4000) + 0.5) / 4000
+    assert torch.equal(OBJECTIVE.draw(shares), torch.arange(1000).repeat_interleave(4))
+    low = DenoisingObjective(linear(), start=0.25)
+    assert torch.equal(low.draw(shares), torch.arange(250).repeat_interleave(16))
+    assert int(low.draw(torch.tensor([1 - 2.0**-24]))) == 249
+
+
+def test_levels_drawn_by_weight_have_the_loss_of_weighted_ones_in_the_mean() -> None:
+    """The mean over all draws of the unweighted losses, times one factor, is the mean over all levels of the weighted ones."""
+    weighted, drawn = (DenoisingObjective(linear(), min_snr=5.0, noisy_weight=4.0, start=0.7, by_weight=flag) for flag in (False, True))
+    noise, out = torch.randn(2, 700, 4, 2, 2, generator=torch.Generator().manual_seed(0)).unbind(0)
+    every = torch.arange(700)
+    expected = weighted.loss(out, noise, every).mean()
+    levels = drawn.draw((torch.arange(200_000) + 0.5) / 200_000)
+    often = torch.bincount(levels, minlength=700) / 200_000
+    assert float((often * drawn.loss(out, noise, every)).sum()) == near(float(expected), within=float(expected) * 700 / 200_000)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from ditkit.config.checks import check_budget, check_finite, check_folder, check_known, check_least, check_seed
+from ditkit.config.numbers import number
 from ditkit.config.schema.model import ModelConfig, TextConfig
 from ditkit.config.schema.runs import RULE_SETS
 from ditkit.config.schema.samplers import AutoSampler, SamplerConfig
@@ -63,7 +64,6 @@ def check_policy(words: str) -> None:
     name, _, budget = words.partition(":")
     check_known("policy", name, POLICIES)
     if budget:
-        try:
-            check_budget("budget", float(budget))
-        except ValueError as error:
-            raise ConfigError(f"cannot read the budget of '{words}'; write {name}:0.7") from error
+        if (share := number(budget)) is None:
+            raise ConfigError(f"cannot read the budget of '{words}'; write {name}:0.7")
+        check_budget("budget", share)

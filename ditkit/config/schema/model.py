@@ -61,8 +61,10 @@ class ModelConfig:
     weights_key: str | None = None  # which set of weights in it, where there are several; None is their average
     revision: str | None = None  # of weights that come from the hub
     compat: str = "official"  # whose equations: "official" or "diffusers"
+    guidance_channels: int | None = None  # how many channels of the output are guided, from the first; None is as the model was published
     codec: CodecConfig = field(default_factory=CodecConfig)
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
 
     def __post_init__(self) -> None:
         check_known("compat", self.compat, COMPATS)
+        check_least("guidance_channels", self.guidance_channels, 1)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from ditkit.config.checks import check_finite, check_folder, check_interval, check_known, check_least, check_seed
+from ditkit.config.checks import check_finite, check_folder, check_interval, check_known, check_least, check_seeds
 from ditkit.config.schema.groups import CacheConfig, NoCache
 from ditkit.config.schema.model import ModelConfig, TextConfig
 from ditkit.config.schema.samplers import AutoSampler, SamplerConfig
@@ -30,7 +30,7 @@ class RunConfig(ModelConfig):
         super().__post_init__()
         for name in ("count", "steps", "batch"):
             check_least(name, getattr(self, name), 1)
-        check_seed(self.seed)
+        check_seeds(self.seed, self.count)
         check_finite("guidance", self.guidance)
         check_interval(self.guidance_interval)
         check_folder(self.out)

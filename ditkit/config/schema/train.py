@@ -4,10 +4,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ditkit.config.checks import check_finite, check_folder, check_known, check_least, check_part, check_positive, check_seed, check_share
-from ditkit.config.schema.model import RuntimeConfig
+from ditkit.config.schema.model import CodecConfig, RuntimeConfig
 from ditkit.errors import ConfigError
 
 OPTIMIZERS = ("adamw", "muon")
+LEVELS = ("even", "weighted")
 TRANSFERS = ("full", "diffit")
 
 
@@ -15,7 +16,7 @@ TRANSFERS = ("full", "diffit")
 class DataConfig:
     """What a model is trained on: a folder with one folder of images, or of clouds and meshes, per class; or an .npz.
 
-    Latents of images are kept in `cache`.
+    Latents of images, composed ones included, are kept in `cache`.
     """
 
     path: str | None = None
@@ -42,12 +43,14 @@ class ScenesConfig:
     small: float = 0.0  # share of batches of pictures a quarter to half as large, as things in boxes are, of one object each
     nouns: Any = None  # only the first so many, or those of a list; None: all
     side: int | None = None  # of square pictures, in pixels; None: all the model's shapes
+    pool: int = 0  # how many pictures of every shape are shown again and again, encoded once; 0: every picture is a new one
 
     def __post_init__(self) -> None:
         for name in ("filling", "white", "small"):
             check_part(f"scenes.{name}", getattr(self, name))
         self._check_nouns()
         check_least("scenes.side", self.side, 8)
+        check_least("scenes.pool", self.pool, 0)
 
     def _check_nouns(self) -> None:
         if isinstance(self.nouns, list) and self.nouns and all(isinstance(noun, str) for noun in self.nouns):
@@ -64,6 +67,8 @@ class TrainConfig:
     model: str = "dit-emoji"
     data: DataConfig = field(default_factory=DataConfig)
     scenes: ScenesConfig = field(default_factory=ScenesConfig)
+    codec: CodecConfig = field(default_factory=CodecConfig)
+    classes: int | None = None  # that the network has room for; None: as many as the data have, if the model has no fewer
     steps: int = 100_000
     batch: int = 256
     optimizer: str = "adamw"  # muon: for the matrices inside the blocks; learns more from each picture
@@ -76,6 +81,8 @@ class TrainConfig:
     label_dropout: float = 0.1
     min_snr: float = 0.0  # weigh the loss by min(SNR, min_snr) / SNR; 0 is the published loss
     noisy_weight: float = 1.0  # and by min(1 / abar, noisy_weight), so that noisy levels count; 1 is the published loss
+    levels: str = "even"  # weighted: draw every noise level as often as it weighs instead of weighing it
+    start: float = 1.0  # leave out the noise levels above this share of the schedule, for a model that is sampled from there
     seed: int = 0
     save_minutes: float = 5.0
     init: str | None = None  # weights to start from; a DiT-3D and a PixArt can start from the blocks of a DiT
@@ -85,7 +92,7 @@ class TrainConfig:
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch"):
+        for name in ("steps", "batch", "classes"):
             check_least(name, getattr(self, name), 1)
         for name in ("warmup", "decay", "weight_decay", "min_snr", "noisy_weight", "save_minutes"):
             check_finite(name, getattr(self, name))
@@ -96,8 +103,11 @@ class TrainConfig:
         for name in ("ema", "label_dropout"):
             check_share(name, getattr(self, name))
         check_known("optimizer", self.optimizer, OPTIMIZERS)
+        check_known("levels", self.levels, LEVELS)
         check_known("transfer", self.transfer, TRANSFERS)
         if self.transfer != "full" and self.init is None:
             raise ConfigError(f"transfer={self.transfer} trains a small part of a model; say which model with init=WEIGHTS")
+        check_positive("start", self.start)
+        check_part("start", self.start)
         check_seed(self.seed)
         check_folder(self.out)

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ditkit.config.schema import BenchConfig
+from ditkit.config.schema import BenchConfig, TrainConfig
 from ditkit.engine.model import Model
 from ditkit.engine.race import race
 from ditkit.errors import MissingDependency, RequestError
@@ -23,7 +23,7 @@ from ditkit.results.plots import ParetoPoint, draw_pareto
 from ditkit.results.progress import Progress
 from ditkit.results.report import Cell, Report
 from ditkit.shapes import preview
-from ditkit.tasks.bench import boxes, parts
+from ditkit.tasks.bench import boxes, parts, training
 from ditkit.tasks.bench.contenders import FEWER, UNCACHED, contenders
 from ditkit.tasks.bench.scores import Judges, Score, decoded, scored
 from ditkit.tasks.shared import build
@@ -59,6 +59,11 @@ def run(config: BenchConfig, progress: Progress) -> Report:
     outcomes = race(entries, progress.advance)
     made = [decoded(model, outcome.latents) for outcome in outcomes]
     return _finish(config, model, scored(entries, outcomes, made, judges), made, build.names(model, entries[0].request))
+
+
+def run_training(config: TrainConfig, progress: Progress) -> Report:
+    """Time the parts of the step that this training takes."""
+    return training.run(config, progress)
 
 
 def _finish(config: BenchConfig, model: Model, scores: Sequence[Score], made: Sequence[Tensor], names: Sequence[str]) -> Report:

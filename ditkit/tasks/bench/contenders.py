@@ -16,6 +16,7 @@ from ditkit.errors import RequestError, ScheduleError
 from ditkit.results.progress import Progress
 from ditkit.tasks.bench.peers import DBCache, as_backbone
 from ditkit.tasks.shared import build
+from ditkit.tasks.shared.memory import check_room
 from ditkit.tasks.shared.plans import shipped_plans, with_plan
 from ditkit.tasks.shared.prompts import table_for
 
@@ -48,13 +49,14 @@ def plain_request(config: BenchConfig, model: Model, prompts: PromptTable | None
     spec, count = model.spec, config.count
     request = SamplingRequest(
         labels=build.labels((), count, model, prompts),
-        seeds=tuple(range(config.seed, config.seed + count)),
+        seeds=range(config.seed, config.seed + count),
         solver=build.solver(config.sampler, spec, evaluations or config.steps or spec.defaults.steps),
         guidance=spec.defaults.guidance if config.guidance is None else config.guidance,
         batch=config.batch,
         prompts=prompts,
     )
     request.check_fits(model)
+    check_room(model, request)
     if not request.solver.times:
         raise RequestError(
             f"{request.solver.name} chooses its times as it goes, and a bench compares runs of known ones; choose another --solver"

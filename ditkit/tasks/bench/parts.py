@@ -68,7 +68,7 @@ def run(config: BenchConfig, progress: Progress) -> Report:
     progress.start((1 + ROUNDS) * len(subjects), "evaluations")
     with torch.inference_mode():
         for timed in range(1 + ROUNDS):  # the first, which allocates memory, does not count
-            ceiling += [_seconds(lambda: a @ b, a.device)] * bool(timed)
+            ceiling += [seconds(lambda: a @ b, a.device)] * bool(timed)
             for parts, evaluate, points in subjects:
                 _round(parts if timed else replace(parts, whole=[], branches={}, points=[]), evaluate, points, a.device)
                 progress.advance()
@@ -109,30 +109,30 @@ def _to_voxels_and_back(model: Model, x_B3P: Tensor) -> Callable[[], object]:
 
 
 def _round(parts: Parts, evaluate: Evaluate, points: Callable[[], object] | None, device: torch.device) -> None:
-    parts.whole.append(_seconds(lambda: evaluate(PLAIN), device))
+    parts.whole.append(seconds(lambda: evaluate(PLAIN), device))
     spent: dict[str, float] = defaultdict(float)
 
     def branch(site: Site, compute: Callable[[], Tensor]) -> Tensor:
         made: list[Tensor] = []
-        spent[site.branch] += _seconds(lambda: made.append(compute()), device)
+        spent[site.branch] += seconds(lambda: made.append(compute()), device)
         return made[0]
 
     evaluate(Execution(branch))
-    for kind, seconds in spent.items():
-        parts.branches.setdefault(kind, []).append(seconds)
+    for kind, of_all in spent.items():
+        parts.branches.setdefault(kind, []).append(of_all)
     if points:
-        parts.points.append(_seconds(points, device))
+        parts.points.append(seconds(points, device))
 
 
-def _seconds(work: Callable[[], object], device: torch.device) -> float:
-    _wait(device)
+def seconds(work: Callable[[], object], device: torch.device) -> float:
+    wait(device)
     started = time.perf_counter()
     work()
-    _wait(device)
+    wait(device)
     return time.perf_counter() - started
 
 
-def _wait(device: torch.device) -> None:
+def wait(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 

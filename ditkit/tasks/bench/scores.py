@@ -123,7 +123,7 @@ class Judges:
 
     def of(self, pictures: Tensor, labels: Sequence[int]) -> Judged:
         features = self._features(pictures)
-        accuracy = (self._judge.head(features).argmax(1) == torch.tensor(labels)).float().mean().item()
+        accuracy = (self._judge.head(features).argmax(1) == torch.tensor(tuple(labels))).float().mean().item()
         if self._reference is None:
             return Judged(accuracy)
         return Judged(

@@ -28,6 +28,7 @@ from ditkit.models import registry
 from ditkit.models.judge import JUDGED
 from ditkit.results.folder import RunFolder, finished_run, has_manifest
 from ditkit.results.report import Cell
+from ditkit.tasks.shared import build
 
 RESAMPLED_DIMENSIONS = 512  # of more features the bootstrap would take hours
 FRECHET_RESAMPLES = 200  # at most: each takes the eigenvalues of a covariance
@@ -35,7 +36,7 @@ FRECHET_RESAMPLES = 200  # at most: each takes the eigenvalues of a covariance
 
 @dataclass(frozen=True)
 class Samples:
-    """One line of the table: pictures, and of a run its request and labels."""
+    """One line of the table: pictures, and of a run its request and, if they are of classes that the judge knows, its labels of them."""
 
     pictures: PictureSet
     request: Mapping[str, Any] | None = None
@@ -82,7 +83,7 @@ def measured(samples: Samples, seen: Seen, reference: Reference | None, config: 
     """Every score that can be had of these samples."""
     result = Result(samples)
     count = samples.pictures.count
-    if samples.labels is not None and samples.request and config.features == "judge" and _judged(samples.request):
+    if samples.labels is not None and config.features == "judge":
         assert seen.probabilities is not None
         right = (seen.probabilities.argmax(1) == samples.labels).float()
         result.values["judged accuracy"], result.intervals["judged accuracy"] = float(right.mean()), mean_interval(right, config.resamples)
@@ -95,7 +96,7 @@ def measured(samples: Samples, seen: Seen, reference: Reference | None, config: 
         result.values["IS"] = score.score
         if splits == 1:
             result.notes.append(f"{samples.pictures.name}: IS in one split, {count} pictures are too few for {SPLITS}")
-    if reference is not None and config.features == "judge" and samples.request and _judged(samples.request):
+    if reference is not None and config.features == "judge" and samples.labels is not None:
         real = reference.pictures
         if real is not None and real.size == samples.pictures.size:
             result.values |= distances_to_nearest(samples.pictures, real, config.batch)
@@ -132,8 +133,14 @@ def _against(result: Result, seen: Seen, reference: Reference, config: EvalConfi
         result.notes.append(f"{name}: precision and recall need at least {NEIGHBOURS + 1} pictures on either side")
 
 
-def _judged(request: Mapping[str, Any]) -> bool:
-    return registry.find(request["model"]).classes == JUDGED
+def _judged_labels(manifest: Mapping[str, Any]) -> Tensor | None:
+    """The judge's label of every sample of a run, told by its class's name: weights may have been trained on others, or on fewer."""
+    request, known = manifest["request"], build.known_classes(JUDGED)
+    if request.get("labels") is None or registry.find(request["model"]).classes != JUDGED:
+        return None
+    labelled = zip(manifest["images"], request["labels"], strict=True)
+    names = [image["class"] if "class" in image else known[label] for image, label in labelled]
+    return torch.tensor([known.index(name) for name in names]) if set(names) <= set(known) else None
 
 
 def read_samples(target: str) -> Samples:
@@ -145,8 +152,7 @@ def read_samples(target: str) -> Samples:
     if "images" not in manifest:
         raise DataError(f"{path} is a run of ditkit {manifest.get('command')}, which makes no pictures; measure it on its own")
     files = [RunFolder(path).path / image["file"] for image in manifest["images"]]
-    labels = manifest["request"].get("labels")
-    return Samples(_at_least_two(open_set(path, files)), manifest["request"], None if labels is None else torch.tensor(labels))
+    return Samples(_at_least_two(open_set(path, files)), manifest["request"], _judged_labels(manifest))
 
 
 def _at_least_two(pictures: PictureSet) -> PictureSet:

@@ -5,8 +5,9 @@ import math
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from ditkit.cache.cost import most_kept
 from ditkit.cache.plan import CachePlan
 from ditkit.codecs.codec import Codec
 from ditkit.codecs.registry import load_codec
+from ditkit.config.numbers import whole
 from ditkit.config.schema import (
     AutoSampler,
     DDPMConfig,
@@ -30,13 +32,14 @@ from ditkit.diffusion.solvers import ADAPTIVE, SOLVERS, Solver
 from ditkit.engine.conditions import PromptTable
 from ditkit.engine.model import Model
 from ditkit.engine.request import EVERYWHERE, SamplingRequest
-from ditkit.errors import MissingDependency, RequestError, UnknownName
+from ditkit.engine.turns import Turns
+from ditkit.errors import CheckpointError, MissingDependency, RequestError, UnknownName
 from ditkit.execution import Site
 from ditkit.models import checkpoints, registry
 from ditkit.models.blank import blank
 from ditkit.models.spec import ModelSpec
 from ditkit.results.progress import NoProgress, Progress
-from ditkit.tasks.shared import pipeline
+from ditkit.tasks.shared import pipeline as parts
 
 COUNT = 16  # samples, unless it is said how many
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -62,18 +65,18 @@ def model(config: ModelConfig, progress: Progress | None = None) -> Model:
     loaded = checkpoints.load_backbone(spec, config.weights, config.revision, config.weights_key)
     for line in loaded.notes:
         (progress or NoProgress()).note(line)
-    spec, codec = _with_codec(config, pipeline.as_scheduled(loaded.spec, loaded.pipeline), loaded)
+    spec, codec = _with_codec(config, parts.as_scheduled(loaded.spec, loaded.pipeline), loaded)
     backbone = loaded.backbone.to(where, dtype).eval().requires_grad_(False)
-    names = loaded.class_names or class_names(spec)
+    spec, names = _named(_guided(spec, config.guidance_channels), loaded.class_names)
     return Model(spec, backbone, codec.to(where, dtype), where, dtype, names, loaded.origin, compiled(config.runtime, where))
 
 
 def _with_codec(config: ModelConfig, spec: ModelSpec, loaded: checkpoints.Loaded) -> tuple[ModelSpec, Codec]:
     """The codec that is asked for, else the one that came with the weights, else the model's own; and the model that uses it."""
     asked = config.codec
-    own = None if asked.name or asked.path else pipeline.own_codec(loaded.pipeline)
+    own = None if asked.name or asked.path else parts.own_codec(loaded.pipeline)
     if own:
-        return pipeline.of_codec(spec, own), own
+        return parts.of_codec(spec, own), own
     with_weights = str(loaded.file) if loaded.file and spec.points else None  # how clouds are normalised is told beside the weights
     return spec, load_codec(asked.name or spec.codec, asked.path or with_weights, asked.revision)
 
@@ -86,12 +89,32 @@ def compiled(runtime: RuntimeConfig, where: torch.device) -> bool:
 
 
 def blank_model(config: ModelConfig) -> Model:
-    """The network without weights or codec: for what only its sizes decide, which the file of its weights may say."""
+    """The network without weights or codec, of the numbers that its weights say: for what only its sizes decide."""
     spec = checkpoints.with_compat(registry.find(config.model), config.compat)
-    spec = checkpoints.told_spec(spec, config.weights, config.weights_key)
-    return Model(
-        spec, blank(spec.params), load_codec("pixels"), torch.device("meta"), PRECISIONS[config.runtime.precision], class_names(spec)
+    found = Path(config.weights) if config.weights else None
+    spec, names = (
+        (spec, class_names(spec)) if found is None or not found.exists() else _named(*checkpoints.told_by(spec, found, config.weights_key))
     )
+    guided = _guided(spec, config.guidance_channels)
+    return Model(guided, blank(spec.params), load_codec("pixels"), torch.device("meta"), PRECISIONS[config.runtime.precision], names)
+
+
+def _guided(spec: ModelSpec, channels: int | None) -> ModelSpec:
+    """The model with so many channels of its output guided; raises `RequestError` for more than it has."""
+    if channels is None:
+        return spec
+    most = spec.params.channels * (2 if getattr(spec.params, "learn_sigma", False) else 1)
+    if channels > most:
+        raise RequestError(f"{spec.name} makes {most} channels, of which guidance_channels={channels} cannot be guided")
+    return replace(spec, guided_channels=channels)
+
+
+def _named(spec: ModelSpec, told: tuple[str, ...]) -> tuple[ModelSpec, tuple[str, ...]]:
+    """The model and the names of its classes: those that its weights tell, which may be others than the published ones."""
+    published = class_names(spec)
+    if len(told) > spec.label_count > 0:
+        raise CheckpointError(f"the weights name {len(told)} classes and have {spec.label_count}; correct their id2label or class_names")
+    return (replace(spec, classes=None), told) if told and told != published else (spec, published)
 
 
 def request(
@@ -110,7 +133,7 @@ def request(
     with_solver = solver(config.sampler, of.spec, steps)
     wanted = SamplingRequest(
         labels=labels(config.classes, len(seeds), of, prompts),
-        seeds=tuple(seeds),
+        seeds=seeds,
         solver=with_solver,
         guidance=guidance,
         interval=GuidanceInterval(*config.guidance_interval) if config.guidance_interval else EVERYWHERE,
@@ -152,27 +175,27 @@ def names(model: Model, request: SamplingRequest) -> list[str]:
     return [model.class_names[label] if model.class_names else str(label) for label in request.labels]
 
 
-def labels(wanted: Sequence[str], count: int, of: Model, prompts: PromptTable | None = None) -> tuple[int, ...]:
+def labels(wanted: Sequence[str], count: int, of: Model, prompts: PromptTable | None = None) -> Turns:
     """One label per sample: the prompts, or the wanted classes, in turn, or a spread over all classes when none is asked for."""
     if prompts:
-        return tuple(index % len(prompts.texts) for index in range(count))
+        return Turns(range(len(prompts.texts)), count)
     spec, names = of.spec, of.class_names
     classes = min(spec.label_count, len(names) or spec.label_count)  # own data may have fewer than the network has rows for
     if not classes:
         if wanted:
             raise RequestError(f"{spec.name} is unconditional: it has no classes to choose from")
-        return (0,) * count
+        return Turns((0,), count)
     chosen = [_label(word, spec, names, classes) for word in wanted] or [
         index * classes // min(count, classes) for index in range(min(count, classes))
     ]
-    return tuple(chosen[index % len(chosen)] for index in range(count))
+    return Turns(tuple(chosen), count)
 
 
 def _label(word: str, spec: ModelSpec, names: Sequence[str], classes: int) -> int:
-    if word.removeprefix("-").isdecimal():
-        if not 0 <= int(word) < classes:
+    if (number := whole(word)) is not None:
+        if not 0 <= number < classes:
             raise RequestError(f"{spec.name} has classes 0 to {classes - 1}, not {word}")
-        return int(word)
+        return number
     label = label_of(word, names)
     if label is not None:
         return label

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -9,14 +10,30 @@ from typing import Any
 
 from ditkit.engine.distributed import World
 from ditkit.errors import ConfigError, OutputError
-from ditkit.files.atomic import append_line, write_atomically
+from ditkit.files.atomic import append_line, remove_parts, write_atomically
+from ditkit.files.in_use import in_use
 from ditkit.files.text import read_text
+from ditkit.results.folder import has_manifest
 from ditkit.results.progress import Progress
-from ditkit.training.trainer import EXTENDABLE, StepReport, Task, TrainSettings, train
+from ditkit.training.trainer import EXTENDABLE, StepReport, Task, TrainSettings, check_resumable, train
 
 LOG, LOG_EVERY = "log.jsonl", 20
 HOUSEKEEPING = (*EXTENDABLE, "out", "runtime", "tensorboard")  # may change without changing what is learned
 PLACES = ("data.path", "data.cache")  # of the same things, wherever they have been moved
+
+
+@contextlib.contextmanager
+def at_work(folder: Path, settings: TrainSettings) -> Iterator[None]:
+    """Hold the folder of a training, of torchrun's processes in the first; raises for what would stop it, before any work is done."""
+    if os.environ.get("RANK", "0") != "0":
+        yield
+        return
+    if has_manifest(folder):
+        raise OutputError(f"{folder} holds a run of samples; choose another folder with --out")
+    with in_use(folder):
+        check_resumable(folder, settings)
+        remove_parts(folder)
+        yield
 
 
 def run_steps(

@@ -27,6 +27,7 @@ from ditkit.files.weights import ASSETS
 from ditkit.results.progress import NoProgress, Progress
 from ditkit.routing.gates import gates
 from ditkit.tasks.shared import build
+from ditkit.tasks.shared.memory import check_room
 
 SHIPPED = ASSETS.parent / "plans"
 CALIBRATION_SEED = 2**40  # far from the seeds of pictures that people ask for
@@ -126,12 +127,13 @@ def _calibrated(cache: SimilarityCache, model: Model, request: SamplingRequest, 
     sites, times = model.backbone.sites, request.solver.times
     trial = SamplingRequest(
         labels=build.labels((), cache.samples, model, request.prompts),
-        seeds=tuple(range(CALIBRATION_SEED, CALIBRATION_SEED + cache.samples)),
+        seeds=range(CALIBRATION_SEED, CALIBRATION_SEED + cache.samples),
         solver=request.solver,
         guidance=request.guidance,
         batch=min(cache.samples, request.batch),
         prompts=request.prompts,
     )
+    check_room(model, trial)
     progress.start(cache.samples * len(times), title)
     changes = output_changes(model, trial, cache.longest, progress.advance)
     if cache.threshold is not None:

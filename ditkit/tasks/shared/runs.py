@@ -2,14 +2,19 @@
 
 import hashlib
 import json
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+import torch
 
 from ditkit.cache.cost import trajectory_cost
 from ditkit.cache.plan import CachePlan, from_data, to_data
 from ditkit.config.record import complete, config_from_data, config_to_data
 from ditkit.config.schema import GroundConfig, RunConfig, SampleConfig
+from ditkit.engine import finite
 from ditkit.engine.distributed import World, barrier, gather, join_world
+from ditkit.engine.finite import Fault, first_fault
 from ditkit.engine.model import Model
 from ditkit.engine.request import SamplingRequest
 from ditkit.errors import OutputError, RequestError
@@ -19,17 +24,24 @@ from ditkit.results.progress import NoProgress, Progress
 from ditkit.results.report import Report
 from ditkit.tasks.shared import build
 from ditkit.tasks.shared.kind import Costs, Kind, Record
+from ditkit.tasks.shared.memory import check_room
 from ditkit.tasks.shared.plans import check_file, with_estimated_plan, with_plan
 from ditkit.tasks.shared.prompts import prompt_bytes, reader_bytes
 
 
 @dataclass(frozen=True)
 class Share:
-    """What one process did: how many samples it made, in how many seconds, and how often it halved a batch at most."""
+    """What one process did: how many samples it made, in how many seconds, and how often it halved a batch at most.
+
+    The numbers of `spoiled` ones are not finite, of which `fault` says where that began; they have no files yet.
+    """
 
     samples: int
     seconds: float
     halved: int
+    spoiled: tuple[int, ...] = ()
+    shape: tuple[int, ...] = ()
+    fault: Fault | None = None
 
 
 def run(kind: Kind, config: RunConfig, progress: Progress) -> Report:
@@ -41,17 +53,22 @@ def run(kind: Kind, config: RunConfig, progress: Progress) -> Report:
     world = join_world(build.device(config.runtime))
     model, asked = kind.request(config, build.model(config, progress), plan, progress, world)
     request = with_plan(asked, config.cache, model, progress, world)
+    check_room(model, request)
     record = _record(config, model, request) | kind.record(config, request)
     if source and (changed := changed_keys(complete(read_manifest(source)["request"]), record)):
         raise RequestError(f"{source} cannot be repeated here: what decides its bits differs in {', '.join(changed)}")
     folder = RunFolder(Path(config.out) if config.out else Path("runs") / f"{config.model}-{_digest(record)}")
-    if world.rank == 0:
-        folder.claim(record)
-    barrier(world)
-    shares = gather(_make(kind, config, model, request, folder, world, progress), world)
-    report = Report(title=f"process {world.rank}", data={"out": str(folder.path)})
-    if world.rank == 0:
-        report = _finish(kind, config, model, request, folder, record, shares)
+    with nullcontext() if world.rank else folder.claimed(record):
+        barrier(world)
+        mine = _make(kind, config, model, request, folder, world, progress)
+        shares = gather(mine, world)
+        spoiled = _spoiled(kind, model, request, shares)
+        for index in mine.spoiled:  # now that not all are
+            kind.save(config, folder, index, torch.zeros(mine.shape))
+        barrier(world)
+        report = Report(title=f"process {world.rank}", data={"out": str(folder.path)})
+        if world.rank == 0:
+            report = _finish(kind, config, model, request, folder, record, shares, spoiled)
     barrier(world)  # whoever goes on with the run finds it whole
     return report
 
@@ -151,6 +168,7 @@ def _record(config: RunConfig, model: Model, request: SamplingRequest) -> Record
         "sampler": config_to_data(config)["sampler"],
         "guidance": request.guidance,
         "guidance_interval": config.guidance_interval,
+        **({} if config.guidance_channels is None else {"guidance_channels": config.guidance_channels}),
         "plan": to_data(request.plan) if request.plan else None,
         "batch": request.batch,
         "precision": config.runtime.precision,
@@ -168,21 +186,45 @@ def _make(
     """Sample those of this process's batches that still lack a sample.
 
     Whole batches, so that bits never depend on the share; and shares that do not depend on what is missing, so that no process
-    is misled by what another has just written.
+    is misled by what another has just written. Samples that are not finite are left out: nothing may be there if all are so.
     """
     share = request.batches()[world.rank :: world.size]
     mine = [batch for batch in share if any(not kind.file(folder, index).exists() for index in batch)]
-    seconds, halved = 0.0, 0
+    seconds, halved, fault, shape = 0.0, 0, None, ()
+    spoiled: list[int] = []
     progress.start(sum(map(len, mine)) * request.evaluations, "sampling")
     for batch in kind.sample(config, model, request, folder, mine, progress.advance):
+        if here := batch.spoiled:
+            fault, shape = fault or first_fault(model, request, batch), tuple(batch.pictures.shape[1:])
+            spoiled += here
         for index, made in zip(batch.indices, batch.pictures, strict=True):
-            kind.save(config, folder, index, made)
+            if index not in here:
+                kind.save(config, folder, index, made)
         seconds, halved = seconds + batch.seconds, max(halved, batch.halved)
-    return Share(sum(map(len, mine)), seconds, halved)
+    return Share(sum(map(len, mine)), seconds, halved, tuple(spoiled), shape, fault)
+
+
+def _spoiled(kind: Kind, model: Model, request: SamplingRequest, shares: list[Share]) -> str | None:
+    """A line about samples that are not finite, if there are any; raises `RequestError` with it if all of the run are so."""
+    fault = next((share.fault for share in shares if share.fault), None)
+    if fault is None:
+        return None
+    count, total = sum(len(share.spoiled) for share in shares), len(request.seeds)
+    where = finite.said(fault, model.dtype, request.guidance)
+    if count == total:
+        raise RequestError(f"the numbers of all {total} {kind.samples} {where}" if total > 1 else f"the numbers {where}")
+    return f"the numbers of {count} of {total} {kind.samples} {where}; these are left blank"
 
 
 def _finish(
-    kind: Kind, config: RunConfig, model: Model, request: SamplingRequest, folder: RunFolder, record: Record, shares: list[Share]
+    kind: Kind,
+    config: RunConfig,
+    model: Model,
+    request: SamplingRequest,
+    folder: RunFolder,
+    record: Record,
+    shares: list[Share],
+    spoiled: str | None,
 ) -> Report:
     count = len(request.seeds)
     names, asked = build.names(model, request), "prompt" if request.prompts else "class"
@@ -199,6 +241,7 @@ def _finish(
         made = {"command": kind.command, "config": config_to_data(config), "timing": timing, kind.samples: samples}
         folder.write_manifest({"request": record, "complete": True, **made})
     notes += [f"{count - sampled} of {count} {kind.samples} were there already"] if sampled < count else []
+    notes += [spoiled] if spoiled else []
     notes += [f"out of memory: the batch of {request.batch} was halved {halved} time(s)"] if halved else []
     reused = request.plan.reused if request.plan else 0.0
     facts = {
@@ -214,6 +257,7 @@ def _finish(
         "seconds": seconds,
         "reused": reused,
         "batch_halved": halved,
+        "not_finite": sorted(index for share in shares for index in share.spoiled),
     }
     return Report(
         title=config.model, facts=facts, files=[*files, folder.manifest_file], notes=notes, data={**data, "out": str(folder.path)}

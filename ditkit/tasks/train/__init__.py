@@ -2,16 +2,17 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from ditkit.codecs.codec import Codec
 from ditkit.codecs.registry import load_codec, save_residual
 from ditkit.codecs.residual import ResidualAutoencoder
-from ditkit.config.schema import ScenesConfig, TrainConfig
+from ditkit.config.schema import CodecConfig, ScenesConfig, TrainConfig
 from ditkit.data.clouds import CloudDraws, normalisation
 from ditkit.data.examples import Examples
 from ditkit.data.images import SpritePictures, load_pictures, variants
@@ -19,7 +20,7 @@ from ditkit.data.latents import encode_pictures
 from ditkit.data.scenes import load_sprites
 from ditkit.diffusion.schedule import named
 from ditkit.engine.distributed import World, barrier, join_world
-from ditkit.errors import ConfigError, DataError
+from ditkit.errors import ConfigError
 from ditkit.files.tensors import State, read_tensors
 from ditkit.models import checkpoints, registry
 from ditkit.models.judge import Judge, JudgeParams, save_judge
@@ -27,9 +28,10 @@ from ditkit.models.spec import ModelSpec
 from ditkit.results.progress import Progress
 from ditkit.results.report import Report
 from ditkit.tasks.shared import build
-from ditkit.tasks.shared.clouds import labelled
+from ditkit.tasks.shared.classes import sized_for
+from ditkit.tasks.shared.clouds import to_learn
 from ditkit.tasks.shared.latents import encoded
-from ditkit.tasks.shared.loop import asked, run_steps
+from ditkit.tasks.shared.loop import asked, at_work, run_steps
 from ditkit.tasks.shared.prompts import FOLDER
 from ditkit.tasks.train.prompted import scene_draws, starting_encoder, trained_encoder, vocabulary_of
 from ditkit.text.small import save_encoder
@@ -56,20 +58,19 @@ class Recipe:
 
 def run(config: TrainConfig, progress: Progress) -> Report:
     """Train until `steps`; the averaged weights end up in `out/model.safetensors`. Interrupted, it leaves what it needs to go on."""
-    if config.data.path is None:
-        raise ConfigError("training needs data: --data FOLDER (one subfolder of images, or of clouds, per class) or --data FILE.npz")
-    if config.runtime.precision == "float16":
-        raise ConfigError("training in float16 would lose small gradients; use runtime.precision=bfloat16 or float32")
-    where = build.device(config.runtime)
-    if config.runtime.threads:
-        torch.set_num_threads(config.runtime.threads)
+    with at_work(Path(config.out), settings_of(config)):
+        return _trained(config, progress)
+
+
+def _trained(config: TrainConfig, progress: Progress) -> Report:
+    where = prepared(config)
     world = join_world(where)
     folder = Path(config.out)
     torch.manual_seed(config.seed)
-    recipe = _recipe(config, folder, where, world, progress)
+    recipe = recipe_of(config, folder, where, world, progress)
     started = time.perf_counter()
     title = f"training {config.model}"
-    last = run_steps(recipe.task, _settings(config), folder, world, progress, title, tensorboard=config.tensorboard)
+    last = run_steps(recipe.task, settings_of(config), folder, world, progress, title, tensorboard=config.tensorboard)
     barrier(world)
     weights = folder / "model.safetensors"
     if world.rank == 0:
@@ -77,10 +78,21 @@ def run(config: TrainConfig, progress: Progress) -> Report:
     return _report(config, last, weights, time.perf_counter() - started)
 
 
-def _recipe(config: TrainConfig, folder: Path, where: torch.device, world: World, progress: Progress) -> Recipe:
+def prepared(config: TrainConfig) -> torch.device:
+    """The device to train on, with as many threads as asked for; raises `ConfigError` for what cannot be trained."""
+    if config.data.path is None:
+        raise ConfigError("training needs data: --data FOLDER (one subfolder of images, or of clouds, per class) or --data FILE.npz")
+    if config.runtime.precision == "float16":
+        raise ConfigError("training in float16 would lose small gradients; use runtime.precision=bfloat16 or float32")
+    if config.runtime.threads:
+        torch.set_num_threads(config.runtime.threads)
+    return build.device(config.runtime)
+
+
+def recipe_of(config: TrainConfig, folder: Path, where: torch.device, world: World, progress: Progress) -> Recipe:
+    """The task that is asked for, on its device; encoded pictures are kept in `folder`, unless it is said where."""
     path = str(config.data.path)
-    if config.scenes != ScenesConfig() and not _reads_captions(config.model):
-        raise ConfigError(f"scenes.* say what a model that reads captions learns from; {config.model} reads none")
+    _check_heard(config)
     match config.model:
         case "ae-emoji":
             sprites = load_sprites(path)
@@ -96,13 +108,18 @@ def _recipe(config: TrainConfig, folder: Path, where: torch.device, world: World
     spec = registry.find(config.model)
     if spec.text:
         return _prompted(config, spec, where, progress)
-    examples, words = _clouds(config, spec) if spec.points else _latents(config, spec, folder, where, world, progress)
-    task = _denoiser(config, spec, _ready(registry.build(spec), config, where, progress), examples, where)
+    return (_of_clouds if spec.points else _of_pictures)(config, spec, folder, where, world, progress)
 
-    def write(state: State, file: Path) -> None:
-        checkpoints.save(merged(state), file, model=spec.name, params=spec.params, dtype=torch.float16, **words)
 
-    return Recipe(task, write)
+def _check_heard(config: TrainConfig) -> None:
+    """Raise `ConfigError` for an option that would be ignored."""
+    words = _reads_captions(config.model)
+    if config.scenes != ScenesConfig() and not words:
+        raise ConfigError(f"scenes.* say what a model that reads captions learns from; {config.model} reads none")
+    if config.classes is not None and (words or config.model in ALONE):
+        raise ConfigError(f"classes= says how many classes a network has room for; {config.model} is told none")
+    if config.codec != CodecConfig() and (config.model in ALONE or registry.find(config.model).points):
+        raise ConfigError(f"codec.* say what makes latents of the pictures that a model learns from; {config.model} learns from none")
 
 
 def _reads_captions(model: str) -> bool:
@@ -110,7 +127,10 @@ def _reads_captions(model: str) -> bool:
 
 
 def _denoiser(config: TrainConfig, spec: ModelSpec, module: Any, examples: Examples, where: torch.device) -> DenoiserTask:
-    objective = DenoisingObjective(named(spec.schedule), where, config.min_snr, config.noisy_weight)
+    by_weight = config.levels == "weighted"
+    objective = DenoisingObjective(
+        named(spec.schedule), where, config.min_snr, config.noisy_weight, start=config.start, by_weight=by_weight
+    )
     dropout = config.label_dropout if spec.can_be_guided else 0.0
     return DenoiserTask(module, examples, objective, batch=config.batch, seed=config.seed, label_dropout=dropout)
 
@@ -123,33 +143,65 @@ def _prompted(config: TrainConfig, spec: ModelSpec, where: torch.device, progres
     backbone = _ready(registry.build(spec), config, where, progress)
     encoder = starting_encoder(spec, vocabulary, config.init)
     module = Prompted(backbone, encoder).to(where).train()
+    draws = scene_draws(config, spec, sprites, vocabulary, _codec(config, spec, where), where, progress)
 
     def write(state: State, file: Path) -> None:
         network, text = parts(state)
         checkpoints.save(merged(network), file, model=spec.name, params=spec.params, dtype=torch.float16)
         save_encoder(file.with_name(FOLDER), encoder.config.to_diff_dict(), text, vocabulary)
 
-    return Recipe(_denoiser(config, spec, module, scene_draws(spec, sprites, vocabulary, where, config.scenes), where), write)
+    return Recipe(_denoiser(config, spec, module, draws, where), write)
 
 
-def _latents(
-    config: TrainConfig, spec: ModelSpec, folder: Path, where: torch.device, world: World, progress: Progress
-) -> tuple[Examples, dict[str, str]]:
-    """Encoded pictures, and what the weights' file is to say of them."""
+def _of_pictures(config: TrainConfig, spec: ModelSpec, folder: Path, where: torch.device, world: World, progress: Progress) -> Recipe:
+    """A model of pictures, on latents that are encoded once; all that can be wrong is found before."""
     path = str(config.data.path)
-    codec = load_codec(spec.codec).to(where, torch.float32)
-    latents = encoded(config.data, load_pictures(path, spec.image_size), codec, spec.codec, folder, where, world, progress)
-    if spec.label_count and int(latents.labels.max()) >= spec.label_count:
-        raise DataError(f"{path} has {int(latents.labels.max()) + 1} classes, {spec.name} has {spec.label_count}")
-    return latents, {"class_names": json.dumps(latents.class_names)} if spec.label_count else {}
+    pictures = load_pictures(path, spec.image_size)
+    own = _noted(sized_for(spec, pictures.class_names, path, config.classes), spec, progress)
+    network = _ready(registry.build(own), config, where, progress)
+    codec = _codec(config, spec, where)
+    latents = encoded(config.data, pictures, codec, codec.name, folder, where, world, progress)
+    words = {"class_names": json.dumps(latents.class_names)} if own.label_count else {}
+    return _learning(config, own, network, latents, where, words)
 
 
-def _clouds(config: TrainConfig, spec: ModelSpec) -> tuple[Examples, dict[str, str]]:
-    """Point clouds, and what the weights' file is to say of them: their categories and how they were normalised."""
-    data, clouds = config.data, labelled(config.data, spec)
+def _of_clouds(config: TrainConfig, spec: ModelSpec, folder: Path, where: torch.device, world: World, progress: Progress) -> Recipe:
+    """A model of point clouds; its weights say what its categories are and how the clouds were normalised."""
+    data = config.data
+    sized, clouds = to_learn(data, spec, config.classes)
+    own = _noted(sized, spec, progress)
     codec = normalisation(clouds)
     draws = CloudDraws(clouds, codec, spec.points, mirror=data.mirror, stretch=data.stretch, balance=data.balance)
-    return draws, {"class_names": json.dumps(clouds.class_names), **codec.words()}
+    words = {"class_names": json.dumps(clouds.class_names), **codec.words()}
+    return _learning(config, own, _ready(registry.build(own), config, where, progress), draws, where, words)
+
+
+def _learning(
+    config: TrainConfig, own: ModelSpec, network: Any, examples: Examples, where: torch.device, words: Mapping[str, str]
+) -> Recipe:
+    """The network on these examples; `words` is what its weights' file is to say beside its numbers."""
+
+    def write(state: State, file: Path) -> None:
+        checkpoints.save(merged(state), file, model=own.name, params=own.params, dtype=torch.float16, **words)
+
+    return Recipe(_denoiser(config, own, network, examples, where), write)
+
+
+def _codec(config: TrainConfig, spec: ModelSpec, where: torch.device) -> Codec:
+    """What makes latents of the pictures: the model's own, unless another is said; raises `ConfigError` for one that makes others."""
+    codec = load_codec(config.codec.name or spec.codec, config.codec.path, config.codec.revision)
+    made = codec.latent_shape(spec.image_size, spec.image_size)
+    if made != spec.sample_shape:
+        shapes = " and ".join(" x ".join(map(str, shape)) for shape in (made, spec.sample_shape))
+        raise ConfigError(f"{codec.name} and {spec.name} do not go together: latents of {spec.image_size} pixels are {shapes}")
+    return codec.to(where, torch.float32)
+
+
+def _noted(own: ModelSpec, spec: ModelSpec, progress: Progress) -> ModelSpec:
+    """The model as it is trained, once it is said if that is for another number of classes."""
+    if own.label_count != spec.label_count:
+        progress.note(f"the network's own number of classes is {own.label_count}; {spec.name} has {spec.label_count}")
+    return own
 
 
 def _ready(module: Any, config: TrainConfig, where: torch.device, progress: Progress | None = None) -> Any:
@@ -170,7 +222,8 @@ def _part(name: str) -> str:
     return name.split(".")[2 if name.startswith("blocks.") else 0]
 
 
-def _settings(config: TrainConfig) -> TrainSettings:
+def settings_of(config: TrainConfig) -> TrainSettings:
+    """How long and how fast, as asked."""
     return TrainSettings(
         steps=config.steps,
         batch=config.batch,

@@ -1,22 +1,27 @@
 """Training a model that is asked in words: its pictures, its captions and its text encoder."""
 
+import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ditkit.codecs.registry import load_codec
-from ditkit.config.schema import ScenesConfig
+from ditkit.codecs.codec import Codec
+from ditkit.config.schema import TrainConfig
 from ditkit.data.captioned import Mixture, SceneDraws
 from ditkit.data.captions import words
+from ditkit.data.images import files_digest
 from ditkit.data.scenes import Sprites, of_classes
 from ditkit.errors import CheckpointError, ConfigError
 from ditkit.models.aspect_bins import bins
 from ditkit.models.spec import ModelSpec
+from ditkit.results.progress import Progress
 from ditkit.tasks.shared.prompts import FOLDER
 from ditkit.text.encoder import ENCODERS, load_encoder
 from ditkit.text.small import SIZES, fresh_encoder, word_vocabulary
 from ditkit.text.vocabulary import SPIECE, Vocabulary
+from ditkit.training.trainer import STATE
 
 
 def trained_encoder(spec: ModelSpec) -> str:
@@ -31,9 +36,11 @@ def vocabulary_of(sprites: Sprites) -> bytes:
     return word_vocabulary(words(sprites.class_names))
 
 
-def scene_draws(spec: ModelSpec, sprites: Sprites, vocabulary: bytes, where: torch.device, asked: ScenesConfig) -> SceneDraws:
+def scene_draws(
+    config: TrainConfig, spec: ModelSpec, sprites: Sprites, vocabulary: bytes, codec: Codec, where: torch.device, progress: Progress
+) -> SceneDraws:
     """Captioned scenes as they are asked for, in the model's shapes unless in one square."""
-    codec = load_codec(spec.codec).to(where, torch.float32)
+    asked = config.scenes
     reader, tokens = Vocabulary(vocabulary), ENCODERS[trained_encoder(spec)].tokens
 
     @torch.inference_mode()
@@ -50,7 +57,20 @@ def scene_draws(spec: ModelSpec, sprites: Sprites, vocabulary: bytes, where: tor
     sides = range(spec.image_size // 4 // step * step or step, spec.image_size // 2 + 1, step)
     small = [(height, width) for height in sides for width in sides]
     mixture = Mixture(asked.filling, asked.white, asked.small)
-    return SceneDraws(shown, encode, lambda captions: reader.encode(captions, tokens)[0], shapes, mixture, small)
+    folder = _pool_folder(config, codec, shown, progress) if asked.pool else Path()
+    return SceneDraws(
+        shown, encode, lambda captions: reader.encode(captions, tokens)[0], shapes, mixture, small, pool=asked.pool, folder=folder
+    )
+
+
+def _pool_folder(config: TrainConfig, codec: Codec, shown: Sprites, progress: Progress) -> Path:
+    """Named after all that its pictures come from. A training that finds another one, or none, says that it fills a new one."""
+    known = [files_digest(Path(str(config.data.path))), codec.name, dict(codec.origin), shown.class_names]
+    digest = hashlib.sha256(json.dumps(known).encode()).hexdigest()[:12]
+    folder = Path(config.data.cache or config.out) / f"pool-{digest}"
+    if (Path(config.out) / STATE).exists() and not folder.exists():
+        progress.note(f"{folder}, the pool of encoded pictures, is gone, or of another codec or data: its pictures are encoded again")
+    return folder
 
 
 def starting_encoder(spec: ModelSpec, vocabulary: bytes, init: str | None) -> Any:

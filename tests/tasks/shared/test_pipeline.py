@@ -138,7 +138,7 @@ def test_a_sigma_pipeline_under_an_alpha_name_is_refused_by_name(tmp_path: Path)
     pixart_pipeline(tmp_path / "words", sigma=True).save_pretrained(tmp_path / "pipe")
     for path in (tmp_path / "pipe", tmp_path / "pipe" / "transformer"):
         with pytest.raises(
-            CheckpointError, match=rf"^{path} is a PixArtSigmaPipeline, and pixart-xl-2-512 is read from a PixArtAlphaPipeline; "
+            CheckpointError, match=rf"^{path} is a PixArtSigmaPipeline; pixart-xl-2-512 is read from a PixArtAlphaPipeline; "
         ):
             build.model(SampleConfig(model="pixart-xl-2-512", weights=str(path)))
 
@@ -148,7 +148,7 @@ def test_a_sigma_pipeline_under_an_alpha_name_is_refused_by_name(tmp_path: Path)
 )
 def test_so_is_a_sigma_transformer_whose_numbers_alone_tell(tmp_path: Path, numbers: dict[str, Any]) -> None:
     pixart(**numbers).save_pretrained(tmp_path)
-    with pytest.raises(CheckpointError, match=rf"^{tmp_path} is a PixArtSigmaPipeline by its numbers, and pixart-xl-2-512 is read from "):
+    with pytest.raises(CheckpointError, match=rf"^{tmp_path} is a PixArtSigmaPipeline by its numbers; pixart-xl-2-512 is read from "):
         build.model(SampleConfig(model="pixart-xl-2-512", weights=str(tmp_path)))
 
 

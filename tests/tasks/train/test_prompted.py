@@ -1,11 +1,14 @@
 """Training a model that is asked in words, from the command's configuration to weights and a folder of its text encoder."""
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from ditkit.config.schema import DataConfig, ScenesConfig, TrainConfig
+from ditkit.codecs.registry import load_codec
+from ditkit.config.schema import DataConfig, RuntimeConfig, ScenesConfig, TrainConfig
 from ditkit.errors import CheckpointError, ConfigError, DataError
 from ditkit.files.tensors import read_tensors
 from ditkit.models import registry
@@ -15,8 +18,9 @@ from ditkit.models.pixart import PixArtParams, Prompts
 from ditkit.models.spec import Defaults, ModelSpec
 from ditkit.results.progress import NoProgress
 from ditkit.tasks import train
+from ditkit.tasks.shared import loop
 from ditkit.text.encoder import ENCODERS, encode, find_encoder
-from tests.closeness import close
+from tests.closeness import close, near, summed
 
 
 @pytest.fixture(autouse=True)
@@ -73,6 +77,62 @@ def test_a_run_that_was_interrupted_ends_with_the_same_bits(sprite_sheet: Path, 
         assert all(torch.equal(value, resumed[key]) for key, value in once.items())
     vocabularies = {(tmp_path / run / "text_encoder" / "spiece.model").read_bytes() for run in ("whole", "parts")}
     assert len(vocabularies) == 1
+
+
+class Notes(NoProgress):
+    """Remembers what is said beside the bar."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.said.append(text)
+
+
+FAST: dict[str, object] = {
+    "runtime": RuntimeConfig(precision="bfloat16"),
+    "scenes": ScenesConfig(side=16, small=0.3, pool=3),
+    "levels": "weighted",
+    "noisy_weight": 4.0,
+    "start": 0.75,
+    "optimizer": "muon",
+}
+"""The way that is fast on a CPU."""
+
+
+def test_the_fast_way_resumes_with_the_same_bits_and_says_that_its_pool_was_gone(sprite_sheet: Path, tmp_path: Path) -> None:
+    train.run(_config(sprite_sheet, tmp_path / "whole", steps=4, **FAST), NoProgress())
+    before, after = Notes(), Notes()
+    train.run(_config(sprite_sheet, tmp_path / "parts", steps=2, **FAST), before)
+    (pool,) = (tmp_path / "parts").glob("pool-*")
+    shutil.rmtree(pool)
+    train.run(_config(sprite_sheet, tmp_path / "parts", steps=4, **FAST), after)
+    once, resumed = (read_tensors(tmp_path / run / "weights.safetensors") for run in ("whole", "parts"))
+    assert all(torch.equal(value, resumed[key]) for key, value in once.items())
+    assert before.said == []
+    assert after.said == [f"{pool}, the pool of encoded pictures, is gone, or of another codec or data: its pictures are encoded again"]
+
+
+def test_a_pool_of_another_codec_is_another_pool(sprite_sheet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train.run(_config(sprite_sheet, tmp_path, steps=1, **FAST), NoProgress())
+    monkeypatch.setattr("ditkit.tasks.train.prompted.load_codec", lambda name: replace(load_codec(name), origin={"sha256": "another"}))
+    again = Notes()
+    train.run(_config(sprite_sheet, tmp_path, steps=2, **FAST), again)
+    assert len(list(tmp_path.glob("pool-*"))) == 2 and "or of another codec or data" in again.said[0]
+
+
+def test_the_loss_of_the_fast_way_lies_on_that_of_the_exact_one(
+    sprite_sheet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the same pictures: ten steps, each of which rounds what it learns."""
+    monkeypatch.setattr(loop, "LOG_EVERY", 1)
+    for precision in ("float32", "bfloat16"):
+        changes = {**FAST, "runtime": RuntimeConfig(precision=precision), "steps": 10, "warmup": 1, "learning_rate": 1e-3}
+        train.run(_config(sprite_sheet, tmp_path / precision, **changes), NoProgress())
+    exact, fast = (loop.read_log(tmp_path / precision) for precision in ("float32", "bfloat16"))
+    losses = ([entry["loss"] for entry in log.values()] for log in (fast, exact))
+    assert next(losses) == near(next(losses), summed(10), torch.bfloat16)
+    assert fast != exact
 
 
 def test_training_starts_from_a_dit_or_from_both_networks_of_an_earlier_run(sprite_sheet: Path, tmp_path: Path) -> None:
