@@ -17,7 +17,7 @@ from torch import Tensor
 from ditkit.errors import CheckpointError, ConfigError
 from ditkit.files.atomic import write_atomically
 from ditkit.files.sketch import sketch
-from ditkit.files.tensors import State, fingerprint, write_tensors
+from ditkit.files.tensors import State, fingerprint, read_metadata, write_tensors
 from ditkit.files.weights import RANDOM, locate
 from ditkit.models import diffusers_layout, pixart_layout, registry
 from ditkit.models.blank import blank, family_of
@@ -63,7 +63,7 @@ def load_backbone(spec: ModelSpec, path: str | None = None, revision: str | None
             backbone = registry.build(spec)
             return Loaded(spec, backbone, {"weights": RANDOM, "sketch": sketch(backbone.state_dict())})
     checkpoint = read_checkpoint(found.path, key)
-    model = fitted(spec, checkpoint, found.path)
+    model = _trained_as(fitted(spec, checkpoint, found.path), found.path)
     backbone = blank(model.params)
     state = _kept(checkpoint.state, spec.drops)
     load_into(backbone, state, found.path)
@@ -72,6 +72,13 @@ def load_backbone(spec: ModelSpec, path: str | None = None, revision: str | None
     notes = tuple(line for line in (*checkpoint.notes, news(spec, model.params), undecided(spec, checkpoint, found.path)) if line)
     whole = folder_of(found.path) if found.commit is None else None  # of the hub's only what is named is fetched
     return Loaded(model, backbone, origin, read_class_names(found.path), found.path, whole, notes)
+
+
+def _trained_as(spec: ModelSpec, path: Path) -> ModelSpec:
+    """With the prediction and the schedule that ditkit's own training wrote down, if they are not the model's usual ones."""
+    words = read_metadata(path)
+    said = {name: words[name] for name in ("prediction", "schedule") if name in words}
+    return replace(spec, **said)  # pyright: ignore[reportArgumentType] (text that ditkit wrote)
 
 
 def told_by(spec: ModelSpec, path: Path, key: str | None = None) -> tuple[ModelSpec, tuple[str, ...]]:

@@ -10,6 +10,7 @@ from ditkit.errors import ConfigError
 OPTIMIZERS = ("adamw", "muon")
 LEVELS = ("even", "weighted")
 TRANSFERS = ("full", "diffit")
+PREDICTIONS, PATHS, WEIGHTINGS = ("velocity", "epsilon", "sample", "score"), ("linear", "gvp", "vp"), ("none", "velocity", "likelihood")
 
 
 @dataclass
@@ -61,12 +62,33 @@ class ScenesConfig:
 
 
 @dataclass
+class FlowConfig:
+    """What a flow learns; of a model with a noise schedule none of it is asked."""
+
+    prediction: str | None = None  # velocity, epsilon, sample or score; None is the model's own
+    path: str | None = None  # linear, gvp or vp; None is the model's own
+    weighting: str = "none"  # of the error of a predicted noise or score: as a "velocity" or for the "likelihood"
+    mean: float = 0.0  # of the normal variable whose logistic the time is
+    deviation: float = 0.0  # of that; 0: times are uniform, as published
+
+    def __post_init__(self) -> None:
+        for name, known in (("prediction", PREDICTIONS), ("path", PATHS)):
+            if getattr(self, name) is not None:
+                check_known(f"flow.{name}", getattr(self, name), known)
+        check_known("flow.weighting", self.weighting, WEIGHTINGS)
+        check_finite("flow.mean", self.mean)
+        check_finite("flow.deviation", self.deviation)
+        check_least("flow.deviation", self.deviation, 0)
+
+
+@dataclass
 class TrainConfig:
     """`ditkit train`. Run again with the same values, it goes on from the last saved state."""
 
     model: str = "dit-emoji"
     data: DataConfig = field(default_factory=DataConfig)
     scenes: ScenesConfig = field(default_factory=ScenesConfig)
+    flow: FlowConfig = field(default_factory=FlowConfig)
     codec: CodecConfig = field(default_factory=CodecConfig)
     classes: int | None = None  # that the network has room for; None: as many as the data have, if the model has no fewer
     steps: int = 100_000
