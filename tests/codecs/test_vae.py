@@ -87,13 +87,13 @@ def test_an_autoencoder_of_other_widths_asks_for_its_configuration(tmp_path: Pat
     kl.save_pretrained(tmp_path / "vae")
     bare = (tmp_path / "vae" / "diffusion_pytorch_model.safetensors").rename(tmp_path / "vae.safetensors")
     with pytest.raises(CheckpointError) as caught:
-        load_vae(bare)
+        load_vae(bare, 1.0)
     line = "does not say how many groups the norms of its widths (32, 64) have; put its config.json beside it"
     assert str(caught.value) == f"{bare} {line}"
     shutil.copy(tmp_path / "vae" / "config.json", tmp_path)
     latents = torch.randn(2, 4, 5, 5)
     with torch.no_grad():
-        assert torch.equal(load_vae(bare).decode(latents), kl.eval().decode(latents).sample)
+        assert torch.equal(load_vae(bare, 1.0).decode(latents), kl.eval().decode(latents).sample)
 
 
 def test_a_bare_file_is_scaled_as_its_codec_says(tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ def test_every_layout_that_diffusers_writes_is_read(tmp_path: Path, how: dict[st
     assert not (tmp_path / "diffusion_pytorch_model.safetensors").exists()
     latents = torch.randn(2, 4, 5, 5)
     with torch.no_grad():
-        assert torch.equal(load_vae(tmp_path).decode(latents), kl.decode(latents).sample)
+        assert torch.equal(load_vae(tmp_path, 1.0).decode(latents), kl.decode(latents).sample)
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_a_configuration_that_cannot_be_honoured_is_refused_by_name(
     save_file(weights, tmp_path / "diffusion_pytorch_model.safetensors")
     (tmp_path / "config.json").write_text(json.dumps({**config(), **words}))
     with pytest.raises(CheckpointError, match=rf"^{tmp_path}/config\.json {re.escape(line)}"):
-        load_vae(tmp_path)
+        load_vae(tmp_path, 1.0)
 
 
 def test_the_names_of_the_first_published_files_are_understood(
