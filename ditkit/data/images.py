@@ -144,6 +144,6 @@ def variants(pictures: Pictures, wanted: int, *, mirror: bool) -> range:
 
 def files_digest(files: Sequence[Path]) -> str:
     """A name for data as they are now: sha256 over the names, sizes and times of their files."""
-    root = files[0].parent if len(files) == 1 else Path(os.path.commonpath(files))
+    root = Path(os.path.commonpath(files))  # of a single file itself: it may be called anything
     facts = [(file.relative_to(root).as_posix(), file.stat().st_size, file.stat().st_mtime_ns) for file in sorted(files)]
     return hashlib.sha256(repr(facts).encode()).hexdigest()
