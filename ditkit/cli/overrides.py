@@ -27,6 +27,7 @@ KEYS = {
     "--batch": "batch",
     "--out": "out",
     "--weights": "weights",
+    "--lora": "lora",
     "--category": "classes",
     "--points": "points",
     "--boxes": "boxes",
@@ -45,6 +46,7 @@ KEYS = {
     "--reference": "reference",
     "RUN": "targets",
     "--distance": "distances",
+    "--save-npz": "save_npz",
 }
 KEPT_FROM = ("source", "out")  # all that can be said beside --from
 

@@ -31,7 +31,7 @@ from ditkit.config.schema.samplers import (
     DPMSolverPPConfig,
     SamplerConfig,
 )
-from ditkit.config.schema.train import DataConfig, FlowConfig, ScenesConfig, TrainConfig
+from ditkit.config.schema.train import DataConfig, FlowConfig, LoraConfig, ScenesConfig, TrainConfig
 from ditkit.config.schema.train_router import TrainRouterConfig
 
 COMMANDS: dict[str, type] = {
@@ -69,6 +69,7 @@ __all__ = [
     "ForecastCache",
     "Gen3DConfig",
     "GroundConfig",
+    "LoraConfig",
     "ModelConfig",
     "NoCache",
     "RandomCache",

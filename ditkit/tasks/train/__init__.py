@@ -12,7 +12,7 @@ import torch
 from ditkit.codecs.codec import Codec
 from ditkit.codecs.registry import load_codec, save_residual
 from ditkit.codecs.residual import ResidualAutoencoder
-from ditkit.config.schema import CodecConfig, FlowConfig, ScenesConfig, TrainConfig
+from ditkit.config.schema import CodecConfig, DataConfig, FlowConfig, ScenesConfig, TrainConfig
 from ditkit.data.clouds import CloudDraws, normalisation
 from ditkit.data.examples import Examples
 from ditkit.data.images import SpritePictures, load_pictures, variants
@@ -39,6 +39,7 @@ from ditkit.training.autoencoder import AutoencoderTask, picture_batch
 from ditkit.training.denoiser import DenoiserTask
 from ditkit.training.flow_objective import FlowObjective
 from ditkit.training.judge import JudgeTask
+from ditkit.training.lora import add_lora, save_lora, without_lora
 from ditkit.training.objective import DenoisingObjective, Objective
 from ditkit.training.prompted import Prompted, parts
 from ditkit.training.trainer import StepReport, Task, TrainSettings
@@ -117,6 +118,8 @@ def _check_heard(config: TrainConfig) -> None:
     words = _reads_captions(config.model)
     if config.scenes != ScenesConfig() and not words:
         raise ConfigError(f"scenes.* say what a model that reads captions learns from; {config.model} reads none")
+    if config.data.background != DataConfig().background and not _sees_pictures(config.model):
+        raise ConfigError(f"data.background is for pictures to train a denoiser on; {config.model} has none")
     if config.classes is not None and (words or config.model in ALONE):
         raise ConfigError(f"classes= says how many classes a network has room for; {config.model} is told none")
     if config.codec != CodecConfig() and (config.model in ALONE or registry.find(config.model).points):
@@ -141,6 +144,10 @@ def _reads_captions(model: str) -> bool:
     return model not in ALONE and registry.find(model).text is not None
 
 
+def _sees_pictures(model: str) -> bool:
+    return model not in ALONE and registry.find(model).text is None and not registry.find(model).points
+
+
 def _denoiser(config: TrainConfig, spec: ModelSpec, module: Any, examples: Examples, where: torch.device) -> DenoiserTask:
     schedule, flow, by_weight = named(spec.schedule), config.flow, config.levels == "weighted"
     objective: Objective
@@ -160,12 +167,16 @@ def _prompted(config: TrainConfig, spec: ModelSpec, where: torch.device, progres
     vocabulary = vocabulary_of(sprites)
     backbone = _ready(registry.build(spec), config, where, progress)
     encoder = starting_encoder(spec, vocabulary, config.init)
-    module = Prompted(backbone, encoder).to(where).train()
+    module = Prompted(backbone, encoder.requires_grad_(not config.lora.rank)).to(where).train()
     draws = scene_draws(config, spec, sprites, vocabulary, _codec(config, spec, where), where, progress)
 
     def write(state: State, file: Path) -> None:
         network, text = parts(state)
-        checkpoints.save(merged(network), file, model=spec.name, params=spec.params, dtype=torch.float16)
+        checkpoints.save(
+            without_lora(merged(network), config.lora.strength), file, model=spec.name, params=spec.params, dtype=torch.float16
+        )
+        if config.lora.rank:
+            save_lora(network, file.with_name("lora"), spec.params, config.lora.strength)
         save_encoder(file.with_name(FOLDER), encoder.config.to_diff_dict(), text, vocabulary)
 
     return Recipe(_denoiser(config, spec, module, draws, where), write)
@@ -174,7 +185,7 @@ def _prompted(config: TrainConfig, spec: ModelSpec, where: torch.device, progres
 def _of_pictures(config: TrainConfig, spec: ModelSpec, folder: Path, where: torch.device, world: World, progress: Progress) -> Recipe:
     """A model of pictures, on latents that are encoded once; all that can be wrong is found before."""
     path = str(config.data.path)
-    pictures = load_pictures(path, spec.image_size)
+    pictures = load_pictures(path, spec.image_size, config.data.background, progress.note)
     own = _noted(sized_for(spec, pictures.class_names, path, config.classes), spec, progress)
     network = _ready(registry.build(own), config, where, progress)
     codec = _codec(config, spec, where)
@@ -186,7 +197,7 @@ def _of_pictures(config: TrainConfig, spec: ModelSpec, folder: Path, where: torc
 def _of_clouds(config: TrainConfig, spec: ModelSpec, folder: Path, where: torch.device, world: World, progress: Progress) -> Recipe:
     """A model of point clouds; its weights say what its categories are and how the clouds were normalised."""
     data = config.data
-    sized, clouds = to_learn(data, spec, config.classes)
+    sized, clouds = to_learn(data, spec, config.classes, progress.note)
     own = _noted(sized, spec, progress)
     codec = normalisation(clouds)
     draws = CloudDraws(clouds, codec, spec.points, mirror=data.mirror, stretch=data.stretch, balance=data.balance)
@@ -202,7 +213,10 @@ def _learning(
     flow = {"prediction": own.prediction, "schedule": own.schedule} if config.flow != FlowConfig() else {}
 
     def write(state: State, file: Path) -> None:
-        checkpoints.save(merged(state), file, model=own.name, params=own.params, dtype=torch.float16, **words, **flow)
+        whole = without_lora(merged(state), config.lora.strength)
+        checkpoints.save(whole, file, model=own.name, params=own.params, dtype=torch.float16, **words, **flow)
+        if config.lora.rank:
+            save_lora(state, file.with_name("lora"), own.params, config.lora.strength)
 
     return Recipe(_denoiser(config, own, network, examples, where), write)
 
@@ -234,6 +248,13 @@ def _ready(module: Any, config: TrainConfig, where: torch.device, progress: Prog
             progress.note(f"not in {config.init}, so started afresh: {', '.join(sorted({_part(name) for name in fresh}))}")
         if config.transfer == "diffit":
             train_lightly(module, fresh)
+        if config.lora.rank:
+            if fresh:
+                lacks = ", ".join(sorted({_part(name) for name in fresh}))
+                raise ConfigError(
+                    f"a LoRA changes weights that are there, and {config.init} has none that fit {lacks}; say its own classes=N"
+                )
+            add_lora(module, config.lora.rank, config.lora.strength)
     return module.to(where).train()
 
 
