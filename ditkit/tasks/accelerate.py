@@ -15,9 +15,9 @@ from ditkit.pipelines.calibrate import LEAST, calibrate
 from ditkit.results.folder import library_versions
 from ditkit.results.progress import Progress
 from ditkit.results.report import Cell, Report
-from ditkit.tasks.shared import pipelines
+from ditkit.tasks.shared import pipeline_runs
 from ditkit.tasks.shared.command_line import command_line
-from ditkit.tasks.shared.pipelines import WITHOUT, Way
+from ditkit.tasks.shared.pipeline_runs import WITHOUT, Way
 from ditkit.tasks.shared.prompts import read_prompts
 
 
@@ -25,7 +25,7 @@ def run(config: AccelerateConfig, progress: Progress) -> Report:
     """Calibrate on the first prompts, compare on the last ones, write the plan and a page beside it."""
     prompts = [*config.prompts, *(read_prompts(config.prompt_file) if config.prompt_file else [])]
     fitted, held_out = divided(prompts, config.measured)
-    pipe = pipelines.load(config.pipeline, config.revision, config.runtime)
+    pipe = pipeline_runs.load(config.pipeline, config.revision, config.runtime)
     more = arguments(config.ask)
     progress.start(len(fitted) + 1, "runs of the calibration")
     plan = calibrate(
@@ -42,25 +42,25 @@ def run(config: AccelerateConfig, progress: Progress) -> Report:
     plan = replace(plan, provenance={**plan.provenance, "pipeline": config.pipeline, "steps": config.steps})
     target = Path(config.out)
     write_plan(plan, target)
-    share = f"{pipelines.kept(plan):.2f} of its calls"
+    share = f"{pipeline_runs.kept(plan):.2f} of its calls"
     facts: dict[str, Cell] = {"pipeline": plan.model, "scheduler": plan.solver, "evaluations": plan.evaluations, "kept": share}
     notes = [in_words(plan), f"use it: with ditkit.accelerate(pipe, {str(target)!r}): pipe(prompt, num_inference_steps={config.steps})"]
     if not held_out:
         return Report(f"a plan for {config.pipeline}", facts, files=[target], notes=notes)
-    fewer = max(1, round(config.steps * pipelines.kept(plan)))
+    fewer = max(1, round(config.steps * pipeline_runs.kept(plan)))
     ways = [
         Way(WITHOUT),
-        Way("the plan", partial(accelerate, pipe, plan, config.module), kept=pipelines.kept(plan)),
+        Way("the plan", partial(accelerate, pipe, plan, config.module), kept=pipeline_runs.kept(plan)),
         Way(f"{fewer} steps", steps=fewer, kept=fewer / config.steps),
     ]
     seed = config.seed + len(fitted)
-    runs = pipelines.compare(pipe, ways, held_out, config.steps, seed, more, progress)
-    columns, _, data = pipelines.table(runs)
+    runs = pipeline_runs.compare(pipe, ways, held_out, config.steps, seed, more, progress)
+    columns, _, data = pipeline_runs.table(runs)
     page, command = target.with_suffix(".html"), command_line("accelerate", config, [config.pipeline], ("pipeline",))
     said = {**facts, "prompts": f"{len(fitted)} calibrated on, {len(held_out)} compared", **library_versions()}
-    pipelines.write(runs, held_out, page, f"ditkit accelerate: {config.pipeline}", said, command)
+    pipeline_runs.write(runs, held_out, page, f"ditkit accelerate: {config.pipeline}", said, command)
     record = {"command": command, "config": asdict(config), "rows": data}
-    return Report(f"a plan for {config.pipeline}", facts, columns, pipelines.plain_rows(runs), [target, page], notes, record)
+    return Report(f"a plan for {config.pipeline}", facts, columns, pipeline_runs.plain_rows(runs), [target, page], notes, record)
 
 
 def divided(prompts: list[str], measured: int) -> tuple[list[str], list[str]]:

@@ -15,7 +15,7 @@ from ditkit.codecs.vae import OLD_ATTENTION, SD_CONFIG, infer_config, load_vae
 from ditkit.errors import CheckpointError
 from tests.closeness import assert_close, evaluated
 from tests.golden_files import golden, golden_json
-from tests.pipelines import autoencoder
+from tests.saved_pipelines import autoencoder
 
 CONFIG = {"_class_name": "AutoencoderKL", "sample_size": 64, "act_fn": "silu", "in_channels": 3, "out_channels": 3}
 

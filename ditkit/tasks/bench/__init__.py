@@ -30,7 +30,7 @@ from ditkit.tasks.bench.contenders import FEWER, UNCACHED, contenders, converged
 from ditkit.tasks.bench.scores import Judges, Score, decoded, scored
 from ditkit.tasks.shared import build
 from ditkit.tasks.shared.command_line import command_line
-from ditkit.tasks.shared.pipelines import is_pipeline
+from ditkit.tasks.shared.pipeline_runs import is_pipeline
 
 COUNT = 64  # images each way, if nothing is said
 PICTURED = 8

@@ -19,9 +19,9 @@ from ditkit.results.folder import library_versions
 from ditkit.results.progress import Progress
 from ditkit.results.report import Report
 from ditkit.tasks.bench.peers import DBCache, cached
-from ditkit.tasks.shared import pipelines
+from ditkit.tasks.shared import pipeline_runs
 from ditkit.tasks.shared.command_line import command_line
-from ditkit.tasks.shared.pipelines import WITHOUT, Way
+from ditkit.tasks.shared.pipeline_runs import WITHOUT, Way
 from ditkit.tasks.shared.prompts import read_prompts
 
 TAYLOR = (0, 1, 2)  # of cache-dit, orders of its calibrator; 0 holds
@@ -32,21 +32,21 @@ def run(config: BenchConfig, progress: Progress) -> Report:
     prompts = [*config.prompts, *(read_prompts(config.prompt_file) if config.prompt_file else [])]
     if not prompts:
         raise RequestError(f"{config.model} is a pipeline; say what it is asked for: --prompts FILE, with one on each line")
-    pipe = pipelines.load(config.model, config.revision, config.runtime)
+    pipe = pipeline_runs.load(config.model, config.revision, config.runtime)
     ways = list(_ways(config, pipe))
     steps = _steps(config)
     more = {} if config.guidance is None else {"guidance_scale": config.guidance}
-    runs = pipelines.compare(pipe, ways, prompts, steps, config.seed, more, progress)
+    runs = pipeline_runs.compare(pipe, ways, prompts, steps, config.seed, more, progress)
     unnamed = config.out.endswith(config.model)  # the configuration's own name for it, with a path inside
     folder = Path("runs") / f"bench-{Path(config.model).resolve().name}" if unnamed else Path(config.out)
     numbers, page = folder / "bench.json", folder / "report.html"
     command = command_line("bench", config, [config.model], ("model",))
-    columns, _, data = pipelines.table(runs)
+    columns, _, data = pipeline_runs.table(runs)
     record = {"command": command, "config": asdict(config), "versions": library_versions(), "rows": data}
     write_atomically(numbers, lambda path: path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8"))
     facts = {"pipeline": type(pipe).__name__, "prompts": len(prompts), "steps": steps, **library_versions()}
-    pipelines.write(runs, prompts, page, f"ditkit bench: {config.model}", facts, command)
-    return Report(f"bench {config.model}", {"prompts": len(prompts)}, columns, pipelines.plain_rows(runs), [numbers, page], data=record)
+    pipeline_runs.write(runs, prompts, page, f"ditkit bench: {config.model}", facts, command)
+    return Report(f"bench {config.model}", {"prompts": len(prompts)}, columns, pipeline_runs.plain_rows(runs), [numbers, page], data=record)
 
 
 def _steps(config: BenchConfig) -> int:
@@ -63,7 +63,7 @@ def _ways(config: BenchConfig, pipe: Any) -> Iterator[Way]:
     shares = []
     for file in config.plans:
         plan = read_plan(Path(file))
-        shares.append(pipelines.kept(plan))
+        shares.append(pipeline_runs.kept(plan))
         yield Way(Path(file).stem, partial(accelerate, pipe, plan), kept=shares[-1])
     steps = _steps(config)
     for fewer in config.fewer or sorted({max(1, round(steps * share)) for share in shares}):

@@ -21,7 +21,7 @@ from ditkit.results.progress import NoProgress
 from ditkit.tasks import sample
 from ditkit.tasks.shared import build
 from ditkit.tasks.shared.prompts import encoder_of
-from tests.pipelines import autoencoder, dit, dit_pipeline, noise, picture, pixart, pixart_pipeline
+from tests.saved_pipelines import autoencoder, dit, dit_pipeline, noise, picture, pixart, pixart_pipeline
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 SEED, STEPS = 5, 4
