@@ -26,6 +26,7 @@ KEYS = {
     "--batch": "batch",
     "--out": "out",
     "--weights": "weights",
+    "--lora": "lora",
     "--category": "classes",
     "--points": "points",
     "--boxes": "boxes",

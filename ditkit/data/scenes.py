@@ -14,6 +14,7 @@ from PIL import Image, ImageFilter
 
 from ditkit.data import unreadable
 from ditkit.errors import DataError
+from ditkit.files.arrays import check_arrays
 
 Box = tuple[float, float, float, float]
 
@@ -42,6 +43,7 @@ class Scene:
 
 def load_sprites(path: str | Path) -> Sprites:
     """Read a sprite sheet: an .npz with `images`, `labels`, `class_names`, `sets` and `set_names`."""
+    check_arrays(Path(path), DataError)
     try:
         with np.load(path, allow_pickle=False) as file:
             sprites = Sprites(

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ditkit.data import unreadable
 from ditkit.errors import DataError
+from ditkit.files.arrays import check_arrays
 from ditkit.metrics.frechet import Moments
 
 
@@ -19,6 +20,7 @@ def moments_in(path: Path) -> tuple[Moments, Moments | None]:
 
     Raises `DataError` for anything else.
     """
+    check_arrays(path, DataError)
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: torch.from_numpy(file[name]).double() for name in ("mu", "sigma", "mu_s", "sigma_s") if name in file.files}

@@ -5,7 +5,7 @@ safetensors.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import ModuleType
@@ -20,6 +20,7 @@ from ditkit.files.sketch import sketch
 from ditkit.files.tensors import State, fingerprint, read_metadata, write_tensors
 from ditkit.files.weights import RANDOM, locate
 from ditkit.models import diffusers_layout, pixart_layout, registry
+from ditkit.models.adapters import Adapter, adapted
 from ditkit.models.blank import blank, family_of
 from ditkit.models.dit import DiTParams
 from ditkit.models.fitting import fitted, news, undecided
@@ -47,25 +48,29 @@ class Loaded:
     notes: tuple[str, ...] = ()
 
 
-def load_backbone(spec: ModelSpec, path: str | None = None, revision: str | None = None, key: str | None = None) -> Loaded:
+def load_backbone(
+    spec: ModelSpec, path: str | None = None, revision: str | None = None, key: str | None = None, adapters: Sequence[Adapter] = ()
+) -> Loaded:
     """The network with its weights, float32 on the CPU, of the numbers that the file says or shows.
 
     `path` takes the place of the published weights; "random" leaves the network as its paper initialises it, the same every time.
-    `key` says which of several sets of weights in a file to take.
+    `key` says which of several sets of weights in a file to take; `adapters` are merged into them, in this order.
     """
     found = locate(spec.weights, path, revision)
     if found is None:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             backbone = registry.build(spec)
-            return Loaded(spec, backbone, {"weights": RANDOM, "sketch": sketch(backbone.state_dict())})
+        state, said = adapted(backbone.state_dict(), spec.params, adapters)
+        backbone.load_state_dict(state)
+        return Loaded(spec, backbone, {"weights": RANDOM, "sketch": sketch(state), **({"adapters": said} if said else {})})
     checkpoint = read_checkpoint(found.path, key)
     model = _trained_as(fitted(spec, checkpoint, found.path), found.path)
     backbone = blank(model.params)
-    state = _kept(checkpoint.state, spec.drops)
+    state, said = adapted(_kept(checkpoint.state, spec.drops), model.params, adapters)
     load_into(backbone, state, found.path)
     names = {"fingerprint": fingerprint(state), "sketch": sketch(state)}
-    origin = {"weights": found.origin, "commit": found.commit, **names}
+    origin = {"weights": found.origin, "commit": found.commit, **names, **({"adapters": said} if said else {})}
     notes = tuple(line for line in (*checkpoint.notes, news(spec, model.params), undecided(spec, checkpoint, found.path)) if line)
     return Loaded(model, backbone, origin, read_class_names(found.path), found.path, notes)
 

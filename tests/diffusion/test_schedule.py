@@ -119,7 +119,8 @@ def test_an_impossible_grid_is_refused_in_words(spec: str, words: str) -> None:
 
 
 def test_a_schedule_is_found_by_its_name_in_plain_data() -> None:
-    np.testing.assert_array_equal(named("warm", fraction=0.2).betas, warm(fraction=0.2).betas)
+    found = named("warm", fraction=0.2)
+    assert isinstance(found, NoiseSchedule) and np.array_equal(found.betas, warm(fraction=0.2).betas)
     with pytest.raises(UnknownName, match="no schedule named 'liner'; did you mean 'linear'"):
         named("liner")
 

@@ -30,7 +30,7 @@ from ditkit.config.schema.samplers import (
     DPMSolverPPConfig,
     SamplerConfig,
 )
-from ditkit.config.schema.train import DataConfig, FlowConfig, ScenesConfig, TrainConfig
+from ditkit.config.schema.train import DataConfig, FlowConfig, LoraConfig, ScenesConfig, TrainConfig
 from ditkit.config.schema.train_router import TrainRouterConfig
 
 COMMANDS: dict[str, type] = {
@@ -66,6 +66,7 @@ __all__ = [
     "ForecastCache",
     "Gen3DConfig",
     "GroundConfig",
+    "LoraConfig",
     "ModelConfig",
     "NoCache",
     "RandomCache",

@@ -62,6 +62,24 @@ class ScenesConfig:
 
 
 @dataclass
+class LoraConfig:
+    """A LoRA in place of new weights: of that `rank`, 0: none; its changes count `alpha` / rank times, None: once."""
+
+    rank: int = 0
+    alpha: float | None = None
+
+    def __post_init__(self) -> None:
+        check_least("lora.rank", self.rank, 0)
+        if self.alpha is not None:
+            check_finite("lora.alpha", self.alpha)
+            check_positive("lora.alpha", self.alpha)
+
+    @property
+    def strength(self) -> float:
+        return float(self.rank) if self.alpha is None else self.alpha
+
+
+@dataclass
 class FlowConfig:
     """What a flow learns; of a model with a noise schedule none of it is asked."""
 
@@ -89,6 +107,7 @@ class TrainConfig:
     data: DataConfig = field(default_factory=DataConfig)
     scenes: ScenesConfig = field(default_factory=ScenesConfig)
     flow: FlowConfig = field(default_factory=FlowConfig)
+    lora: LoraConfig = field(default_factory=LoraConfig)
     codec: CodecConfig = field(default_factory=CodecConfig)
     classes: int | None = None  # that the network has room for; None: as many as the data have, if the model has no fewer
     steps: int = 100_000
@@ -131,5 +150,7 @@ class TrainConfig:
             raise ConfigError(f"transfer={self.transfer} trains a small part of a model; say which model with init=WEIGHTS")
         check_positive("start", self.start)
         check_part("start", self.start)
+        if self.lora.rank and (self.init is None or self.transfer != "full"):
+            raise ConfigError("a LoRA changes weights that are there: say which with init=WEIGHTS, and leave out transfer=")
         check_seed(self.seed)
         check_folder(self.out)

@@ -35,6 +35,7 @@ from ditkit.engine.turns import Turns
 from ditkit.errors import CheckpointError, MissingDependency, RequestError, UnknownName
 from ditkit.execution import Site
 from ditkit.models import checkpoints, pipeline, registry
+from ditkit.models.adapters import asked as adapter_asked
 from ditkit.models.blank import blank
 from ditkit.models.spec import ModelSpec
 from ditkit.results.progress import NoProgress, Progress
@@ -60,7 +61,8 @@ def model(config: ModelConfig, progress: Progress | None = None) -> Model:
         torch.set_num_threads(config.runtime.threads)
     spec = checkpoints.with_compat(registry.find(config.model), config.compat)
     where, dtype = device(config.runtime), PRECISIONS[config.runtime.precision]
-    loaded = checkpoints.load_backbone(spec, config.weights, config.revision, config.weights_key)
+    adapters = [adapter_asked(text) for text in config.lora]
+    loaded = checkpoints.load_backbone(spec, config.weights, config.revision, config.weights_key, adapters)
     for line in loaded.notes:
         (progress or NoProgress()).note(line)
     spec = loaded.spec

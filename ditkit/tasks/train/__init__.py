@@ -39,6 +39,7 @@ from ditkit.training.autoencoder import AutoencoderTask, picture_batch
 from ditkit.training.denoiser import DenoiserTask
 from ditkit.training.flow_objective import FlowObjective
 from ditkit.training.judge import JudgeTask
+from ditkit.training.lora import add_lora, save_lora, without_lora
 from ditkit.training.objective import DenoisingObjective, Objective
 from ditkit.training.prompted import Prompted, parts
 from ditkit.training.trainer import StepReport, Task, TrainSettings
@@ -160,12 +161,16 @@ def _prompted(config: TrainConfig, spec: ModelSpec, where: torch.device, progres
     vocabulary = vocabulary_of(sprites)
     backbone = _ready(registry.build(spec), config, where, progress)
     encoder = starting_encoder(spec, vocabulary, config.init)
-    module = Prompted(backbone, encoder).to(where).train()
+    module = Prompted(backbone, encoder.requires_grad_(not config.lora.rank)).to(where).train()
     draws = scene_draws(config, spec, sprites, vocabulary, _codec(config, spec, where), where, progress)
 
     def write(state: State, file: Path) -> None:
         network, text = parts(state)
-        checkpoints.save(merged(network), file, model=spec.name, params=spec.params, dtype=torch.float16)
+        checkpoints.save(
+            without_lora(merged(network), config.lora.strength), file, model=spec.name, params=spec.params, dtype=torch.float16
+        )
+        if config.lora.rank:
+            save_lora(network, file.with_name("lora"), spec.params, config.lora.strength)
         save_encoder(file.with_name(FOLDER), encoder.config.to_diff_dict(), text, vocabulary)
 
     return Recipe(_denoiser(config, spec, module, draws, where), write)
@@ -202,7 +207,10 @@ def _learning(
     flow = {"prediction": own.prediction, "schedule": own.schedule} if config.flow != FlowConfig() else {}
 
     def write(state: State, file: Path) -> None:
-        checkpoints.save(merged(state), file, model=own.name, params=own.params, dtype=torch.float16, **words, **flow)
+        whole = without_lora(merged(state), config.lora.strength)
+        checkpoints.save(whole, file, model=own.name, params=own.params, dtype=torch.float16, **words, **flow)
+        if config.lora.rank:
+            save_lora(state, file.with_name("lora"), own.params, config.lora.strength)
 
     return Recipe(_denoiser(config, own, network, examples, where), write)
 
@@ -234,6 +242,13 @@ def _ready(module: Any, config: TrainConfig, where: torch.device, progress: Prog
             progress.note(f"not in {config.init}, so started afresh: {', '.join(sorted({_part(name) for name in fresh}))}")
         if config.transfer == "diffit":
             train_lightly(module, fresh)
+        if config.lora.rank:
+            if fresh:
+                lacks = ", ".join(sorted({_part(name) for name in fresh}))
+                raise ConfigError(
+                    f"a LoRA changes weights that are there, and {config.init} has none that fit {lacks}; say its own classes=N"
+                )
+            add_lora(module, config.lora.rank, config.lora.strength)
     return module.to(where).train()
 
 
