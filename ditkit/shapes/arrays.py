@@ -12,7 +12,6 @@ import torch
 from ditkit.errors import CheckpointError, DataError
 from ditkit.files import unreadable
 from ditkit.files.arrays import check_arrays
-from ditkit.files.arrays import check_arrays
 from ditkit.files.tensors import read_pickle
 
 ENDINGS = (".npy", ".npz", ".pth", ".pt")
@@ -22,7 +21,6 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """The arrays of a file by name; that of a .npy, or of a tensor alone, is named after the file. Raises `DataError`."""
     if path.suffix.lower() in (".pth", ".pt"):
         return {name: _plain(value) for name, value in _tensors(path).items()}
-    check_arrays(path, DataError)
     check_arrays(path, DataError)
     try:
         content = np.load(path, allow_pickle=False)
