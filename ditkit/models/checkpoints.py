@@ -24,10 +24,12 @@ from ditkit.models.adapters import Adapter, adapted
 from ditkit.models.blank import blank, family_of
 from ditkit.models.dit import DiTParams
 from ditkit.models.fitting import fitted, news, undecided
-from ditkit.models.identify import FAMILY_NAMES, describe, identify, registered, same_network
+from ditkit.models.identify import FAMILY_NAMES, PUBLISHED_RATIO, describe, identify, registered, same_network
 from ditkit.models.loading import load_into
+from ditkit.models.pipeline import folder_of
 from ditkit.models.pixart import PixArtParams
 from ditkit.models.reading import FILE_NAMES, Checkpoint, read_checkpoint, read_class_names, words_beside
+from ditkit.models.scheduler import scheduled
 from ditkit.models.spec import ModelSpec, Params
 
 LAYOUTS = ("ditkit", "diffusers")
@@ -37,7 +39,8 @@ DIFFUSERS: dict[str, ModuleType] = {"dit": diffusers_layout, "pixart": pixart_la
 @dataclass(frozen=True)
 class Loaded:
     """A network with its weights: the model as the file says it is, where the weights came from (for manifests), and the class names
-    and the file they came with, if any; `notes` are lines worth saying.
+    and the file they came with, if any; `pipeline` is the folder of the pipeline, if it is one of the user's; `notes` are lines
+    worth saying.
     """
 
     spec: ModelSpec
@@ -45,6 +48,7 @@ class Loaded:
     origin: dict[str, Any]
     class_names: tuple[str, ...] = ()
     file: Path | None = None
+    pipeline: Path | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -65,14 +69,15 @@ def load_backbone(
         backbone.load_state_dict(state)
         return Loaded(spec, backbone, {"weights": RANDOM, "sketch": sketch(state), **({"adapters": said} if said else {})})
     checkpoint = read_checkpoint(found.path, key)
-    model = _trained_as(fitted(spec, checkpoint, found.path), found.path)
+    model = _trained_as(scheduled(fitted(spec, checkpoint, found.path), found.path), found.path)
     backbone = blank(model.params)
     state, said = adapted(_kept(checkpoint.state, spec.drops), model.params, adapters)
     load_into(backbone, state, found.path)
     names = {"fingerprint": fingerprint(state), "sketch": sketch(state)}
     origin = {"weights": found.origin, "commit": found.commit, **names, **({"adapters": said} if said else {})}
     notes = tuple(line for line in (*checkpoint.notes, news(spec, model.params), undecided(spec, checkpoint, found.path)) if line)
-    return Loaded(model, backbone, origin, read_class_names(found.path), found.path, notes)
+    whole = folder_of(found.path) if found.commit is None else None  # of the hub's only what is named is fetched
+    return Loaded(model, backbone, origin, read_class_names(found.path), found.path, whole, notes)
 
 
 def _trained_as(spec: ModelSpec, path: Path) -> ModelSpec:
@@ -83,8 +88,8 @@ def _trained_as(spec: ModelSpec, path: Path) -> ModelSpec:
 
 
 def told_by(spec: ModelSpec, path: Path, key: str | None = None) -> tuple[ModelSpec, tuple[str, ...]]:
-    """The model as the weights at `path` say it is, and their class names."""
-    return fitted(spec, read_checkpoint(path, key), path), read_class_names(path)
+    """The model as the weights at `path` say it is, and their class names; the weights themselves are not read."""
+    return fitted(spec, read_checkpoint(path, key, shapes=True), path), read_class_names(path)
 
 
 def _kept(state: State, drops: tuple[str, ...]) -> State:
@@ -111,15 +116,15 @@ def save(state: Mapping[str, Tensor], path: Path, *, model: str, params: Params,
     write_tensors(path, state, words, dtype)
 
 
-def convert(path: Path, out: Path, layout: str = "ditkit", model: str | None = None) -> Params:
+def convert(path: Path, out: Path, layout: str = "ditkit", model: str | None = None, key: str | None = None) -> Params:
     """Read weights in any known layout and write ditkit's safetensors file, or a diffusers folder (DiT and PixArt only); precision is kept.
 
-    `model` says what they are where the file does not: a DiT or a SiT, and which way a SiT's time runs. Returns the numbers of the
-    network they are for.
+    `model` says what they are where the file does not: a DiT or a SiT, and which way a SiT's time runs; `key` which of several sets of
+    weights in the file to take. Returns the numbers of the network they are for.
     """
     if layout not in LAYOUTS:
         raise ConfigError(f"layout is {' or '.join(LAYOUTS)}, not {layout}")
-    checkpoint = read_checkpoint(path)
+    checkpoint = read_checkpoint(path, key)
     params = _stated(checkpoint, path, model)
     if params is None:
         raise CheckpointError(f"{path} is no checkpoint that ditkit knows; known are DiT, SiT, U-ViT, DiT-3D and PixArt")
@@ -133,6 +138,8 @@ def convert(path: Path, out: Path, layout: str = "ditkit", model: str | None = N
         if theirs is None:
             family = FAMILY_NAMES[family_of(params)]
             raise CheckpointError(f"{path} is a {describe(params)} checkpoint, and diffusers has no {family}; use layout ditkit")
+        if params.mlp_ratio != PUBLISHED_RATIO:
+            raise CheckpointError(f"{path} is a {describe(params)}, and diffusers knows MLPs {PUBLISHED_RATIO:g} times as wide only")
         config = json.dumps(theirs.to_config(params), indent=2) + "\n"
         write_tensors(out / FILE_NAMES[0], theirs.to_diffusers(checkpoint.state), words)
         write_atomically(out / "config.json", lambda part: part.write_text(config, encoding="utf-8"))

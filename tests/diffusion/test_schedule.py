@@ -101,6 +101,24 @@ def test_a_constant_stride_starts_at_the_cleanest_level() -> None:
     assert respace("ddim1000", 1000) == respace("", 1000) == tuple(range(1000))
 
 
+@pytest.mark.parametrize("spacing", ["leading", "trailing"])
+@pytest.mark.parametrize("count", [1, 4, 20, 50, 1000])
+def test_the_spacings_are_those_of_diffusers(spacing: str, count: int) -> None:
+    from diffusers.schedulers.scheduling_ddim import DDIMScheduler
+
+    theirs = DDIMScheduler(timestep_spacing=spacing)
+    theirs.set_timesteps(count)
+    assert respace(f"{spacing}{count}", 1000) == tuple(reversed(theirs.timesteps.tolist()))
+
+
+def test_a_leading_stride_leaves_out_what_is_above_it() -> None:
+    assert respace("leading30", 1000) == tuple(range(0, 990, 33))
+    with pytest.raises(ScheduleError, match="^no whole stride makes 'trailing30' of 1000 noise levels; take 25 or 40 evaluations$"):
+        respace("trailing30", 1000)
+    with pytest.raises(ScheduleError, match="^'leading11' asks for 11 levels where the noise schedule has 10$"):
+        respace("leading11", 10)
+
+
 @pytest.mark.parametrize(
     ("spec", "words"),
     [

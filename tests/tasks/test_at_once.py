@@ -16,8 +16,8 @@ GROUND = "ground weights=random --count 3 --batch 1 --steps 2 rules.name=plain -
 
 def start(words: str, cwd: Path) -> "subprocess.Popen[str]":
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return subprocess.Popen([sys.executable, "-m", "ditkit", *words.split()], cwd=cwd, env=environment, text=True, **pipes)
+    command = [sys.executable, "-m", "ditkit", *words.split()]
+    return subprocess.Popen(command, cwd=cwd, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 def until(process: "subprocess.Popen[str]", folder: Path, pattern: str) -> None:

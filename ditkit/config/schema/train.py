@@ -3,7 +3,17 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from ditkit.config.checks import check_finite, check_folder, check_known, check_least, check_part, check_positive, check_seed, check_share
+from ditkit.config.checks import (
+    check_colour,
+    check_finite,
+    check_folder,
+    check_known,
+    check_least,
+    check_part,
+    check_positive,
+    check_seed,
+    check_share,
+)
 from ditkit.config.schema.model import CodecConfig, RuntimeConfig
 from ditkit.errors import ConfigError
 
@@ -24,6 +34,7 @@ class DataConfig:
     cache: str | None = None  # None is a folder beside the checkpoints
     augment: int = 8  # how many variants of each image are encoded
     mirror: bool = True
+    background: str = "white"  # of images, where they are transparent, and of sprites
     categories: list[str] = field(default_factory=list)  # of clouds, by name; none is all there are
     balance: float = 1.0  # of clouds: 0 draws the categories as often as the data have them, 1 all alike
     stretch: float = 0.0  # of clouds: by up to this share along each axis
@@ -33,6 +44,7 @@ class DataConfig:
         check_finite("data.balance", self.balance)
         check_least("data.balance", self.balance, 0)
         check_share("data.stretch", self.stretch)
+        check_colour("data.background", self.background)
 
 
 @dataclass

@@ -12,7 +12,7 @@ import torch
 from ditkit.codecs.codec import Codec
 from ditkit.codecs.registry import load_codec, save_residual
 from ditkit.codecs.residual import ResidualAutoencoder
-from ditkit.config.schema import CodecConfig, FlowConfig, ScenesConfig, TrainConfig
+from ditkit.config.schema import CodecConfig, DataConfig, FlowConfig, ScenesConfig, TrainConfig
 from ditkit.data.clouds import CloudDraws, normalisation
 from ditkit.data.examples import Examples
 from ditkit.data.images import SpritePictures, load_pictures, variants
@@ -118,6 +118,8 @@ def _check_heard(config: TrainConfig) -> None:
     words = _reads_captions(config.model)
     if config.scenes != ScenesConfig() and not words:
         raise ConfigError(f"scenes.* say what a model that reads captions learns from; {config.model} reads none")
+    if config.data.background != DataConfig().background and not _sees_pictures(config.model):
+        raise ConfigError(f"data.background is for pictures to train a denoiser on; {config.model} has none")
     if config.classes is not None and (words or config.model in ALONE):
         raise ConfigError(f"classes= says how many classes a network has room for; {config.model} is told none")
     if config.codec != CodecConfig() and (config.model in ALONE or registry.find(config.model).points):
@@ -140,6 +142,10 @@ def _as_flow(config: TrainConfig, spec: ModelSpec) -> ModelSpec:
 
 def _reads_captions(model: str) -> bool:
     return model not in ALONE and registry.find(model).text is not None
+
+
+def _sees_pictures(model: str) -> bool:
+    return model not in ALONE and registry.find(model).text is None and not registry.find(model).points
 
 
 def _denoiser(config: TrainConfig, spec: ModelSpec, module: Any, examples: Examples, where: torch.device) -> DenoiserTask:
@@ -179,7 +185,7 @@ def _prompted(config: TrainConfig, spec: ModelSpec, where: torch.device, progres
 def _of_pictures(config: TrainConfig, spec: ModelSpec, folder: Path, where: torch.device, world: World, progress: Progress) -> Recipe:
     """A model of pictures, on latents that are encoded once; all that can be wrong is found before."""
     path = str(config.data.path)
-    pictures = load_pictures(path, spec.image_size)
+    pictures = load_pictures(path, spec.image_size, config.data.background, progress.note)
     own = _noted(sized_for(spec, pictures.class_names, path, config.classes), spec, progress)
     network = _ready(registry.build(own), config, where, progress)
     codec = _codec(config, spec, where)
@@ -191,7 +197,7 @@ def _of_pictures(config: TrainConfig, spec: ModelSpec, folder: Path, where: torc
 def _of_clouds(config: TrainConfig, spec: ModelSpec, folder: Path, where: torch.device, world: World, progress: Progress) -> Recipe:
     """A model of point clouds; its weights say what its categories are and how the clouds were normalised."""
     data = config.data
-    sized, clouds = to_learn(data, spec, config.classes)
+    sized, clouds = to_learn(data, spec, config.classes, progress.note)
     own = _noted(sized, spec, progress)
     codec = normalisation(clouds)
     draws = CloudDraws(clouds, codec, spec.points, mirror=data.mirror, stretch=data.stretch, balance=data.balance)
