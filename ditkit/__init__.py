@@ -28,17 +28,20 @@ def load(
     precision: str = "float32",
     revision: str | None = None,
     codec: str | None = None,
+    lora: Sequence[str] = (),
 ) -> "Model":
     """A model of the registry with its weights and codec, ready to sample.
 
-    `weights` is a checkpoint to use instead of the model's own, or "random"; `codec` likewise for its autoencoder. Raises
-    `ditkit.errors.DitkitError` with the way out when the name is unknown or the weights cannot be had.
+    `weights` is a checkpoint to use instead of the model's own, or "random"; `codec` likewise for its autoencoder; `lora` are adapters to
+    merge, each FILE or FILE:SCALE. Raises `ditkit.errors.DitkitError` with the way out when the name is unknown or the weights cannot
+    be had.
     """
     from ditkit.config.schema import CodecConfig, RuntimeConfig, SampleConfig
     from ditkit.tasks.shared import build
 
     runtime = RuntimeConfig(device=device, precision=precision)
-    return build.model(SampleConfig(model=model, weights=weights, revision=revision, codec=CodecConfig(path=codec), runtime=runtime))
+    own = CodecConfig(path=codec)
+    return build.model(SampleConfig(model=model, weights=weights, revision=revision, lora=list(lora), codec=own, runtime=runtime))
 
 
 def sample(

@@ -54,6 +54,7 @@ def bench(
     seed: options.Seed = None,
     out: options.Out = None,
     weights: options.Weights = None,
+    lora: options.Lora = None,
     cfg: options.Cfg = False,
     as_json: options.Json = False,
 ) -> None:

@@ -37,6 +37,10 @@ def evaluate(
         bool, typer.Option("--generate", help="Sample first, as KEY=VALUE says (model=dit-emoji count=1110), or go on with it.")
     ] = False,
     seed: Annotated[str | None, typer.Option(metavar="N", help="Of everything drawn while measuring.")] = None,
+    save_npz: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Write the pictures, or without a RUN those of --data and their moments, for ADM's evaluator."),
+    ] = None,
     out: options.Out = None,
     cfg: options.Cfg = False,
     as_json: options.Json = False,

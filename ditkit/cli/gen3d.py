@@ -36,7 +36,7 @@ def gen3d(
     mesh: Annotated[bool, typer.Option("--mesh", help="Also write a surface around each cloud, as .obj.")] = False,
     source: Annotated[
         str | None,
-        typer.Option("--from", metavar="CLOUD|RUN", help="A part of a shape (.ply, .npy, a mesh) to complete; or a run to repeat."),
+        typer.Option("--from", metavar="CLOUD|RUN", help="A part of a shape (.ply, .npy, a mesh, ...) to complete; or a run to repeat."),
     ] = None,
     out: options.Out = None,
     weights: options.Weights = None,

@@ -34,6 +34,7 @@ def ground(
     batch: options.Batch = None,
     out: options.Out = None,
     weights: options.Weights = None,
+    lora: options.Lora = None,
     source: options.Source = None,
     example: Annotated[bool, typer.Option("--example", help="Print a layout to start from and stop.")] = False,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema of layouts and stop.")] = False,

@@ -62,13 +62,17 @@ def convert(
         str | None,
         typer.Option(metavar="NAME", help="Which model, where the file does not tell.", autocompletion=completion.models),
     ] = None,
+    weights_key: Annotated[
+        str | None,
+        typer.Option("--weights-key", metavar="NAME", help="Which of several sets of weights; their average if not given."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Write weights as safetensors in another layout."""
     from ditkit.cli.console import show
     from ditkit.tasks import models as task
 
-    show(task.convert(file, out, layout.value, model), as_json or _json_before(ctx))
+    show(task.convert(file, out, layout.value, model, weights_key), as_json or _json_before(ctx))
 
 
 def _json_before(ctx: typer.Context) -> bool:

@@ -31,6 +31,9 @@ Plan = Annotated[str | None, typer.Option(metavar="FILE", help="Reuse branches b
 Batch = Annotated[str | None, typer.Option(metavar="N", help="How many at a time.")]
 Out = Annotated[str | None, typer.Option(metavar="FOLDER", help="Where to write; a rerun continues there.")]
 Weights = Annotated[str | None, typer.Option(metavar="FILE", help="A checkpoint to use, or `random`.")]
+Lora = Annotated[
+    list[str] | None, typer.Option("--lora", metavar="FILE[:SCALE]", help="A LoRA to merge into the weights; may be repeated.")
+]
 Source = Annotated[str | None, typer.Option("--from", metavar="RUN", help="Repeat the run of this folder or manifest.json.")]
 Cfg = Annotated[bool, typer.Option("--cfg", help="Print the whole configuration and stop.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what the run would cost and stop.")]

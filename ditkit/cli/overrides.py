@@ -26,6 +26,7 @@ KEYS = {
     "--batch": "batch",
     "--out": "out",
     "--weights": "weights",
+    "--lora": "lora",
     "--category": "classes",
     "--points": "points",
     "--boxes": "boxes",
@@ -44,6 +45,7 @@ KEYS = {
     "--reference": "reference",
     "RUN": "targets",
     "--distance": "distances",
+    "--save-npz": "save_npz",
 }
 KEPT_FROM = ("source", "out")  # all that can be said beside --from
 

@@ -35,6 +35,7 @@ def sample(
     batch: options.Batch = None,
     out: options.Out = None,
     weights: options.Weights = None,
+    lora: options.Lora = None,
     source: options.Source = None,
     cfg: options.Cfg = False,
     dry_run: options.DryRun = False,

@@ -24,6 +24,7 @@ def train_router(
     seed: Annotated[str | None, typer.Option(metavar="N", help="Seed of the scores, the data and the noise.")] = None,
     out: options.Out = None,
     weights: options.Weights = None,
+    lora: options.Lora = None,
     cfg: options.Cfg = False,
     as_json: options.Json = False,
 ) -> None:

@@ -66,6 +66,12 @@ def load_codec(name: str, path: str | None = None, revision: str | None = None) 
     return codec
 
 
+def load_autoencoder(folder: Path) -> Codec:
+    """The autoencoder that lies in the vae/ of a pipeline's folder, of whatever factor, channels and scale it says; frozen, on the CPU."""
+    spec = CodecSpec("vae", "kl", 0, 0)
+    return _load_kl(spec, str(folder / "vae"), None)
+
+
 def save_residual(module: "ResidualAutoencoder", path: Path, scale: float, dtype: torch.dtype | None = None) -> None:
     """Write the small autoencoder as `load_codec` reads it: safetensors whose metadata holds its sizes and the latents' scale."""
     config = module.kl.config

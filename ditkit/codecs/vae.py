@@ -5,7 +5,6 @@ Shapes: B batch, H W picture, C latent channels, h w latent.
 
 import inspect
 import json
-import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,8 +14,11 @@ from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from torch import Tensor, nn
 
 from ditkit.errors import CheckpointError
+from ditkit.files.folders import weight_files
 from ditkit.files.hub import WEIGHTS
+from ditkit.files.json_object import read_object
 from ditkit.files.tensors import State, read_tensors
+from ditkit.files.wrappers import unwrapped
 
 SD_CONFIG = {
     "block_out_channels": (128, 256, 512, 512),
@@ -24,6 +26,10 @@ SD_CONFIG = {
     "down_block_types": ("DownEncoderBlock2D",) * 4,
     "up_block_types": ("UpDecoderBlock2D",) * 4,
 }
+SD_GROUPS = 32
+SD_SCALE = 0.18215
+CLASS = "AutoencoderKL"
+NOT_HONOURED = ("shift_factor", "latents_mean", "latents_std")  # that other models' latents are moved by
 OLD_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}  # names in files from before 2023
 
 
@@ -61,33 +67,39 @@ def random_vae(scale: float) -> VAE:
 
 
 def load_vae(path: Path, scale: float) -> VAE:
-    """An AutoencoderKL from its folder, a pipeline's folder, or a single file, whose sizes are then told from the shapes.
+    """An AutoencoderKL from its folder, a pipeline's folder, or a single file.
 
-    `scale` is what its latents are multiplied by where its configuration does not say, or is not there.
+    Its sizes are those of the config.json beside it, else told from the shapes, and what takes its latents to unit variance is `scale`.
     """
-    file = _weight_file(path)
-    state = _modern_names(read_tensors(file))
+    files = _weight_files(path)
+    file = files[0]
+    state: State = {}
+    for part in files:
+        state |= read_tensors(part)
+    state = _modern_names(unwrapped(state))
     beside = file.with_name("config.json")
-    config = _config(beside) if path.is_dir() and beside.exists() else None
-    known = inspect.signature(AutoencoderKL.__init__).parameters
+    config = read_object(beside) if beside.exists() else None
+    if config is not None and path.is_file() and config.get("_class_name") != CLASS:  # somebody else's
+        config = None
     try:
-        numbers = {"scaling_factor": scale, **(infer_config(state) if config is None else config)}
-        kl = AutoencoderKL(**{name: value for name, value in numbers.items() if name in known})
+        numbers = {"scaling_factor": scale, **infer_config(state, file)} if config is None else _known(config, beside)
+        kl = AutoencoderKL(**numbers)
     except (KeyError, ValueError, TypeError, IndexError) as error:
         where = file if config is None else beside
         raise CheckpointError(f"{where} is not that of an autoencoder in diffusers' layout: {type(error).__name__}: {error}") from error
     _load(kl, state, file)
-    return VAE(kl)
+    return VAE(kl).eval()
 
 
-def infer_config(state: Mapping[str, Tensor]) -> dict[str, Any]:
+def infer_config(state: Mapping[str, Tensor], file: Path) -> dict[str, Any]:
     """AutoencoderKL's numbers from the shapes of its weights.
 
-    They do not tell the number of norm groups: it is taken as the largest that divides all widths, at most 32. Nor the scale.
+    They do not tell the number of norm groups, which Stable Diffusion's autoencoders alone are known to have 32 of: raises
+    `CheckpointError` that asks for the configuration of any other.
     """
     levels = len({match[1] for name in state if (match := re.match(r"encoder\.down_blocks\.(\d+)\.", name))})
     widths = tuple(state[f"encoder.down_blocks.{level}.resnets.0.conv1.weight"].shape[0] for level in range(levels))
-    return {
+    numbers = {
         "in_channels": state["encoder.conv_in.weight"].shape[1],
         "out_channels": state["decoder.conv_out.weight"].shape[0],
         "latent_channels": state["decoder.conv_in.weight"].shape[1],
@@ -95,28 +107,34 @@ def infer_config(state: Mapping[str, Tensor]) -> dict[str, Any]:
         "layers_per_block": sum(bool(re.match(r"encoder\.down_blocks\.0\.resnets\.\d+\.conv1\.weight", name)) for name in state),
         "down_block_types": ("DownEncoderBlock2D",) * levels,
         "up_block_types": ("UpDecoderBlock2D",) * levels,
-        "norm_num_groups": math.gcd(32, *widths),
+        "norm_num_groups": SD_GROUPS,
         "mid_block_add_attention": any(".mid_block.attentions." in name for name in state),
         "use_quant_conv": "quant_conv.weight" in state,
         "use_post_quant_conv": "post_quant_conv.weight" in state,
     }
+    if widths != SD_CONFIG["block_out_channels"]:
+        raise CheckpointError(f"{file} does not say how many groups the norms of its widths {widths} have; put its config.json beside it")
+    return numbers
 
 
-def _weight_file(path: Path) -> Path:
+def _weight_files(path: Path) -> list[Path]:
     if not path.is_dir():
-        return path
-    folder = path / "vae" if (path / "vae").is_dir() else path
-    for name in WEIGHTS:
-        if (folder / name).exists():
-            return folder / name
-    raise CheckpointError(f"{path} is not a diffusers autoencoder: it has no {WEIGHTS[0]} or {WEIGHTS[1]}, nor a vae/ with one")
+        return [path]
+    found = weight_files(path / "vae" if (path / "vae").is_dir() else path)
+    if not found:
+        raise CheckpointError(f"{path} is not a diffusers autoencoder: it has no {WEIGHTS[0]} or {WEIGHTS[1]}, nor a vae/ with one")
+    return found
 
 
-def _config(path: Path) -> dict[str, Any]:
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise CheckpointError(f"{path} is not readable JSON: {error}") from error
+def _known(config: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """What AutoencoderKL is made of; raises `CheckpointError` for another class and for words that have an effect here or in no place."""
+    if config.get("_class_name", CLASS) != CLASS:
+        raise CheckpointError(f"{path} is that of a {config['_class_name']}; pictures are coded by an {CLASS}")
+    known = inspect.signature(AutoencoderKL.__init__).parameters
+    for name, value in config.items():
+        if value not in (None, False) and not name.startswith("_") and (name not in known or name in NOT_HONOURED):
+            raise CheckpointError(f"{path} says {name} = {json.dumps(value)[:80]}, which is not known of an {CLASS} for this kind of model")
+    return {name: value for name, value in config.items() if name in known}
 
 
 def _modern_names(state: State) -> State:

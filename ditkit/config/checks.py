@@ -66,6 +66,18 @@ def check_folder(out: str | None) -> None:
         raise ConfigError("out must name a folder, as in --out runs/mine")
 
 
+def check_colour(name: str, value: str) -> None:
+    """A colour without transparency, as Pillow and CSS name them."""
+    from PIL import ImageColor
+
+    try:
+        known = len(ImageColor.getrgb(value)) == 3
+    except ValueError:
+        known = False
+    if not known:
+        raise ConfigError(f"{name} must be a colour, as in {name}=white or \"{name}='#8090a0'\", not '{value}'")
+
+
 def check_budget(name: str, value: float) -> None:
     """A share that may be everything but not nothing; NaN is neither."""
     if not 0 < value <= 1:

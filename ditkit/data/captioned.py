@@ -17,7 +17,7 @@ from ditkit.codecs.codec import from_uint8
 from ditkit.data.captions import ARTICLELESS, COLOURS, all_shown, caption, one
 from ditkit.data.pool import Kind, Pool
 from ditkit.data.scenes import Box, Scene, Sprites, arrange, background, paste, resized, to_uint8
-from ditkit.text.encoder import PAD
+from ditkit.text.vocabulary import PAD
 
 BARE = 0.8  # of pictures of one object that fills the frame, the share of those under the noun alone
 NAMED = 7 / 15  # of backgrounds that are not white, the share of the plain ones that have a name

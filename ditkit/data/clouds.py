@@ -13,13 +13,21 @@ import torch
 from torch import Tensor
 
 from ditkit.codecs.points import Points
-from ditkit.data import unreadable
+from ditkit.data.pictures import once
+from ditkit.data.synsets import category
 from ditkit.errors import DataError
-from ditkit.shapes.clouds import LEAST_POINTS, SUFFIXES, checked, read_points
+from ditkit.files.listing import files_in, folders_in, named
+from ditkit.shapes.arrays import ENDINGS as ARRAYS
+from ditkit.shapes.arrays import read_arrays
+from ditkit.shapes.clouds import ENDINGS, LEAST_POINTS, MOST_COLUMNS, Note, checked, find_clouds, ignore, read_points
 
 Split = Literal["train", "test"]
 SPLIT_AT = 10_000  # published clouds have 15,000 points: the first are for training, the others for evaluation
 FOLDERS: dict[Split, tuple[str, ...]] = {"train": ("train",), "test": ("test", "val")}
+OF_NUMPY = (".npz", ".npy")  # of a folder's own files; those of torch are weights more often than clouds
+OF_SPLITS = ("train_points", "test_points", "val_points")
+Source = list[np.ndarray] | list[Path]
+"""The clouds of one category, or where they are."""
 
 
 @dataclass(frozen=True)
@@ -34,22 +42,24 @@ class Clouds:
         return len(self.points)
 
 
-def load_clouds(path: str | Path, split: Split = "train", categories: Sequence[str] = ()) -> Clouds:
+def load_clouds(path: str | Path, split: Split = "train", categories: Sequence[str] = (), note: Note = ignore) -> Clouds:
     """The clouds of `path`, those of `categories` in that order, or all in alphabetical order.
 
-    `path` is an .npz with `train_points` and `test_points`, or `points` (N, P, 3), and perhaps `labels` and `class_names`; a folder
-    with such a file per category; or a folder with a folder per category of .ply, .obj, .off, .stl or .npy files, which may lie in
-    a `train`, `test` or `val` folder further down. Of a mesh 10,000 points are drawn. Raises `DataError`.
+    `path` is a file of arrays with `train_points` and `test_points`, or `points` (N, P, 3) or one such array under any name, and perhaps
+    `labels` and `class_names`; a folder with such a file per category; or a folder with a folder per category of clouds and meshes, which
+    may lie in a `train`, `test` or `val` folder further down. ShapeNet's synsets go by their names. Of a mesh 10,000 points are drawn.
+    What is left out is said in a `note`. Raises `DataError`.
     """
-    root = Path(path)
+    root, note = Path(path), once(note)
     if not root.exists():
         raise DataError(f"no data at {root}: give an .npz of clouds, a folder of them, or a folder of clouds or meshes per category")
-    found = _in_file(root, split) if root.is_file() else _in_folder(root, split)
-    unknown = [name for name in categories if name not in found]
+    found = _in_file(root, split, note) if root.is_file() else _in_folder(root, split, note)
+    wanted = [category(name) for name in categories]
+    unknown = [name for name in wanted if name not in found]
     if unknown:
         raise DataError(f"no category named '{unknown[0]}' in {root}; it has {', '.join(found)}")
-    chosen = {name: found[name] for name in categories or sorted(found)}
-    clouds = [_read(source) for source in chosen.values()]
+    chosen = {name: found[name] for name in wanted or sorted(found)}
+    clouds = [_read(source, note) for source in chosen.values()]
     labels = np.repeat(np.arange(len(chosen)), [len(of_one) for of_one in clouds])
     return Clouds(tuple(cloud for of_one in clouds for cloud in of_one), labels, tuple(chosen))
 
@@ -110,56 +120,89 @@ class CloudDraws:
         return (cloud_P3[order[torch.arange(self.points) % len(order)]] * factors).T
 
 
-def _in_file(file: Path, split: Split) -> dict[str, list[np.ndarray] | list[Path]]:
-    """The clouds of an .npz by category: those its labels name, or all of the one it is named after."""
-    arrays = _arrays(file)
+def _in_file(file: Path, split: Split, note: Note) -> dict[str, Source]:
+    """The clouds of a file by category: those its labels name, or all of the one it is named after."""
+    if file.suffix.lower() not in ARRAYS:
+        raise DataError(f"{file} is no file of several clouds ({' '.join(ARRAYS)}); give a folder with a folder of them per category")
+    arrays = read_arrays(file)
     clouds = _clouds_in(arrays, split)
     if clouds is None:
-        raise DataError(f"{file} holds no clouds: it has {', '.join(arrays) or 'no arrays'}, not {split}_points or points")
+        shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items()) or "no arrays"
+        raise DataError(f"{file} holds no clouds: it has {shapes}, and {split}_points, points or one array (clouds, points, 3) is wanted")
     if "labels" not in arrays:
-        return {file.stem: _checked_all(clouds, file)}
+        return {category(file.stem): _checked_all(clouds, file, note)}
     labels, names = arrays["labels"], [str(name) for name in arrays.get("class_names", ())]
     if len(labels) != len(clouds) or not (len(labels) == 0 or 0 <= labels.min() <= labels.max() < len(names)):
         raise DataError(f"{file} has {len(clouds)} clouds, {len(labels)} labels and {len(names)} class_names, which do not fit")
-    return {name: _checked_all(clouds[labels == label], file) for label, name in enumerate(names)}
+    return {name: _checked_all(clouds[labels == label], file, note) for label, name in enumerate(names)}
 
 
-def _in_folder(root: Path, split: Split) -> dict[str, list[np.ndarray] | list[Path]]:
-    """Where the clouds of each category are; an .npz or a folder without any is left out."""
+def _in_folder(root: Path, split: Split, note: Note) -> dict[str, Source]:
+    """Where the clouds of each category are; a file or a folder without any is left out."""
     if (root / "manifest.json").exists():
         raise DataError(f"{root} is a run and not data; its clouds as data are {root / 'clouds.npz'}")
-    sheets = {file.stem: _clouds_in(_arrays(file), split) for file in sorted(root.glob("*.npz"))}
-    found: dict[str, list[np.ndarray] | list[Path]] = {
-        name: _checked_all(clouds, root / f"{name}.npz") for name, clouds in sheets.items() if clouds is not None
-    }
-    for folder in sorted(path for path in root.iterdir() if path.is_dir()):
-        inner = next((folder / name for name in FOLDERS[split] if (folder / name).is_dir()), folder)
-        if files := sorted(file for file in inner.iterdir() if file.suffix.lower() in SUFFIXES):
-            found[folder.name] = files
+    root = _of_split(root, split) or root
+    found: dict[str, Source] = {}
+    others: list[Path] = []
+    for file in files_in(root):
+        clouds = _clouds_in(read_arrays(file), split) if file.suffix.lower() in OF_NUMPY else None
+        if clouds is None:
+            others.append(file)
+        else:
+            found[category(file.stem)] = _checked_all(clouds, file, note)
+    empty: list[Path] = []
+    for folder in folders_in(root):
+        clouds, strange = _shapes_of(folder, split)
+        others += strange
+        if not clouds:
+            empty.append(folder)
+        elif category(folder.name) in found:
+            raise DataError(f"{root} has the category {category(folder.name)} twice, once in {folder.name}; rename one of them")
+        else:
+            found[category(folder.name)] = clouds
     if not found:
-        raise DataError(
-            f"{root} holds no clouds: expected {root}/<category>.npz or {root}/<category>/<shape>.ply (or {' '.join(SUFFIXES[1:])})"
-        )
-    return found
+        expected = f"expected {root}/<category>.npz or {root}/<category>/<shape>.ply (or {' '.join(ENDINGS[1:])})"
+        raise DataError(f"{root} holds no clouds for {split}ing: {expected}")
+    if others:
+        note(f"{root}: what is no cloud is left out: {named(others, root)}")
+    if empty:
+        note(f"{root}: without clouds for {split}ing, and so left out: {named(empty, root)}")
+    return dict(sorted(found.items()))
 
 
-def _read(source: list[np.ndarray] | list[Path]) -> list[np.ndarray]:
-    return [read_points(one, SPLIT_AT, seed) if isinstance(one, Path) else one for seed, one in enumerate(source)]
+def _of_split(root: Path, split: Split) -> Path | None:
+    """The folder of this split, if the folder is divided into splits and nothing else."""
+    names = {folder.name: folder for folder in folders_in(root)}
+    if not names or not set(names) <= {name for known in FOLDERS.values() for name in known}:
+        return None
+    return next((names[name] for name in FOLDERS[split] if name in names), None)
 
 
-def _arrays(file: Path) -> Mapping[str, np.ndarray]:
-    try:
-        with np.load(file, allow_pickle=False) as content:
-            return {name: content[name] for name in content.files}
-    except unreadable.ARRAYS as error:
-        raise DataError(f"cannot read {file} as an .npz of clouds: {error}") from error
+def _shapes_of(folder: Path, split: Split) -> tuple[list[Path], list[Path]]:
+    """The clouds and meshes of a category, of this split where they are divided, and the other files."""
+    names = {inner.name: inner for inner in folders_in(folder)}
+    if not set(names) & {name for known in FOLDERS.values() for name in known}:
+        return find_clouds(folder)
+    mine = next((names[name] for name in FOLDERS[split] if name in names), None)
+    return find_clouds(mine) if mine else ([], [])
+
+
+def _read(source: Source, note: Note) -> list[np.ndarray]:
+    return [read_points(one, SPLIT_AT, seed, note) if isinstance(one, Path) else one for seed, one in enumerate(source)]
 
 
 def _clouds_in(arrays: Mapping[str, np.ndarray], split: Split) -> np.ndarray | None:
-    return next((arrays[name] for name in (f"{split}_points", "points") if name in arrays), None)
+    """Those of the split, those called points, or those of the only array that could be clouds."""
+    named_so = next((arrays[name] for name in (f"{split}_points", "points") if name in arrays), None)
+    others = [array for name, array in arrays.items() if name not in OF_SPLITS and _may_be_clouds(array)]
+    return others[0] if named_so is None and len(others) == 1 else named_so
 
 
-def _checked_all(clouds: np.ndarray, file: Path) -> list[np.ndarray]:
+def _may_be_clouds(array: np.ndarray) -> bool:
+    return array.ndim == 3 and array.shape[1] >= LEAST_POINTS and 3 <= array.shape[2] <= MOST_COLUMNS
+
+
+def _checked_all(clouds: np.ndarray, file: Path, note: Note) -> list[np.ndarray]:
     if clouds.ndim != 3 or not len(clouds):
         raise DataError(f"{file} holds no clouds: their shape is {clouds.shape}, not (clouds, points, 3)")
-    return [checked(cloud, f"cloud {index} of {file}") for index, cloud in enumerate(clouds)]
+    return [checked(cloud, f"cloud {index} of {file}", note) for index, cloud in enumerate(clouds)]

@@ -4,6 +4,8 @@ Shapes: N pictures, S side. A picture is uint8 (S, S, 3).
 """
 
 import hashlib
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -11,11 +13,12 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
-from ditkit.data import unreadable
-from ditkit.data.scenes import Sprites, load_sprites, sprite_on_white
+from ditkit.data.pictures import LIKE, WHITE, Note, find_pictures, ignore, is_picture, left_out, once, read_picture
+from ditkit.data.scenes import Sprites, load_sprites, sprite_on
 from ditkit.errors import DataError
+from ditkit.files.listing import files_in, folders_in, named
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp"}
+SPLITS = {"train", "training", "val", "valid", "validation", "test"}
 
 
 class Pictures(Protocol):
@@ -32,6 +35,11 @@ class Pictures(Protocol):
     @property
     def class_names(self) -> tuple[str, ...]: ...
 
+    @property
+    def files(self) -> Sequence[Path]:
+        """What they are read from."""
+        ...
+
     def __len__(self) -> int: ...
 
     def picture(self, index: int, variant: int) -> np.ndarray: ...
@@ -39,10 +47,12 @@ class Pictures(Protocol):
 
 @dataclass(frozen=True)
 class SpritePictures:
-    """Sprites on white, seven eighths of the side wide; variants from the third on are moved and resized a little."""
+    """Sprites on one colour, seven eighths of the side wide; variants from the third on are moved and resized a little."""
 
     sprites: Sprites
     side: int = 64
+    background: str = WHITE
+    files: tuple[Path, ...] = ()
     distinct: int = 1000
 
     @property
@@ -62,29 +72,28 @@ class SpritePictures:
             rng = np.random.default_rng((index, variant // 2))
             size += int(rng.integers(-4, 5)) // 2 * 2
             dx, dy = (int(move) for move in rng.integers(-2, 3, 2))
-        return sprite_on_white(self.sprites, index, self.side, object_side=size, dx=dx, dy=dy, mirrored=variant % 2 == 1)
+        place = {"object_side": size, "dx": dx, "dy": dy}
+        return sprite_on(self.sprites, index, self.side, **place, mirrored=variant % 2 == 1, background=self.background)
 
 
 @dataclass(frozen=True)
 class FolderPictures:
-    """`root/<class>/<picture>`: resized to the short side and cropped from the centre."""
+    """`root/<class>/<picture>`: resized to the short side and cropped from the centre; what is transparent shows the background."""
 
-    paths: tuple[Path, ...]
+    files: tuple[Path, ...]
     labels: np.ndarray
     class_names: tuple[str, ...]
     side: int
+    background: str = WHITE
+    note: Note = ignore
     distinct: int = 2
 
     def __len__(self) -> int:
-        return len(self.paths)
+        return len(self.files)
 
     def picture(self, index: int, variant: int) -> np.ndarray:
-        try:
-            with Image.open(self.paths[index]) as file:
-                image = centre_crop(file.convert("RGB"), self.side)
-        except unreadable.PICTURE as error:
-            raise DataError(f"cannot read the picture {self.paths[index]}: {error}") from error
-        pixels = np.asarray(image)
+        whole = Image.fromarray(read_picture(self.files[index], self.background, self.note))
+        pixels = np.asarray(centre_crop(whole, self.side))
         return pixels[:, ::-1] if variant % 2 else pixels
 
 
@@ -98,20 +107,33 @@ def centre_crop(image: Image.Image, side: int) -> Image.Image:
     return image.crop((left, top, left + side, top + side))
 
 
-def load_pictures(path: str | Path, side: int) -> Pictures:
-    """Open a sprite sheet (.npz) or a folder with one subfolder of images per class."""
-    root = Path(path)
-    if root.suffix == ".npz":
-        return SpritePictures(load_sprites(root), side)
+def load_pictures(path: str | Path, side: int, background: str = WHITE, note: Note = ignore) -> Pictures:
+    """Open a sprite sheet (.npz) or a folder with one subfolder of pictures per class, which may lie in folders of their own.
+
+    What is left out, and what is done to pictures beside scaling and cropping, is said in a `note`, once.
+    """
+    root, note = Path(path), once(note)
+    if root.suffix.lower() == ".npz":
+        return SpritePictures(load_sprites(root), side, background, (root,))
     if not root.is_dir():
         raise DataError(f"no data at {root}: give a folder with one subfolder of images per class, or an .npz sprite sheet")
-    names = tuple(sorted(folder.name for folder in root.iterdir() if folder.is_dir()))
-    found = [
-        (file, label) for label, name in enumerate(names) for file in sorted((root / name).iterdir()) if file.suffix.lower() in SUFFIXES
-    ]
-    if not found:
-        raise DataError(f"{root} holds no images: expected {root}/<class>/<image>.png (or {', '.join(sorted(SUFFIXES - {'.png'}))})")
-    return FolderPictures(tuple(file for file, _ in found), np.array([label for _, label in found]), names, side)
+    folders = folders_in(root)
+    if folders and {folder.name.lower() for folder in folders} <= SPLITS:
+        raise DataError(f"{root} is divided into {named(folders, root)}, which are no classes; give one of them: {folders[0]}")
+    found = {folder: find_pictures(folder) for folder in folders}
+    classes = [folder for folder in folders if found[folder].pictures]
+    loose = [file for file in files_in(root) if is_picture(file)]
+    if not classes:
+        what = "pictures, but no folders of them by class" if loose else "no images"
+        raise DataError(f"{root} holds {what}: expected {root}/<class>/<image>, each {LIKE} or another format of pictures")
+    if loose:
+        note(f"{root}: pictures outside the folders of classes are left out: {named(loose, root)}")
+    left_out([file for each in found.values() for file in each.others], root, note)
+    if empty := [folder for folder in folders if folder not in classes]:
+        note(f"{root}: without pictures, and so no classes: {named(empty, root)}")
+    labelled = [(file, label) for label, folder in enumerate(classes) for file in found[folder].pictures]
+    labels = np.array([label for _, label in labelled])
+    return FolderPictures(tuple(file for file, _ in labelled), labels, tuple(folder.name for folder in classes), side, background, note)
 
 
 def variants(pictures: Pictures, wanted: int, *, mirror: bool) -> range:
@@ -120,8 +142,8 @@ def variants(pictures: Pictures, wanted: int, *, mirror: bool) -> range:
     return range(0, min(wanted * step, pictures.distinct), step)
 
 
-def files_digest(path: Path) -> str:
-    """A name for the data as it is now: sha256 over the names, sizes and times of its files."""
-    files = sorted(path.rglob("*")) if path.is_dir() else [path]
-    facts = [(str(file.relative_to(path)), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+def files_digest(files: Sequence[Path]) -> str:
+    """A name for data as they are now: sha256 over the names, sizes and times of their files."""
+    root = Path(os.path.commonpath(files))  # of a single file itself: it may be called anything
+    facts = [(file.relative_to(root).as_posix(), file.stat().st_size, file.stat().st_mtime_ns) for file in sorted(files)]
     return hashlib.sha256(repr(facts).encode()).hexdigest()

@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageFilter
 
-from ditkit.data import unreadable
 from ditkit.errors import DataError
+from ditkit.files import unreadable
+from ditkit.files.arrays import check_arrays
 
 Box = tuple[float, float, float, float]
 
@@ -42,6 +43,7 @@ class Scene:
 
 def load_sprites(path: str | Path) -> Sprites:
     """Read a sprite sheet: an .npz with `images`, `labels`, `class_names`, `sets` and `set_names`."""
+    check_arrays(Path(path), DataError)
     try:
         with np.load(path, allow_pickle=False) as file:
             sprites = Sprites(
@@ -51,7 +53,7 @@ def load_sprites(path: str | Path) -> Sprites:
                 styles=tuple(str(file["set_names"][index]) for index in file["sets"]),
             )
     except unreadable.ARRAYS as error:
-        raise DataError(f"{path} is not a sprite sheet: {error}") from error
+        raise DataError(f"{path} is not a sprite sheet: {unreadable.reason(error)}") from error
     shape = sprites.rgba.shape
     if sprites.rgba.dtype != np.uint8 or len(shape) != 4 or shape[-1] != 4 or shape[:1] != sprites.labels.shape or not len(sprites):
         raise DataError(f"{path} is not a sprite sheet: images are {sprites.rgba.dtype} {shape}, not uint8 (N, S, S, 4) with N labels")
@@ -120,11 +122,19 @@ def to_uint8(canvas: np.ndarray) -> np.ndarray:
     return np.rint(np.clip(canvas, 0, 1) * 255).astype(np.uint8)
 
 
-def sprite_on_white(
-    sprites: Sprites, index: int, side: int = 64, *, object_side: int = 56, dx: int = 0, dy: int = 0, mirrored: bool = False
+def sprite_on(
+    sprites: Sprites,
+    index: int,
+    side: int = 64,
+    *,
+    object_side: int = 56,
+    dx: int = 0,
+    dy: int = 0,
+    mirrored: bool = False,
+    background: str = "white",
 ) -> np.ndarray:
-    """One sprite, centred up to (dx, dy) pixels, on white: uint8 (side, side, 3)."""
-    canvas = np.ones((side, side, 3), np.float32)
+    """One sprite, centred up to (dx, dy) pixels, on a colour: uint8 (side, side, 3)."""
+    canvas = np.asarray(Image.new("RGB", (side, side), background), np.float32) / 255
     rgba = sprites.rgba[index][:, ::-1] if mirrored else sprites.rgba[index]
     margin = (side - object_side) // 2
     paste(canvas, resized(np.ascontiguousarray(rgba), object_side, object_side), margin + dx, margin + dy)
@@ -191,7 +201,7 @@ def autoencoder_picture(sprites: Sprites, rng: np.random.Generator, side: int = 
         object_side = int(rng.integers(side * 3 // 4, side + 1))
         room = (side - object_side) // 2
         dx, dy = rng.integers(-room, room + 1, 2)
-        return sprite_on_white(
+        return sprite_on(
             sprites,
             int(rng.integers(len(sprites))),
             side,

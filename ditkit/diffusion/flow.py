@@ -54,7 +54,7 @@ class FlowPath:
             raise ScheduleError(f"what is left out at an end of a path is at least 0 and less than 0.5, not {edge:g}")
         told = kind in ("velocity", "reversed velocity") and self.name != "vp"
         left_out = edge if edge is not None else 0.0 if told else EDGE
-        return replace(self, noisiest=1.0 if self.name == "vp" else 1 - left_out, cleanest=left_out)
+        return replace(self, noisiest=min(self.noisiest, 1.0 if self.name == "vp" else 1 - left_out), cleanest=left_out)
 
 
 def _linear(u: float) -> Level:

@@ -166,12 +166,17 @@ def respace(spec: str, total: int) -> tuple[int, ...]:
     """The indices, ascending, that a sampler visits out of `total` training levels (the notation of Nichol & Dhariwal 2021).
 
     "20" spreads 20 evenly from the first to the last; "ddim20" takes a constant whole stride from 0; "10,15,20" cuts the levels
-    into three equal parts, the first ones longer by one if need be, and spreads so many in each. "" keeps them all.
+    into three equal parts, the first ones longer by one if need be, and spreads so many in each. "" keeps them all. "leading20" takes the
+    largest whole stride from 0, whatever it leaves out above, and "trailing20" a stride that ends at the last (diffusers' spacings).
     """
     if not spec:
         return tuple(range(total))
     if spec.startswith("ddim"):
         return _constant_stride(_count(spec.removeprefix("ddim"), spec), total)
+    if spec.startswith("leading"):
+        return _leading(_count(spec.removeprefix("leading"), spec), total)
+    if spec.startswith("trailing"):
+        return _trailing(_count(spec.removeprefix("trailing"), spec), total)
     counts = [_count(word, spec) for word in spec.split(",")]
     size, longer = divmod(total, len(counts))
     picked: list[int] = []
@@ -202,6 +207,25 @@ def _constant_stride(count: int, total: int) -> tuple[int, ...]:
     above = min((n for n in reachable if n > count), default=None)
     near = " or ".join(f"'ddim{n}'" for n in (below, above) if n is not None)
     raise ScheduleError(f"no whole stride makes 'ddim{count}' of {total} noise levels; the nearest that exist: {near}")
+
+
+def _leading(count: int, total: int) -> tuple[int, ...]:
+    if count > total:
+        raise ScheduleError(f"'leading{count}' asks for {count} levels where the noise schedule has {total}")
+    stride = total // count
+    return tuple(range(0, count * stride, stride))
+
+
+def _trailing(count: int, total: int) -> tuple[int, ...]:
+    if total % count:
+        near = " or ".join(f"{n}" for n in (_divisor(total, count, -1), _divisor(total, count, 1)) if n)
+        raise ScheduleError(f"no whole stride makes 'trailing{count}' of {total} noise levels; take {near} evaluations")
+    return tuple(range(total // count - 1, total, total // count))
+
+
+def _divisor(total: int, count: int, direction: int) -> int | None:
+    """The nearest number below (-1) or above (1) that divides `total`."""
+    return next((n for n in range(count, 0 if direction < 0 else total + 1, direction) if total % n == 0), None)
 
 
 def _count(word: str, spec: str) -> int:

@@ -49,7 +49,7 @@ def _names(folder: Path, stems: Sequence[str]) -> list[str]:
         for variant in ("", *variants)
         for stem in stems
         for ending in ("safetensors", "bin")
-        for name in (_whole(stem, ending, variant), _index(stem, ending, variant))
+        for name in (_index(stem, ending, variant), _whole(stem, ending, variant))
     ]
 
 

@@ -25,7 +25,7 @@ def in_use(folder: Path) -> Iterator[None]:
         raise OutputError(f"cannot write {folder}: {error.strerror or error}") from error
     try:
         if not os.access(folder, os.W_OK | os.X_OK):
-            raise OutputError(f"cannot write {folder}: nobody gave you the right to; choose another folder with --out")
+            raise OutputError(f"cannot write {folder}: Permission denied; choose another folder with --out")
         _hold(handle, folder)
         yield
     finally:

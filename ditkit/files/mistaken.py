@@ -24,9 +24,7 @@ def mistaken(path: Path) -> str | None:
     if text.startswith((b"/annex/objects/", b"../.git/annex/", b".git/annex/")):
         return "is a pointer of git-annex; fetch the file itself with 'git annex get'"
     if text.startswith((b"<!doctype html", b"<html", b"<?xml", b"<head", b"<!--")):
-        return (
-            f"is a web page, not the file that was asked for (perhaps one that asks to log in); {AGAIN}, from the link to the file itself"
-        )
+        return f"is a web page in place of the file, perhaps one that asks to log in; {AGAIN}, from the link to the file itself"
     if text.startswith((b'{"error', b'{"message', b"entry not found", b"repository not found", b"invalid username", b"access to model")):
         return f"is a server's answer in place of the file, '{_line(head)}'; {AGAIN}"
     return None

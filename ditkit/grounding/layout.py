@@ -1,6 +1,7 @@
 """What is to be where: a prompt, phrases of it, and the boxes of each."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -8,6 +9,7 @@ from ditkit.errors import RequestError
 
 MOST_BOXES = 16
 LARGEST_SIDE = 16384  # pixels
+LIKE_PIXELS = 2  # an edge as large as this is hardly a fraction that went a little too far
 
 
 class Box(NamedTuple):
@@ -17,6 +19,44 @@ class Box(NamedTuple):
     top: float
     right: float
     bottom: float
+
+
+@dataclass(frozen=True)
+class Units:
+    """What the edges of boxes are counted in: fractions of a picture, or the pixels of one of that width and height.
+
+    `instead` says what to do about numbers that look like pixels where fractions are expected.
+    """
+
+    width: float = 1.0
+    height: float = 1.0
+    instead: str = "divide pixels by the picture's width and height"
+
+    @property
+    def are_pixels(self) -> bool:
+        return self.width != 1 or self.height != 1
+
+    def box(self, edges: Sequence[float], phrase: str) -> Box:
+        """These edges as fractions; raises `RequestError`, in these units, unless they have an area and lie in the picture."""
+        left, top, right, bottom = edges
+        shown = f"the box [{', '.join(f'{edge:.12g}' for edge in edges)}] of '{phrase}'"
+        if not all(map(math.isfinite, edges)):
+            raise RequestError(f"{shown} has an edge that is no finite number")
+        if not (left < right and top < bottom):
+            raise RequestError(f"{shown} is empty or inverted; a box is left, top, right, bottom, with left < right and top < bottom")
+        if min(left, top) < 0 or right > self.width or bottom > self.height:
+            raise RequestError(f"{shown} reaches outside the picture{self._limits(max(edges))}")
+        if self.are_pixels and max(edges) <= 1:
+            raise RequestError(f'{shown} is less than a pixel; its numbers look like fractions, which "units": "fraction" counts')
+        return Box(left / self.width, top / self.height, right / self.width, bottom / self.height)
+
+    def _limits(self, most: float) -> str:
+        if self.are_pixels:
+            return f", which is {self.width:g} x {self.height:g} pixels"
+        return "; fractions are from 0 to 1" + (f", {self.instead}" if most >= LIKE_PIXELS else "")
+
+
+FRACTIONS = Units()
 
 
 @dataclass(frozen=True)
@@ -54,7 +94,7 @@ class Layout:
             if not phrase.boxes:
                 raise RequestError(f"the phrase '{phrase.text}' has no box; give it one or leave it out")
             for box in phrase.boxes:
-                check_box(box, phrase.text)
+                FRACTIONS.box(box, phrase.text)
         if len(self.boxes) > MOST_BOXES:
             raise RequestError(f"a layout has at most {MOST_BOXES} boxes, this one has {len(self.boxes)}")
 
@@ -82,14 +122,3 @@ def check_text(text: str) -> None:
         raise RequestError(
             f"{text[: error.start]!r} goes on with half a character (\\u{ord(text[error.start]):04x}); leave it out"
         ) from error
-
-
-def check_box(box: Box, phrase: str) -> None:
-    """Raise `RequestError` unless the box has an area and lies in the picture."""
-    shown = f"the box [{', '.join(f'{edge:g}' for edge in box)}] of '{phrase}'"
-    if not all(map(math.isfinite, box)):
-        raise RequestError(f"{shown} has an edge that is no finite number")
-    if not (box.left < box.right and box.top < box.bottom):
-        raise RequestError(f"{shown} is empty or inverted; a box is left, top, right, bottom, with left < right and top < bottom")
-    if min(box) < 0 or max(box) > 1:
-        raise RequestError(f'{shown} reaches outside the picture; fractions are from 0 to 1, and "units": "pixel" counts pixels')

@@ -12,7 +12,7 @@ from typing import Any
 from ditkit.config.numbers import number
 from ditkit.errors import RequestError
 from ditkit.files.text import lines_of, read_text
-from ditkit.grounding.layout import Box, Layout, Phrase, check_side
+from ditkit.grounding.layout import FRACTIONS, LIKE_PIXELS, Box, Layout, Phrase, Units, check_side
 
 UNITS = ("fraction", "pixel")
 KEYS = {"prompt", "phrases", "units", "width", "height"}
@@ -112,14 +112,14 @@ def _phrases(data: Mapping[str, Any], where: str, width: int | None, height: int
         raise RequestError(f"{where}: units is 'fraction' or 'pixel', not {_shown(units)}")
     if units == "pixel" and (width is None or height is None):
         raise RequestError(f"{where}: boxes in pixels need the width and height that they are counted in")
-    across, down = (float(width), float(height)) if units == "pixel" and width and height else (1.0, 1.0)
+    counted = Units(width, height) if units == "pixel" and width and height else Units(instead='and "units": "pixel" counts pixels')
     phrases = []
     for index, entry in enumerate(_list(data.get("phrases", []), f"{where}: phrases")):
         place = f"{where}: phrase {index}"
         if not isinstance(entry, dict) or entry.keys() - {"text", "boxes"}:
             raise RequestError(f'{place} is to be {{"text": ..., "boxes": [[left, top, right, bottom], ...]}}, not {_shown(entry)}')
         text = _text(entry.get("text"), f"{place}: text")
-        phrases.append(Phrase(text, tuple(_box(box, place, across, down) for box in _list(entry.get("boxes"), f"{place}: boxes"))))
+        phrases.append(Phrase(text, tuple(counted.box(_box(box, place), text) for box in _list(entry.get("boxes"), f"{place}: boxes"))))
     return tuple(phrases)
 
 
@@ -131,9 +131,12 @@ def _published_phrases(data: Mapping[str, Any], where: str) -> tuple[Phrase, ...
     phrases = []
     for index, (text, group) in enumerate(zip(texts, groups, strict=True)):
         place = f"{where}: phrase {index}"
+        words = _text(text, place)
         boxes = [_box(box, place) for box in _list(group, f"{place}: bboxes")]
-        clipped = [Box(box.left, box.top, min(box.right, 1.0), min(box.bottom, 1.0)) for box in boxes]
-        phrases.append(Phrase(_text(text, place), tuple(clipped)))
+        if most := next((max(box) for box in boxes if LIKE_PIXELS <= max(box) < math.inf), None):
+            raise RequestError(f"{place}: an edge at {most:g} of '{words}'; bboxes are fractions of the picture, {FRACTIONS.instead}")
+        clipped = [(left, top, min(right, 1.0), min(bottom, 1.0)) for left, top, right, bottom in boxes]
+        phrases.append(Phrase(words, tuple(FRACTIONS.box(edges, words) for edges in clipped)))
     return tuple(phrases)
 
 
@@ -154,11 +157,12 @@ def _size(data: Mapping[str, Any], where: str) -> tuple[int | None, int | None]:
     return sides[0], sides[1]
 
 
-def _box(value: Any, where: str, width: float = 1.0, height: float = 1.0) -> Box:
+def _box(value: Any, where: str) -> tuple[float, float, float, float]:
+    """Its edges as they are written."""
     if not isinstance(value, list) or len(value) != 4:
         raise RequestError(f"{where}: a box is [left, top, right, bottom], not {_shown(value)}")
     left, top, right, bottom = (_number(edge, f"{where}: an edge of a box") for edge in value)
-    return Box(left / width, top / height, right / width, bottom / height)
+    return left, top, right, bottom
 
 
 def _number(value: Any, what: str) -> float:

@@ -94,7 +94,8 @@ def frechet_interval(features_ND: Tensor, reference: Moments, resamples: int = R
     count = len(features_ND)
     resampled = _resampled_by_products if count <= reference.dimensions else _resampled_by_moments
     distance = resampled(features_ND, reference, _root(reference.covariance))
-    return recentred([distance(drawn) for drawn in draws(count, resamples, seed)], distance(torch.arange(count)), level)
+    moved = recentred([distance(drawn) for drawn in draws(count, resamples, seed)], distance(torch.arange(count)), level)
+    return Interval(max(moved.low, 0.0), max(moved.high, 0.0))  # no distance is less than nothing
 
 
 def _resampled_by_moments(features_ND: Tensor, reference: Moments, root_DD: Tensor) -> Callable[[Tensor], float]:

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ditkit.data import unreadable
 from ditkit.errors import DataError
+from ditkit.files import unreadable
+from ditkit.files.arrays import check_arrays
 from ditkit.metrics.frechet import Moments
 
 
@@ -19,11 +20,12 @@ def moments_in(path: Path) -> tuple[Moments, Moments | None]:
 
     Raises `DataError` for anything else.
     """
+    check_arrays(path, DataError)
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: torch.from_numpy(file[name]).double() for name in ("mu", "sigma", "mu_s", "sigma_s") if name in file.files}
     except unreadable.ARRAYS as error:
-        raise DataError(f"cannot read {path} as an .npz of moments: {error}") from error
+        raise DataError(f"cannot read {path} as an .npz of moments: {unreadable.reason(error)}") from error
     found = [
         _moments(arrays[mean], arrays[sigma], path) if {mean, sigma} <= arrays.keys() else None
         for mean, sigma in (("mu", "sigma"), ("mu_s", "sigma_s"))

@@ -5,7 +5,7 @@ safetensors.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import ModuleType
@@ -17,14 +17,16 @@ from torch import Tensor
 from ditkit.errors import CheckpointError, ConfigError
 from ditkit.files.atomic import write_atomically
 from ditkit.files.sketch import sketch
-from ditkit.files.tensors import State, fingerprint, write_tensors
+from ditkit.files.tensors import State, fingerprint, read_metadata, write_tensors
 from ditkit.files.weights import RANDOM, locate
 from ditkit.models import diffusers_layout, pixart_layout, registry
+from ditkit.models.adapters import Adapter, adapted
 from ditkit.models.blank import blank, family_of
 from ditkit.models.dit import DiTParams
 from ditkit.models.fitting import fitted, news, undecided
-from ditkit.models.identify import FAMILY_NAMES, describe, identify, registered, same_network
+from ditkit.models.identify import FAMILY_NAMES, PUBLISHED_RATIO, describe, identify, registered, same_network
 from ditkit.models.loading import load_into
+from ditkit.models.pipeline import folder_of
 from ditkit.models.pixart import PixArtParams
 from ditkit.models.reading import FILE_NAMES, Checkpoint, read_checkpoint, read_class_names, words_beside
 from ditkit.models.spec import ModelSpec, Params
@@ -36,7 +38,8 @@ DIFFUSERS: dict[str, ModuleType] = {"dit": diffusers_layout, "pixart": pixart_la
 @dataclass(frozen=True)
 class Loaded:
     """A network with its weights: the model as the file says it is, where the weights came from (for manifests), and the class names
-    and the file they came with, if any; `notes` are lines worth saying.
+    and the file they came with, if any; `pipeline` is the folder of the pipeline, if it is one of the user's; `notes` are lines
+    worth saying.
     """
 
     spec: ModelSpec
@@ -44,35 +47,48 @@ class Loaded:
     origin: dict[str, Any]
     class_names: tuple[str, ...] = ()
     file: Path | None = None
+    pipeline: Path | None = None
     notes: tuple[str, ...] = ()
 
 
-def load_backbone(spec: ModelSpec, path: str | None = None, revision: str | None = None, key: str | None = None) -> Loaded:
+def load_backbone(
+    spec: ModelSpec, path: str | None = None, revision: str | None = None, key: str | None = None, adapters: Sequence[Adapter] = ()
+) -> Loaded:
     """The network with its weights, float32 on the CPU, of the numbers that the file says or shows.
 
     `path` takes the place of the published weights; "random" leaves the network as its paper initialises it, the same every time.
-    `key` says which of several sets of weights in a file to take.
+    `key` says which of several sets of weights in a file to take; `adapters` are merged into them, in this order.
     """
     found = locate(spec.weights, path, revision)
     if found is None:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             backbone = registry.build(spec)
-            return Loaded(spec, backbone, {"weights": RANDOM, "sketch": sketch(backbone.state_dict())})
+        state, said = adapted(backbone.state_dict(), spec.params, adapters)
+        backbone.load_state_dict(state)
+        return Loaded(spec, backbone, {"weights": RANDOM, "sketch": sketch(state), **({"adapters": said} if said else {})})
     checkpoint = read_checkpoint(found.path, key)
-    model = fitted(spec, checkpoint, found.path)
+    model = _trained_as(fitted(spec, checkpoint, found.path), found.path)
     backbone = blank(model.params)
-    state = _kept(checkpoint.state, spec.drops)
+    state, said = adapted(_kept(checkpoint.state, spec.drops), model.params, adapters)
     load_into(backbone, state, found.path)
     names = {"fingerprint": fingerprint(state), "sketch": sketch(state)}
-    origin = {"weights": found.origin, "commit": found.commit, **names}
+    origin = {"weights": found.origin, "commit": found.commit, **names, **({"adapters": said} if said else {})}
     notes = tuple(line for line in (*checkpoint.notes, news(spec, model.params), undecided(spec, checkpoint, found.path)) if line)
-    return Loaded(model, backbone, origin, read_class_names(found.path), found.path, notes)
+    whole = folder_of(found.path) if found.commit is None else None  # of the hub's only what is named is fetched
+    return Loaded(model, backbone, origin, read_class_names(found.path), found.path, whole, notes)
+
+
+def _trained_as(spec: ModelSpec, path: Path) -> ModelSpec:
+    """With the prediction and the schedule that ditkit's own training wrote down, if they are not the model's usual ones."""
+    words = read_metadata(path)
+    said = {name: words[name] for name in ("prediction", "schedule") if name in words}
+    return replace(spec, **said)  # pyright: ignore[reportArgumentType] (text that ditkit wrote)
 
 
 def told_by(spec: ModelSpec, path: Path, key: str | None = None) -> tuple[ModelSpec, tuple[str, ...]]:
-    """The model as the weights at `path` say it is, and their class names."""
-    return fitted(spec, read_checkpoint(path, key), path), read_class_names(path)
+    """The model as the weights at `path` say it is, and their class names; the weights themselves are not read."""
+    return fitted(spec, read_checkpoint(path, key, shapes=True), path), read_class_names(path)
 
 
 def _kept(state: State, drops: tuple[str, ...]) -> State:
@@ -99,15 +115,15 @@ def save(state: Mapping[str, Tensor], path: Path, *, model: str, params: Params,
     write_tensors(path, state, words, dtype)
 
 
-def convert(path: Path, out: Path, layout: str = "ditkit", model: str | None = None) -> Params:
+def convert(path: Path, out: Path, layout: str = "ditkit", model: str | None = None, key: str | None = None) -> Params:
     """Read weights in any known layout and write ditkit's safetensors file, or a diffusers folder (DiT and PixArt only); precision is kept.
 
-    `model` says what they are where the file does not: a DiT or a SiT, and which way a SiT's time runs. Returns the numbers of the
-    network they are for.
+    `model` says what they are where the file does not: a DiT or a SiT, and which way a SiT's time runs; `key` which of several sets of
+    weights in the file to take. Returns the numbers of the network they are for.
     """
     if layout not in LAYOUTS:
         raise ConfigError(f"layout is {' or '.join(LAYOUTS)}, not {layout}")
-    checkpoint = read_checkpoint(path)
+    checkpoint = read_checkpoint(path, key)
     params = _stated(checkpoint, path, model)
     if params is None:
         raise CheckpointError(f"{path} is no checkpoint that ditkit knows; known are DiT, SiT, U-ViT, DiT-3D and PixArt")
@@ -121,6 +137,8 @@ def convert(path: Path, out: Path, layout: str = "ditkit", model: str | None = N
         if theirs is None:
             family = FAMILY_NAMES[family_of(params)]
             raise CheckpointError(f"{path} is a {describe(params)} checkpoint, and diffusers has no {family}; use layout ditkit")
+        if params.mlp_ratio != PUBLISHED_RATIO:
+            raise CheckpointError(f"{path} is a {describe(params)}, and diffusers knows MLPs {PUBLISHED_RATIO:g} times as wide only")
         config = json.dumps(theirs.to_config(params), indent=2) + "\n"
         write_tensors(out / FILE_NAMES[0], theirs.to_diffusers(checkpoint.state), words)
         write_atomically(out / "config.json", lambda part: part.write_text(config, encoding="utf-8"))

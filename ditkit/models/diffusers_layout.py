@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ditkit.errors import CheckpointError
 from ditkit.files.tensors import State
+from ditkit.models.diffusers_config import Config, Wording
 from ditkit.models.dit import DiTParams
 from ditkit.nn.embed import sincos_positions_2d
 
@@ -29,6 +30,18 @@ REPEATED = {
 }
 QKV = ("attn1.to_q", "attn1.to_k", "attn1.to_v")
 KINDS = ("weight", "bias")
+HONOURED = (
+    *("num_attention_heads", "attention_head_dim", "in_channels", "out_channels", "num_layers", "sample_size", "patch_size"),
+    "num_embeds_ada_norm",
+)
+FIXED: dict[str, tuple[Any, ...]] = {
+    "attention_bias": (True,),
+    "activation_fn": ("gelu-approximate",),
+    "norm_type": ("ada_norm_zero",),
+    "norm_elementwise_affine": (False,),
+    "norm_eps": (1e-5, 1e-6),  # diffusers' own and the published equations': `compat` says which
+    "upcast_attention": (False, True),  # attention is exact either way
+}
 
 
 def is_diffusers_dit(state: Mapping[str, Tensor]) -> bool:
@@ -75,7 +88,7 @@ def _keep_the_first(rest: State, old: str, official: State, new: str, index: int
     if old not in rest:
         return
     value = rest.pop(old)
-    if index and not torch.equal(value, official.get(new, value)):
+    if index and not value.is_meta and not torch.equal(value, official.get(new, value)):
         raise CheckpointError(f"{new} differs between blocks 0 and {index}; a DiT has one embedding for all blocks")
     official.setdefault(new, value)
 
@@ -122,22 +135,23 @@ def to_config(params: DiTParams) -> dict[str, Any]:
     }
 
 
-def from_config(config: Mapping[str, Any]) -> DiTParams:
-    """The numbers in diffusers' config.json; raises `CheckpointError` if it describes no DiT."""
-    try:
-        channels = int(config["in_channels"])
-        return DiTParams(
-            width=int(config["num_attention_heads"]) * int(config["attention_head_dim"]),
-            depth=int(config["num_layers"]),
-            heads=int(config["num_attention_heads"]),
-            patch=int(config["patch_size"]),
-            input_size=int(config["sample_size"]),
-            channels=channels,
-            classes=int(config["num_embeds_ada_norm"]),
-            learn_sigma=int(config["out_channels"] or channels) == 2 * channels,
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"config.json is not that of a diffusers DiT: {type(error).__name__}: {error}") from error
+def from_config(config: Config) -> DiTParams:
+    """The numbers in diffusers' config.json; raises `CheckpointError` if it describes no DiT, or one that ditkit cannot run."""
+    said = Wording(config, "DiT")
+    channels, heads = said.number("in_channels"), said.number("num_attention_heads")
+    size, patch = said.sides()
+    params = DiTParams(
+        width=heads * said.number("attention_head_dim"),
+        depth=said.number("num_layers"),
+        heads=heads,
+        patch=patch,
+        input_size=size,
+        channels=channels,
+        classes=said.number("num_embeds_ada_norm"),
+        learn_sigma=said.learns_sigma(channels),
+    )
+    said.check(HONOURED, FIXED)
+    return params
 
 
 def position_table(params: DiTParams) -> Tensor:

@@ -105,20 +105,24 @@ def _params(shown: Params, checkpoint: Checkpoint, like: Params) -> Params:
 
 def _check_pipeline(spec: ModelSpec, checkpoint: Checkpoint, path: Path) -> None:
     """Raise `CheckpointError` for a pipeline, or a PixArt, of another kind than the model's."""
-    wanted = spec.pipeline or PIPELINES.get(spec.family)
+    wanted = _pipeline_of(spec)
     given = checkpoint.pipeline or (SIGMA if _of_sigma(checkpoint) else ALPHA if wanted == SIGMA and _of_alpha(checkpoint) else None)
     if given is None or (wanted and _kind(given) == _kind(wanted)):
         return
     reason = "" if checkpoint.pipeline else " by its numbers"
     source = f"from a {wanted}" if wanted else "from no pipeline of diffusers"
-    others = [name for name, known in SPECS.items() if _kind(known.pipeline or PIPELINES.get(known.family, "")) == _kind(given)]
-    hint = f"; use --model {_alike(spec, others)}" if others else ""
-    raise CheckpointError(f"{path} is a {given}{reason}; {spec.name} is read {source}{hint}")
+    others = [name for name, known in SPECS.items() if _kind(_pipeline_of(known) or "") == _kind(given)]
+    hint = f"use --model {_alike(spec, others)}" if others else "ditkit has no model of that kind"
+    raise CheckpointError(f"{path} is a {given}{reason}; {spec.name} is read {source}; {hint}")
 
 
 def _alike(spec: ModelSpec, names: list[str]) -> str:
     """Of these models the one whose pictures are as large, else the first."""
     return next((name for name in names if SPECS[name].image_size == spec.image_size), names[0])
+
+
+def _pipeline_of(spec: ModelSpec) -> str | None:
+    return spec.pipeline or PIPELINES.get(spec.family)
 
 
 def _kind(pipeline: str) -> str:

@@ -1,11 +1,9 @@
 """What the folder of a diffusers pipeline says beside its weights: which pipeline it is, its class names, how long its prompts are."""
 
-import json
 from pathlib import Path
 from typing import Any
 
-from ditkit.errors import CheckpointError
-from ditkit.files.mistaken import mistaken
+from ditkit.files.json_object import read_object
 
 INDEX = "model_index.json"
 TRANSFORMER = "transformer"
@@ -56,18 +54,6 @@ def caption_tokens(folder: Path | None) -> int | None:
     if isinstance(stated, int | float) and 2 <= stated <= MOST_TOKENS:
         return int(stated)
     return next((tokens for name, tokens in TOKENS.items() if str(class_of(folder)).startswith(name)), None)
-
-
-def read_object(path: Path) -> dict[str, Any]:
-    """The JSON object in a file; raises `CheckpointError` for anything else."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        instead = mistaken(path) if path.is_file() else None
-        raise CheckpointError(f"{path} {instead or f'is not readable JSON: {error}'}") from error
-    if not isinstance(content, dict):
-        raise CheckpointError(f"{path} holds no JSON object")
-    return content
 
 
 def _label(word: Any) -> int | None:

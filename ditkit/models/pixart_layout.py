@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ditkit.errors import CheckpointError
 from ditkit.files.tensors import State
+from ditkit.models.diffusers_config import Config, Wording
 from ditkit.models.diffusers_layout import depth_of
 from ditkit.models.pixart import PixArtParams
 
@@ -37,6 +37,21 @@ IN_BLOCK = {
     "cross_attn.proj": ("attn2.to_out.0",),
     "mlp.fc1": ("ff.net.0.proj",),
     "mlp.fc2": ("ff.net.2",),
+}
+
+HONOURED = (
+    *("num_attention_heads", "attention_head_dim", "in_channels", "out_channels", "num_layers", "sample_size", "patch_size"),
+    *("caption_channels", "use_additional_conditions", "interpolation_scale"),
+)
+FIXED: dict[str, tuple[Any, ...]] = {
+    "attention_bias": (True,),
+    "activation_fn": ("gelu-approximate",),
+    "norm_type": ("ada_norm_single",),
+    "norm_elementwise_affine": (False,),
+    "norm_eps": (1e-6,),
+    "attention_type": ("default",),
+    "num_embeds_ada_norm": (1000,),  # a default of diffusers' that a network without labels does not use
+    "upcast_attention": (False, True),  # attention is exact either way
 }
 
 
@@ -101,28 +116,29 @@ def to_config(params: PixArtParams) -> dict[str, Any]:
     }
 
 
-def from_config(config: Mapping[str, Any]) -> PixArtParams:
-    """The numbers in diffusers' config.json; raises `CheckpointError` if it describes no PixArt.
+def from_config(config: Config) -> PixArtParams:
+    """The numbers in diffusers' config.json; raises `CheckpointError` if it describes no PixArt, or one that ditkit cannot run.
 
     Left out, the interpolation and the micro-conditions follow from the size, as diffusers has them.
     """
-    try:
-        channels, size = int(config["in_channels"]), int(config["sample_size"])
-        told = config.get("use_additional_conditions")
-        return PixArtParams(
-            width=int(config["num_attention_heads"]) * int(config["attention_head_dim"]),
-            depth=int(config["num_layers"]),
-            heads=int(config["num_attention_heads"]),
-            patch=int(config["patch_size"]),
-            input_size=size,
-            channels=channels,
-            caption_width=int(config["caption_channels"]),
-            micro_conditions=size == 128 if told is None else bool(told),
-            interpolation=float(config.get("interpolation_scale") or default_interpolation(size)),
-            learn_sigma=int(config["out_channels"] or channels) == 2 * channels,
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"config.json is not that of a diffusers PixArt: {type(error).__name__}: {error}") from error
+    said = Wording(config, "PixArt")
+    channels, heads = said.number("in_channels"), said.number("num_attention_heads")
+    size, patch = said.sides()
+    told = config.get("use_additional_conditions")
+    params = PixArtParams(
+        width=heads * said.number("attention_head_dim"),
+        depth=said.number("num_layers"),
+        heads=heads,
+        patch=patch,
+        input_size=size,
+        channels=channels,
+        caption_width=said.number("caption_channels"),
+        micro_conditions=size == 128 if told is None else bool(told),
+        interpolation=said.optional("interpolation_scale") or default_interpolation(size),
+        learn_sigma=said.learns_sigma(channels),
+    )
+    said.check(HONOURED, {**FIXED, "cross_attention_dim": (params.width,)})
+    return params
 
 
 def default_interpolation(input_size: int) -> float:

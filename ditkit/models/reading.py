@@ -13,6 +13,7 @@ from typing import Any
 
 from ditkit.errors import CheckpointError
 from ditkit.files.folders import INDEX, indexed, weight_files
+from ditkit.files.json_object import read_object
 from ditkit.files.tensors import State, read_metadata, read_weights
 from ditkit.files.wrappers import unwrapped
 from ditkit.models import diffusers_layout, pipeline, pixart_layout
@@ -48,13 +49,14 @@ class Checkpoint:
     kin: Kin | None = None
 
 
-def read_checkpoint(path: Path, key: str | None = None) -> Checkpoint:
+def read_checkpoint(path: Path, key: str | None = None, *, shapes: bool = False) -> Checkpoint:
     """Read a file, or a diffusers folder (the pipeline's or the transformer's); of several sets of weights that of the name `key`.
 
     Its numbers are stated in ditkit's metadata or diffusers' config.json; `identify` tells those of other files from the shapes.
+    With `shapes` the weights themselves are not read.
     """
     files = _files(path)
-    state, notes, said = _read(files, key)
+    state, notes, said = _read(files, key, shapes)
     layout = _diffusers_layout(state)
     whole = pipeline.folder_of(path)
     notes = tuple(line for line in (*notes, pipeline.strange_names(whole)) if line)
@@ -85,9 +87,9 @@ def _files(path: Path) -> list[Path]:
     return found
 
 
-def _read(files: list[Path], key: str | None) -> tuple[State, list[str | None], dict[str, Any]]:
+def _read(files: list[Path], key: str | None, shapes: bool) -> tuple[State, list[str | None], dict[str, Any]]:
     """The weights of all files together under the network's own names, lines that say which set of them was taken, and their options."""
-    parts = [read_weights(file, key) for file in files]
+    parts = [read_weights(file, key, shapes=shapes) for file in files]
     state = {name: value for part in parts for name, value in part.state.items()}
     options = {name: value for part in parts for name, value in part.said.items()}
     return unwrapped(state), list(dict.fromkeys(part.note for part in parts)), options
@@ -111,7 +113,7 @@ def _params_in(metadata: Mapping[str, str], file: Path) -> Params | None:
 def _params_beside(file: Path, layout: ModuleType) -> DiTParams | PixArtParams | None:
     """What the config.json beside a diffusers file says, if it is a transformer's."""
     path = file.with_name("config.json")
-    config = pipeline.read_object(path) if path.exists() else {}
+    config = read_object(path) if path.exists() else {}
     if config.get("_class_name") not in CONFIG_CLASSES:
         return None
     try:

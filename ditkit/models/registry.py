@@ -150,6 +150,19 @@ EMOJI = [
 ]
 
 
+SIT_EMOJI = ModelSpec(
+    name="sit-emoji",
+    family="sit",
+    params=SiTParams(width=192, depth=12, heads=6, patch=2, input_size=16, classes=111, learn_sigma=False),  # dit-emoji's blocks
+    schedule="linear-flow",
+    codec="ae-emoji",
+    image_size=64,
+    guided_channels=4,
+    defaults=Defaults(solver="heun", steps=20, guidance=2.0),
+    classes="emoji",
+    prediction="velocity",
+)
+
 WINDOW = 4  # tokens along a window's side, as in the paper
 
 
@@ -277,7 +290,7 @@ PIXARTS = [
 ]
 
 _DITS = [_dit(size, patch, image) for image in (256, 512) for size in SIZES for patch in (2, 4, 8)]
-_MODELS = [*EMOJI, PIXART_EMOJI, SHAPES, *_DITS, *SITS, *UVITS, *DIT3DS, *PIXARTS]
+_MODELS = [*EMOJI, SIT_EMOJI, PIXART_EMOJI, SHAPES, *_DITS, *SITS, *UVITS, *DIT3DS, *PIXARTS]
 
 SPECS: dict[str, ModelSpec] = {spec.name: spec for spec in _MODELS}
 

@@ -20,7 +20,7 @@ class Defaults:
     """What `ditkit sample` does when nothing is said.
 
     `guidance` is w in null + w (cond - null), `start` the time a run begins at, `grid` which times it visits, if not those that the
-    solver visits by itself.
+    solver visits by itself. `refused` says why the solver that came with the weights cannot be run, so that one has to be chosen.
     """
 
     solver: str
@@ -28,6 +28,7 @@ class Defaults:
     guidance: float
     start: float = 1.0
     grid: str | None = None
+    refused: str | None = None
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class ModelSpec:
 
     `published_guidance_offset` is what to add to the scale its paper quotes to get w (1 for U-ViT, which quotes w - 1).
     A model of point clouds has an `image_size` of 0 and says how many `points` a cloud has; its network takes any number.
+    `schedule_numbers` are those of its noise schedule that are not the named one's own.
     `prediction` is what the network says (`diffusion.prediction`); `drops` begin the names of what else its training leaves in a file.
     `pipeline` is the class of diffusers' pipelines that hold it, where that is not its family's first.
     `text` names the encoder of the prompts of a model that is asked in words. `shape` is the height and width of latents that are not
@@ -58,6 +60,7 @@ class ModelSpec:
     prediction: Literal["epsilon", "v", "sample", "score", "velocity", "reversed velocity"] = "epsilon"
     drops: tuple[str, ...] = ()
     pipeline: str | None = None
+    schedule_numbers: tuple[tuple[str, float], ...] = ()
     shape: tuple[int, int] | None = None
 
     @property

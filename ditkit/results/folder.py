@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from ditkit.data import unreadable
-from ditkit.errors import OutputError
+from ditkit.data.pictures import read_picture
+from ditkit.errors import DataError, OutputError
 from ditkit.files.atomic import read_json, remove_parts, write_atomically
 from ditkit.files.in_use import in_use
 from ditkit.training.trainer import STATE
@@ -73,9 +73,8 @@ class RunFolder:
     def read_picture(self, file: Path) -> Image.Image:
         """A picture of this run, in memory; raises `OutputError` for one that was damaged since."""
         try:
-            with Image.open(file) as image:
-                return image.convert("RGB")
-        except unreadable.PICTURE as error:
+            return Image.fromarray(read_picture(file))
+        except DataError as error:
             raise OutputError(f"cannot read {file}: remove it and repeat the command, which makes it again") from error
 
     def save_grid(self, images: Sequence[Image.Image], captions: Sequence[str]) -> Path:

@@ -1,5 +1,9 @@
 """open3d, and what to say where it cannot be loaded."""
 
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from ditkit.errors import MissingDependency
@@ -28,3 +32,20 @@ def open3d() -> Any:
             f"meshes and pictures of clouds need open3d, which does not load ({reason}); apt install {package}"
         ) from error
     return open3d
+
+
+@contextmanager
+def quietly() -> Iterator[Any]:
+    """The library, which keeps what it and the libraries inside it have to say of a file to itself: whoever reads the file says it."""
+    library = open3d()
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        with library.utility.VerbosityContextManager(library.utility.VerbosityLevel.Error):
+            yield library
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

@@ -4,19 +4,45 @@ Shapes: P points, F triangles. A cloud is float32 (P, 3).
 """
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from ditkit.errors import DataError
 from ditkit.files.atomic import write_atomically
-from ditkit.shapes.backend import open3d
+from ditkit.files.listing import files_below
+from ditkit.files.mistaken import mistaken
+from ditkit.shapes import arrays
+from ditkit.shapes.arrays import read_array
+from ditkit.shapes.backend import quietly
+from ditkit.shapes.point_data import read_pcd
+from ditkit.shapes.polygons import Polygons, read_obj, read_off, triangulated
+from ditkit.shapes.tables import read_table
 
-SUFFIXES = (".ply", ".obj", ".off", ".stl", ".npy")
+Note = Callable[[str], object]
+"""Takes a line that whoever asked for the clouds should see."""
+
+ALWAYS = (".ply", ".obj", ".off", ".stl", ".pcd", ".pts", ".xyz")  # what ends so is a cloud or a mesh
+PERHAPS = (".npy", ".npz", ".pth", ".pt", ".txt", ".csv")  # may be anything; a cloud where nothing else is one
+ENDINGS = ALWAYS + PERHAPS
 LEAST_POINTS = 16
+MOST_COLUMNS = 16  # of coordinates, normals, colours and labels; more are something else
+FIRST_THREE = "of clouds with more than 3 columns the first three are taken as x, y and z"
 BYTES = {b"short": 2, b"ushort": 2, b"int16": 2, b"uint16": 2, b"int": 4, b"uint": 4, b"int32": 4, b"uint32": 4, b"float": 4}
 BYTES |= {b"float32": 4, b"double": 8, b"float64": 8}
 HEADER = "ply\nformat binary_little_endian 1.0\nelement vertex {}\nproperty float x\nproperty float y\nproperty float z\nend_header\n"
+
+
+def find_clouds(folder: Path) -> tuple[list[Path], list[Path]]:
+    """The clouds and meshes below a folder, in order, and the other files there."""
+    files = files_below(folder)
+    endings = ALWAYS if any(file.suffix.lower() in ALWAYS for file in files) else PERHAPS
+    return [file for file in files if file.suffix.lower() in endings], [file for file in files if file.suffix.lower() not in endings]
+
+
+def ignore(line: str) -> None:
+    """A `Note` for those who do not want to know."""
 
 
 def write_ply(path: Path, points_P3: np.ndarray) -> None:
@@ -25,7 +51,7 @@ def write_ply(path: Path, points_P3: np.ndarray) -> None:
     write_atomically(path, lambda part: part.write_bytes(HEADER.format(len(values)).encode() + values.tobytes()))
 
 
-def read_points(path: Path, on_surface: int, seed: int = 0) -> np.ndarray:
+def read_points(path: Path, on_surface: int, seed: int = 0, note: Note = ignore) -> np.ndarray:
     """The points of a cloud, or `on_surface` points drawn evenly from the surface of a mesh, always the same for a seed.
 
     Raises `DataError` for what cannot be read, has fewer than 16 points or coordinates that are not finite, and
@@ -33,20 +59,40 @@ def read_points(path: Path, on_surface: int, seed: int = 0) -> np.ndarray:
     """
     if not path.is_file():
         raise DataError(f"no cloud or mesh at {path}")
-    if path.suffix.lower() not in SUFFIXES:
-        raise DataError(f"{path} is neither a cloud nor a mesh that ditkit reads: {' '.join(SUFFIXES)}")
-    points = _array(path) if path.suffix.lower() == ".npy" else _plain_ply(path)
-    return checked(_through_open3d(path, on_surface, seed) if points is None else points, str(path))
+    ending = path.suffix.lower()
+    if ending not in ENDINGS:
+        raise DataError(f"{path} is neither a cloud nor a mesh that ditkit reads: {' '.join(ENDINGS)}")
+    if (instead := mistaken(path)) is not None:
+        raise DataError(f"{path} {instead}")
+    match ending:
+        case ".ply":
+            points = _plain_ply(path)
+            points = _of_ply(path, on_surface, seed) if points is None else points
+        case ".obj" | ".off":
+            points = _of_polygons(read_obj(path) if ending == ".obj" else read_off(path), path, on_surface, seed)
+        case ".stl":
+            points = _of_stl(path, on_surface, seed)
+        case ".pcd":
+            points = read_pcd(path)
+        case _:
+            points = read_array(path) if ending in arrays.ENDINGS else read_table(path)
+    return checked(points, str(path), note)
 
 
-def checked(points: np.ndarray, where: str) -> np.ndarray:
-    """The points as float32; raises `DataError`, naming `where` they were found, unless they make a cloud."""
-    if points.ndim != 2 or points.shape[1] != 3 or points.dtype.kind not in "fiu":
-        raise DataError(f"{where} holds no point cloud: its shape is {points.shape}, not (points, 3)")
+def checked(points: np.ndarray, where: str, note: Note = ignore) -> np.ndarray:
+    """The points as float32, of more columns the first three; raises `DataError`, naming `where` they were found, if they are no cloud."""
+    if points.ndim == 3 and len(points) == 1:
+        points = points[0]
+    if points.ndim != 2 or not 3 <= points.shape[1] <= MOST_COLUMNS or points.dtype.kind not in "fiu":
+        turned = "; its points lie along columns, transpose it" if points.ndim == 2 and len(points) == 3 else ""
+        raise DataError(f"{where} holds no point cloud: its shape is {points.shape}, not (points, 3){turned}")
+    if points.shape[1] > 3:
+        note(FIRST_THREE)
+        points = points[:, :3]
     if len(points) < LEAST_POINTS:
         raise DataError(f"{where} has {len(points)} points; a cloud needs at least {LEAST_POINTS}")
     with np.errstate(over="ignore"):
-        points = points.astype(np.float32, copy=False)
+        points = np.ascontiguousarray(points, dtype=np.float32)
     if not np.isfinite(points).all():
         raise DataError(f"{where} has coordinates that are NaN or infinite")
     return points
@@ -55,19 +101,18 @@ def checked(points: np.ndarray, where: str) -> np.ndarray:
 def on_triangles(vertices_V3: np.ndarray, triangles_F3: np.ndarray, count: int, seed: int) -> np.ndarray:
     """`count` points spread evenly over a mesh's surface; needs a mesh with an area."""
     rng = np.random.default_rng(seed)
+    weights = areas(vertices_V3, triangles_F3)
+    chosen = rng.choice(len(weights), size=count, p=weights / weights.sum())
     a, b, c = (vertices_V3[triangles_F3[:, corner]] for corner in range(3))
-    areas = np.linalg.norm(np.cross(b - a, c - a), axis=1)
-    chosen = rng.choice(len(areas), size=count, p=areas / areas.sum())
     u, v = rng.random((2, count, 1))
     u, v = np.where(u + v > 1, 1 - u, u), np.where(u + v > 1, 1 - v, v)  # the half of the parallelogram that is the triangle
     return a[chosen] + u * (b - a)[chosen] + v * (c - a)[chosen]
 
 
-def _array(path: Path) -> np.ndarray:
-    try:
-        return np.load(path, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise DataError(f"cannot read the cloud {path}: {error}") from error
+def areas(vertices_V3: np.ndarray, triangles_F3: np.ndarray) -> np.ndarray:
+    """Of each triangle (F,), in the square of the vertices' unit."""
+    a, b, c = (vertices_V3[triangles_F3[:, corner]] for corner in range(3))
+    return np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2
 
 
 def _plain_ply(path: Path) -> np.ndarray | None:
@@ -81,8 +126,8 @@ def _plain_ply(path: Path) -> np.ndarray | None:
     return np.frombuffer(values, "<f4").reshape(-1, 3).copy()
 
 
-def _check_whole(path: Path) -> None:
-    """Raise `DataError` for a PLY that ends before the vertices that it promises, of which open3d makes up the rest."""
+def _check_whole(path: Path) -> int:
+    """How many faces a PLY promises; raises `DataError` if it ends before its vertices, of which open3d would make up the rest."""
     header, _, body = path.read_bytes().partition(b"end_header")
     said = re.search(rb"^format (ascii|binary\S*).*?^element vertex (\d+)\s+((?:property \w+ \w+\s+)+)", header, re.MULTILINE | re.DOTALL)
     if said is None:
@@ -92,22 +137,44 @@ def _check_whole(path: Path) -> None:
     there, needed = (body.count(b"\n"), count) if said[1] == b"ascii" else (len(body), count * sum(sizes))
     if there < needed:
         raise DataError(f"{path} is cut off: it promises {count} points and ends before")
+    faces = re.search(rb"^element (face|tristrips) (\d+)", header, re.MULTILINE)
+    if faces and faces[1] == b"tristrips":
+        raise DataError(f"{path} is a mesh of triangle strips; save it with faces")
+    return int(faces[2]) if faces else 0
 
 
-def _through_open3d(path: Path, on_surface: int, seed: int) -> np.ndarray:
-    """Points of a mesh's surface, or those of a PLY that has points only."""
-    if path.suffix.lower() == ".ply":
-        _check_whole(path)
-    library = open3d()
-    with library.utility.VerbosityContextManager(library.utility.VerbosityLevel.Error):
+def _of_ply(path: Path, on_surface: int, seed: int) -> np.ndarray:
+    """Points of a mesh's surface, or those of a file that has points only."""
+    faces = _check_whole(path)
+    with quietly() as library:
+        if not faces:
+            return np.asarray(library.io.read_point_cloud(str(path)).points)
+        mesh = library.t.io.read_triangle_mesh(str(path))  # which, unlike the older one, makes nothing of a file it cannot read whole
+        if "positions" not in mesh.vertex or "indices" not in mesh.triangle:
+            raise DataError(f"{path} is cut off or damaged: its {faces} faces cannot be read")
+        vertices, triangles = mesh.vertex.positions.numpy().astype(np.float64), mesh.triangle.indices.numpy()
+    return _on_surface(vertices, triangles, path, on_surface, seed)
+
+
+def _of_polygons(mesh: Polygons, path: Path, on_surface: int, seed: int) -> np.ndarray:
+    """Points of a mesh's surface, or its vertices where it has no faces."""
+    if not mesh.polygons:
+        return mesh.vertices
+    return _on_surface(mesh.vertices, triangulated(mesh), path, on_surface, seed)
+
+
+def _of_stl(path: Path, on_surface: int, seed: int) -> np.ndarray:
+    with quietly() as library:
         mesh = library.io.read_triangle_mesh(str(path))
         vertices, triangles = np.asarray(mesh.vertices), np.asarray(mesh.triangles)
-        if not len(triangles) and path.suffix.lower() == ".ply" and (cloud := library.io.read_point_cloud(str(path))).has_points():
-            return np.asarray(cloud.points)
     if not len(triangles):
-        raise DataError(f"{path} has neither points nor triangles that can be read")
+        raise DataError(f"{path} is cut off or damaged, or no .stl at all: it has no triangles that can be read")
+    return _on_surface(vertices, triangles, path, on_surface, seed)
+
+
+def _on_surface(vertices: np.ndarray, triangles: np.ndarray, path: Path, count: int, seed: int) -> np.ndarray:
     if not np.isfinite(vertices).all():
         raise DataError(f"{path} has coordinates that are NaN or infinite")
-    if not mesh.get_surface_area() > 0:
+    if not areas(vertices, triangles).sum() > 0:
         raise DataError(f"{path} is a mesh without a surface: all its triangles are flat")
-    return on_triangles(vertices, triangles, on_surface, seed)
+    return on_triangles(vertices, triangles, count, seed)

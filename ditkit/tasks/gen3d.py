@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ditkit.cache.plan import CachePlan
+from ditkit.codecs.points import Points
 from ditkit.config.schema import Gen3DConfig
 from ditkit.engine import sampler
 from ditkit.engine.distributed import World
@@ -25,7 +26,7 @@ from ditkit.results.folder import GRID_LIMIT, RunFolder
 from ditkit.results.progress import Progress
 from ditkit.results.report import Report
 from ditkit.shapes import preview
-from ditkit.shapes.clouds import read_points, write_ply
+from ditkit.shapes.clouds import Note, ignore, read_points, write_ply
 from ditkit.shapes.meshes import Mesh, alpha_shape, write_obj
 from ditkit.tasks.shared import build, runs
 from ditkit.tasks.shared.kind import Record
@@ -53,10 +54,10 @@ class Clouds:
         asked = build.request(config, sized, plan)
         if config.partial is None:
             return sized, asked
-        given = _given(config.partial, wanted)
-        completing = replace(asked, known=sized.codec.encode(torch.from_numpy(given).T[None])[0])
-        completing.check_fits(replace(sized, spec=replace(sized.spec, points=wanted)))
-        return sized, completing
+        given = torch.from_numpy(_given(config.partial, wanted, progress.note))
+        replace(asked, known=given.T).check_fits(replace(sized, spec=replace(sized.spec, points=wanted)))
+        framed = _in_its_frame(config, sized, given, progress)
+        return framed, replace(asked, known=framed.codec.encode(given.T[None])[0])
 
     def record(self, config: Gen3DConfig, request: SamplingRequest) -> Record:
         known = None if request.known is None else hashlib.sha256(request.known.cpu().numpy().tobytes()).hexdigest()
@@ -115,9 +116,25 @@ def _check_categories(wanted: Sequence[str], model: Model) -> None:
             raise RequestError(f"no category named '{word}'; {model.spec.name} knows {', '.join(model.class_names)}") from error
 
 
-def _given(partial: str, points: int) -> np.ndarray:
+def _given(partial: str, points: int, note: Note = ignore) -> np.ndarray:
     """The points of the cloud to complete; of a mesh, half as many as a cloud is to have."""
-    return read_points(Path(partial), points // 2)
+    return read_points(Path(partial), points // 2, note=note)
+
+
+def _in_its_frame(config: Gen3DConfig, model: Model, given_P3: Tensor, progress: Progress) -> Model:
+    """The model for clouds in the coordinates of the part: its own, or, if those are of other units, moved and scaled to them."""
+    codec = model.codec.module
+    if config.frame == "model" or not isinstance(codec, Points) or (config.frame == "auto" and codec.takes(given_P3)):
+        return model
+    own = Points.around(given_P3)
+    if not own.scale > 0:
+        raise DataError(f"{config.partial} has all its points at one place; a part of a shape has some extent")
+    centre = ", ".join(f"{place:.4g}" for place in own.mean)
+    progress.note(
+        f"{config.partial} is taken in units of its own, with ({centre}) for the middle of the whole shape; "
+        "what is made comes back in them (frame=model takes them for the model's)"
+    )
+    return replace(model, codec=replace(model.codec, module=own, origin={"mean": list(own.mean), "scale": own.scale, "of": "the part"}))
 
 
 def _show(config: Gen3DConfig, folder: RunFolder, clouds: Sequence[np.ndarray], names: Sequence[str]) -> tuple[list[Path], list[str]]:

@@ -40,7 +40,6 @@ from ditkit.results.progress import Progress
 from ditkit.results.report import Report
 from ditkit.tasks.shared import build, prompts, runs
 from ditkit.tasks.shared.kind import Record
-from ditkit.text.encoder import ENCODERS
 
 
 class GroundedPictures:
@@ -190,7 +189,7 @@ def phrase_tokens(config: GroundConfig, model: Model, asked: Sequence[Layout], r
     if model.device.type == "meta":
         return [((0,),) * len(layout.phrases) for layout in asked]
     pieces = prompts.pieces(prompts.reader(config), model.spec)
-    return [tokens_of(layout, pieces, rules, ENCODERS[model.spec.text].tokens) for layout in asked]
+    return [tokens_of(layout, pieces, rules, prompts.encoder_of(model.spec).tokens) for layout in asked]
 
 
 def _arranged(table: PromptTable, count: int, pictures: Sequence[tuple[int, int]]) -> PromptTable:

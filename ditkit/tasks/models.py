@@ -61,14 +61,14 @@ def describe(name: str) -> Report:
     return Report(title=name, facts=facts, data={"params": asdict(spec.params), "card": card})
 
 
-def convert(source: str, out: str, layout: str, model: str | None = None) -> Report:
+def convert(source: str, out: str, layout: str, model: str | None = None, weights_key: str | None = None) -> Report:
     """Write weights of any known layout as ditkit safetensors or as a diffusers folder; of that `model` where the file does not tell."""
     target = Path(out)
     if layout == "ditkit" and target.suffix != ".safetensors":
         raise DitkitError(f"{target} must end in .safetensors, as the file that is written")
     if target.exists() and not (target.is_dir() and not any(target.iterdir())):
         raise DitkitError(f"{target} exists already; remove it or choose another name")
-    params = checkpoints.convert(Path(source), target, layout, model)
+    params = checkpoints.convert(Path(source), target, layout, model, weights_key)
     return Report(title="converted", facts={"model": describe_params(params), "layout": layout}, files=[target])
 
 

@@ -121,8 +121,8 @@ def _starts(
         if prompts:
             raise RequestError(f"{config.model} reads prompts and learns from its own trajectories only; leave out --data")
         if model.spec.points:
-            return NoisedData(_clouds(config, model), solver, model)
-        pictures = load_pictures(config.data.path, model.spec.image_size)
+            return NoisedData(_clouds(config, model, progress), solver, model)
+        pictures = load_pictures(config.data.path, model.spec.image_size, config.data.background, progress.note)
         named = places(pictures.class_names, model.spec, model.class_names, config.data.path) if model.spec.label_count else None
         latents = encoded(config.data, pictures, model.codec, model.spec.codec, folder, model.device, world, progress)
         return NoisedData(latents if named is None else replace(latents, labels=torch.tensor(named)[latents.labels]), solver, model)
@@ -161,11 +161,11 @@ def _starts(
     )
 
 
-def _clouds(config: TrainRouterConfig, model: Model) -> CloudDraws:
+def _clouds(config: TrainRouterConfig, model: Model, progress: Progress) -> CloudDraws:
     """In the coordinates of the model, whatever data it was trained on."""
     data, codec = config.data, model.codec.module
     assert isinstance(codec, Points)
-    clouds = labelled(data, model.spec, model.class_names)
+    clouds = labelled(data, model.spec, model.class_names, progress.note)
     return CloudDraws(clouds, codec, model.spec.points, mirror=data.mirror, stretch=data.stretch, balance=data.balance)
 
 

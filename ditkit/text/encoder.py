@@ -4,25 +4,25 @@ Shapes: U prompts, L tokens, F features.
 """
 
 import gc
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 
 from ditkit.errors import CheckpointError, ConfigError, RequestError, UnknownName
+from ditkit.files.folders import TRANSFORMERS, weight_files
 from ditkit.files.hub import T5_WEIGHTS, TEXT_ENCODERS, fetch
 from ditkit.files.tensors import State, read_tensors
 from ditkit.files.weights import ASSETS
+from ditkit.files.wrappers import unwrapped
+from ditkit.text.vocabulary import VOCABULARIES, Vocabulary
 
 if TYPE_CHECKING:
     from transformers import T5EncoderModel
 
-VOCABULARY = "spiece.model"
-PAD, END = 0, 1  # T5's `<pad>` and `</s>`
 AT_ONCE = 16  # prompts in one batch
 OPTION = "text.path"
 
@@ -97,61 +97,13 @@ def _shipped(asset: str) -> TextEncoderFiles:
 
 def _files_in(folder: Path, origin: str, commit: str | None = None) -> TextEncoderFiles:
     weights = folder / "text_encoder" if (folder / "text_encoder").is_dir() else folder
-    vocabularies = [place / VOCABULARY for place in (folder / "tokenizer", folder, weights)]
+    vocabularies = [place / name for place in (folder / "tokenizer", folder, weights) for name in VOCABULARIES]
     vocabulary = next((file for file in vocabularies if file.exists()), None)
     if vocabulary is None:
-        raise CheckpointError(f"{folder} has no T5 vocabulary: put {VOCABULARY} into it or into its tokenizer/")
-    if not (weights / "config.json").exists() or _weight_file(weights) is None:
+        raise CheckpointError(f"{folder} has no T5 vocabulary: put {' or '.join(VOCABULARIES)} into it or into its tokenizer/")
+    if not (weights / "config.json").exists() or not weight_files(weights, TRANSFORMERS):
         raise CheckpointError(f"{weights} has no T5 encoder: it needs a config.json and weights ({', '.join(T5_WEIGHTS)})")
     return TextEncoderFiles(weights, vocabulary, origin, commit)
-
-
-def _weight_file(folder: Path) -> Path | None:
-    return next((folder / name for name in T5_WEIGHTS if (folder / name).exists()), None)
-
-
-class Vocabulary:
-    """T5's tokens, by the library that made them. Prompts are read in lower case, without the spaces around them, as PixArt's are."""
-
-    def __init__(self, source: Path | bytes) -> None:
-        from sentencepiece import SentencePieceProcessor
-
-        given: dict[str, Any] = {"model_proto": source} if isinstance(source, bytes) else {"model_file": str(source)}
-        try:
-            self._processor: Any = SentencePieceProcessor(**given)
-        except (OSError, RuntimeError) as error:
-            raise CheckpointError(f"{source} is not a vocabulary of sentencepiece: {str(error).partition(chr(10))[0][:120]}") from error
-
-    def __len__(self) -> int:
-        return self._processor.get_piece_size()
-
-    def pieces(self, text: str) -> list[str]:
-        """The tokens as text, a space at the beginning of a word written as "▁"; without the one that ends a prompt."""
-        return self._processor.encode(_read(text), out_type=str)
-
-    def encode(self, prompts: Sequence[str], tokens: int) -> tuple[Tensor, Tensor]:
-        """Numbers and mask (U, `tokens`) of the prompts, each cut to leave room for the token that ends it."""
-        rows = [[*self._processor.encode(_read(prompt), out_type=int)[: tokens - 1], END] for prompt in prompts]
-        numbers = torch.tensor([row + [PAD] * (tokens - len(row)) for row in rows])
-        mask = torch.tensor([[1] * len(row) + [0] * (tokens - len(row)) for row in rows])
-        return numbers, mask
-
-    def cut(self, prompt: str, tokens: int) -> str:
-        """The end of the prompt that `encode` leaves out; empty if it is read whole."""
-        return "".join(self.pieces(prompt)[tokens - 1 :]).replace("▁", " ").strip()
-
-    def warnings(self, prompts: Sequence[str], tokens: int) -> list[str]:
-        """One line about every prompt that is too long, with what is cut off."""
-        lost = {prompt: self.cut(prompt, tokens) for prompt in dict.fromkeys(prompts)}
-        return [
-            f"a prompt has {len(self.pieces(prompt))} tokens and {tokens - 1} are read; cut off is: '{end}'"
-            for prompt, end in lost.items()
-            if end
-        ]
-
-
-def _read(text: str) -> str:
-    return text.lower().strip()
 
 
 @torch.no_grad()
@@ -200,28 +152,14 @@ def load_encoder(folder: Path, dtype: torch.dtype = torch.float32) -> "T5Encoder
         raise CheckpointError(f"{folder / 'config.json'} is not that of a T5: {type(error).__name__}: {error}") from error
     wanted = encoder.state_dict()
     state: State = {}
-    for file in _parts(folder):
-        state |= {name: value.to(dtype) for name, value in read_tensors(file).items() if name in wanted}
+    for file in weight_files(folder, TRANSFORMERS):
+        state |= {name: value.to(dtype) for name, value in unwrapped(read_tensors(file)).items() if name in wanted}
     table = state.get("shared.weight", state.get("encoder.embed_tokens.weight"))
     if table is not None:  # one table under two names, of which a file may have either
         state |= {"shared.weight": table, "encoder.embed_tokens.weight": table}
     _check(state, wanted, folder)
     encoder.load_state_dict(state, assign=True)
     return encoder.eval().requires_grad_(False)
-
-
-def _parts(folder: Path) -> list[Path]:
-    """The files that hold the weights."""
-    file = _weight_file(folder)
-    if file is None:
-        raise CheckpointError(f"{folder} has no weights: {', '.join(T5_WEIGHTS)}")
-    if file.suffix != ".json":
-        return [file]
-    try:
-        listed: Mapping[str, str] = json.loads(file.read_text(encoding="utf-8"))["weight_map"]
-        return [folder / name for name in sorted(set(listed.values()))]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"{file} is no index of weights: {type(error).__name__}: {error}") from error
 
 
 def _check(state: State, wanted: Mapping[str, Tensor], folder: Path) -> None:

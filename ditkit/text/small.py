@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ditkit.files.atomic import write_atomically
 from ditkit.files.tensors import write_tensors
-from ditkit.text.encoder import END, PAD, VOCABULARY
+from ditkit.text.vocabulary import END, PAD, SPIECE
 
 if TYPE_CHECKING:
     from transformers import T5EncoderModel
@@ -62,6 +62,6 @@ def save_encoder(folder: Path, config: Mapping[str, Any], state: Mapping[str, Te
     """Write config.json, model.safetensors in float16 and spiece.model. The token table, which has two names, is written once."""
     text = json.dumps(config, indent=2, sort_keys=True) + "\n"
     write_atomically(folder / "config.json", lambda part: part.write_text(text, encoding="utf-8"))
-    write_atomically(folder / VOCABULARY, lambda part: part.write_bytes(vocabulary))
+    write_atomically(folder / SPIECE, lambda part: part.write_bytes(vocabulary))
     kept = {name: value for name, value in state.items() if name != "encoder.embed_tokens.weight"}
     write_tensors(folder / "model.safetensors", kept, dtype=torch.float16)

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from ditkit.data.examples import Examples
 from ditkit.diffusion.noise import step_generator
-from ditkit.training.objective import DenoisingObjective
+from ditkit.training.objective import Objective
 
 
 class DenoiserTask:
@@ -15,7 +15,7 @@ class DenoiserTask:
     """
 
     def __init__(
-        self, module: nn.Module, examples: Examples, objective: DenoisingObjective, *, batch: int, seed: int, label_dropout: float = 0.1
+        self, module: nn.Module, examples: Examples, objective: Objective, *, batch: int, seed: int, label_dropout: float = 0.1
     ) -> None:
         self.module, self.examples, self.objective = module, examples, objective
         self.batch, self.seed, self.label_dropout = batch, seed, label_dropout
@@ -24,14 +24,13 @@ class DenoiserTask:
     def loss(self, step: int, rows: slice) -> tuple[Tensor, dict[str, Tensor]]:
         generator = step_generator(self.seed, step)
         x0, y = self.examples.draw(generator, self.batch, rows)
-        index = self.objective.draw((torch.arange(self.batch) + torch.rand(self.batch, generator=generator)) / self.batch)
+        at = self.objective.draw((torch.arange(self.batch) + torch.rand(self.batch, generator=generator)) / self.batch)
         noise = torch.randn((self.batch, *x0.shape[1:]), generator=generator)
         dropped = torch.rand(self.batch, generator=generator) < self.label_dropout
-        drawn = (x0, y, index[rows], noise[rows], dropped[rows])  # all on the CPU, where it is the same on every machine
-        x0, y, index, noise, dropped = (values.to(self.device) for values in drawn)
+        drawn = (x0, y, at[rows], noise[rows], dropped[rows])  # all on the CPU, where it is the same on every machine
+        x0, y, at, noise, dropped = (values.to(self.device) for values in drawn)
         y = torch.where(dropped.reshape(-1, *[1] * (y.dim() - 1)), self.module.null(y), y)  # pyright: ignore[reportCallIssue]
-        conditioning = self.module.condition(self.objective.times(index), y)  # pyright: ignore[reportCallIssue]
-        out = self.module(self.objective.noisy(x0, noise, index), conditioning)
-        losses = self.objective.loss(out, noise, index)
-        mse = (out.detach()[:, : noise.shape[1]].float() - noise).square().mean()
-        return losses.sum(), {"mse": mse}
+        conditioning = self.module.condition(self.objective.times(at), y)  # pyright: ignore[reportCallIssue]
+        out = self.module(self.objective.noisy(x0, noise, at), conditioning)
+        losses, squared = self.objective.loss(out, x0, noise, at)
+        return losses.sum(), {"mse": squared.detach().mean()}

@@ -4,12 +4,29 @@ Shapes: B batch, then any sample shape.
 """
 
 import math
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ditkit.diffusion.schedule import NoiseSchedule
+
+
+class Objective(Protocol):
+    """What a denoising network learns at a place (B,) of its schedule, an index or a time."""
+
+    def draw(self, share_B: Tensor, /) -> Tensor:
+        """The places below which these shares, in [0, 1), of all draws lie; on the CPU."""
+        ...
+
+    def noisy(self, x0: Tensor, noise: Tensor, at_B: Tensor, /) -> Tensor: ...
+
+    def times(self, at_B: Tensor, /) -> Tensor: ...
+
+    def loss(self, out: Tensor, x0: Tensor, noise: Tensor, at_B: Tensor, /) -> tuple[Tensor, Tensor]:
+        """The loss of each sample (B,), and its squared error as people compare it."""
+        ...
 
 
 class DenoisingObjective:
@@ -63,15 +80,16 @@ class DenoisingObjective:
         """What the network is told of these levels."""
         return index + self.first_time
 
-    def loss(self, out: Tensor, noise: Tensor, index: Tensor) -> Tensor:
-        """The loss of each sample (B,); `out` (B, 2C, ...) with a learned range, else (B, C, ...)."""
+    def loss(self, out: Tensor, x0: Tensor, noise: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+        """The loss of each sample (B,), and the squared error of its noise; `out` (B, 2C, ...) with a learned range, else (B, C, ...)."""
         out = out.float()
         channels = noise.shape[1]
         epsilon = out[:, :channels]
-        loss = self._weight[index] * (epsilon - noise).square().flatten(1).mean(1)
+        squared = (epsilon - noise).square().flatten(1).mean(1)
+        loss = self._weight[index] * squared
         if out.shape[1] == channels:
-            return loss
-        return loss + self._variance_bound(epsilon.detach(), noise, out[:, channels:], index)
+            return loss, squared
+        return loss + self._variance_bound(epsilon.detach(), noise, out[:, channels:], index), squared
 
     def _variance_bound(self, epsilon: Tensor, noise: Tensor, interpolation: Tensor, index: Tensor) -> Tensor:
         """KL(q(x_prev | x, x0) || p(x_prev | x)) in bits per dimension, mean held fixed."""

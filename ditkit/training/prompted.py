@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ditkit.files.tensors import State
 from ditkit.models.pixart import Prompts
-from ditkit.text.encoder import END, PAD
+from ditkit.text.vocabulary import END, PAD
 
 NETWORK, ENCODER = "backbone.", "text."
 

@@ -8,8 +8,8 @@ import pytest
     [
         ([], ("models.listing", ())),
         (["dit-emoji"], ("models.describe", ("dit-emoji",))),
-        (["convert", "a.pt", "b.safetensors"], ("models.convert", ("a.pt", "b.safetensors", "ditkit"))),
-        (["convert", "a", "b", "--layout", "diffusers"], ("models.convert", ("a", "b", "diffusers"))),
+        (["convert", "a.pt", "b.safetensors"], ("models.convert", ("a.pt", "b.safetensors", "ditkit", None, None))),
+        (["convert", "a", "b", "--layout", "diffusers"], ("models.convert", ("a", "b", "diffusers", None, None))),
     ],
 )
 def test_each_form_asks_its_task(ditkit_command, asked, words: list[str], call: tuple):

@@ -1,17 +1,21 @@
 import json
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from safetensors.torch import save_file
 from torch import Tensor
 
 from ditkit.codecs.registry import load_codec
-from ditkit.codecs.vae import OLD_ATTENTION, infer_config, load_vae
+from ditkit.codecs.vae import OLD_ATTENTION, SD_CONFIG, infer_config, load_vae
 from ditkit.errors import CheckpointError
 from tests.closeness import assert_close, evaluated
 from tests.golden_files import golden, golden_json
+from tests.pipelines import autoencoder
 
 CONFIG = {"_class_name": "AutoencoderKL", "sample_size": 64, "act_fn": "silu", "in_channels": 3, "out_channels": 3}
 
@@ -35,7 +39,13 @@ def config() -> dict[str, Any]:
 def file(tmp_path_factory: pytest.TempPathFactory, weights: dict[str, Tensor]) -> Path:
     path = tmp_path_factory.mktemp("vae") / "vae.safetensors"
     save_file(weights, path)
+    write_config(path.parent)
     return path
+
+
+def write_config(folder: Path) -> None:
+    """Shapes do not tell how many groups the norms of these widths have."""
+    (folder / "config.json").write_text(json.dumps(config()))
 
 
 def test_a_single_file_reproduces_the_reference(file: Path, reference: dict[str, Tensor]) -> None:
@@ -64,12 +74,60 @@ def test_so_does_a_folder_with_its_own_scale(
     assert_close(codec.decode(reference["in.latents"] / 0.18215 * 0.5), reference["out.decoded"], evaluated(codec.module.kl.decoder))
 
 
-def test_the_sizes_told_from_the_shapes_are_those_of_the_configuration(weights: dict[str, Tensor]) -> None:
-    inferred, known = infer_config(weights), config()
-    for name in ("in_channels", "out_channels", "latent_channels", "layers_per_block", "norm_num_groups"):
-        assert inferred[name] == known[name]
-    assert list(inferred["block_out_channels"]) == known["block_out_channels"]
-    assert list(inferred["down_block_types"]) == known["down_block_types"]
+def test_the_sizes_of_stable_diffusions_autoencoder_are_told_from_the_shapes() -> None:
+    with torch.device("meta"):
+        known = AutoencoderKL(**SD_CONFIG)
+    inferred = infer_config(known.state_dict(), Path("vae.safetensors"))
+    assert inferred == {name: known.config[name] for name in inferred}
+    assert inferred["norm_num_groups"] == 32
+
+
+def test_an_autoencoder_of_other_widths_asks_for_its_configuration(tmp_path: Path) -> None:
+    kl: Any = autoencoder(block_out_channels=(32, 64), norm_num_groups=8)
+    kl.save_pretrained(tmp_path / "vae")
+    bare = (tmp_path / "vae" / "diffusion_pytorch_model.safetensors").rename(tmp_path / "vae.safetensors")
+    with pytest.raises(CheckpointError) as caught:
+        load_vae(bare, 1.0)
+    line = "does not say how many groups the norms of its widths (32, 64) have; put its config.json beside it"
+    assert str(caught.value) == f"{bare} {line}"
+    shutil.copy(tmp_path / "vae" / "config.json", tmp_path)
+    latents = torch.randn(2, 4, 5, 5)
+    with torch.no_grad():
+        assert torch.equal(load_vae(bare, 1.0).decode(latents), kl.eval().decode(latents).sample)
+
+
+def test_a_bare_file_is_scaled_as_its_codec_says(tmp_path: Path) -> None:
+    with torch.device("meta"):
+        state = {name: torch.zeros(value.shape, device="cpu") for name, value in AutoencoderKL(**SD_CONFIG).state_dict().items()}
+    save_file(state, tmp_path / "sdxl.safetensors")
+    assert load_vae(tmp_path / "sdxl.safetensors", 0.13025).scale == 0.13025
+
+
+@pytest.mark.parametrize("how", [{"variant": "fp16"}, {"max_shard_size": "40KB"}, {"safe_serialization": False}])
+def test_every_layout_that_diffusers_writes_is_read(tmp_path: Path, how: dict[str, Any]) -> None:
+    kl: Any = autoencoder()
+    kl.save_pretrained(tmp_path, **how)
+    assert not (tmp_path / "diffusion_pytorch_model.safetensors").exists()
+    latents = torch.randn(2, 4, 5, 5)
+    with torch.no_grad():
+        assert torch.equal(load_vae(tmp_path, 1.0).decode(latents), kl.decode(latents).sample)
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ({"_class_name": "AutoencoderTiny"}, "is that of a AutoencoderTiny; pictures are coded by an AutoencoderKL"),
+        ({"shift_factor": 0.06}, "says shift_factor = 0.06, which is not known of an AutoencoderKL for this kind of model"),
+        ({"quantization_config": {"load_in_8bit": True}}, 'says quantization_config = {"load_in_8bit": true}, which is not known of'),
+    ],
+)
+def test_a_configuration_that_cannot_be_honoured_is_refused_by_name(
+    tmp_path: Path, weights: dict[str, Tensor], words: dict[str, Any], line: str
+) -> None:
+    save_file(weights, tmp_path / "diffusion_pytorch_model.safetensors")
+    (tmp_path / "config.json").write_text(json.dumps({**config(), **words}))
+    with pytest.raises(CheckpointError, match=rf"^{tmp_path}/config\.json {re.escape(line)}"):
+        load_vae(tmp_path, 1.0)
 
 
 def test_the_names_of_the_first_published_files_are_understood(
@@ -85,6 +143,7 @@ def test_the_names_of_the_first_published_files_are_understood(
     }
     assert "decoder.mid_block.attentions.0.proj_attn.weight" in renamed
     torch.save(renamed, tmp_path / "vae.bin")
+    write_config(tmp_path)
     codec: Any = load_codec("sd-vae-ft-ema", str(tmp_path / "vae.bin"))
     assert_close(codec.decode(reference["in.latents"]), reference["out.decoded"], evaluated(codec.module.kl.decoder))
 
@@ -92,6 +151,7 @@ def test_the_names_of_the_first_published_files_are_understood(
 def test_half_precision_files_load(tmp_path: Path, reference: dict[str, Tensor], weights: dict[str, Tensor]) -> None:
     for name, rounded in {"half": Tensor.half, "single": lambda value: value.half().float()}.items():
         save_file({key: rounded(value) for key, value in weights.items()}, tmp_path / f"{name}.safetensors")
+    write_config(tmp_path)
     half, single = (load_codec("sd-vae-ft-ema", str(tmp_path / f"{name}.safetensors")) for name in ("half", "single"))
     assert torch.equal(half.decode(reference["in.latents"]), single.decode(reference["in.latents"]))
 
@@ -100,6 +160,7 @@ def test_a_damaged_autoencoder_says_what_is_wrong(tmp_path: Path, weights: dict[
     broken = {**weights, "extra": torch.ones(1), "decoder.conv_norm_out.bias": torch.ones(3)}
     del broken["quant_conv.bias"]
     save_file(broken, tmp_path / "broken.safetensors")
+    write_config(tmp_path)
     expected = (
         r"broken\.safetensors does not fit an autoencoder of widths .*16, 24, 32, 32.*: 1 missing \(quant_conv\.bias\); "
         r"1 unexpected \(extra\); 1 misshapen \(decoder\.conv_norm_out\.bias\)$"

@@ -74,6 +74,15 @@ def test_data_is_augmented_at_least_once():
         DataConfig(augment=0)
 
 
+@pytest.mark.parametrize("value", ["blackk", "#80808080", ""])
+def test_a_background_is_a_colour(value: str):
+    with pytest.raises(DitkitError) as caught:
+        DataConfig(background=value)
+    way = "data.background=white or \"data.background='#8090a0'\""
+    assert str(caught.value) == f"data.background must be a colour, as in {way}, not '{value}'"
+    assert DataConfig(background="#8090a0").background == "#8090a0"
+
+
 def test_an_option_is_made_by_its_name():
     assert option("cache", "every", period=3) == EveryCache(period=3)
 

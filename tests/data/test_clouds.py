@@ -27,7 +27,7 @@ def shapes(tmp_path: Path) -> Path:
     folder.mkdir()
     for name, count in (("table", 2), ("chair", 6)):
         np.savez(folder / f"{name}.npz", train_points=some(count).astype(np.float16), test_points=some(1), train_name=["x"] * count)
-    np.savez(folder / "boxes.npz", corners=some(1))
+    np.savez(folder / "boxes.npz", corners=some(1, 8))
     return folder
 
 
@@ -95,7 +95,11 @@ def test_a_folder_of_clouds_and_meshes_per_category_is_read(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"corners": some(1)}, r"holds no clouds: it has corners, not train_points or points$"),
+        (
+            {"corners": some(1, 8)},
+            r"holds no clouds: it has corners .*, and train_points, points or one array .* is wanted$",
+        ),
+        ({"a": some(1), "b": some(1)}, r"holds no clouds: it has a \(1, 20, 3\), b \(1, 20, 3\), and train_points, points or one array"),
         ({"points": some(2, 15)}, r"cloud 0 of .* has 15 points; a cloud needs at least 16$"),
         ({"points": np.full((1, 20, 3), np.nan)}, r"cloud 0 of .* has coordinates that are NaN or infinite$"),
         ({"points": some(2)[0]}, r"holds no clouds: their shape is \(20, 3\), not \(clouds, points, 3\)$"),
@@ -111,10 +115,10 @@ def test_files_that_hold_no_clouds_are_refused(tmp_path: Path, arrays: dict[str,
 def test_paths_without_data_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no data at .*absent"):
         load_clouds(tmp_path / "absent")
-    with pytest.raises(DataError, match=r"holds no clouds: expected .*<category>.npz"):
+    with pytest.raises(DataError, match=r"holds no clouds for training: expected .*<category>.npz"):
         load_clouds(tmp_path)
     (tmp_path / "noise.npz").write_bytes(b"nonsense")
-    with pytest.raises(DataError, match=r"cannot read .*noise.npz as an .npz of clouds"):
+    with pytest.raises(DataError, match=r"cannot read .*noise.npz"):
         load_clouds(tmp_path / "noise.npz")
 
 
@@ -164,3 +168,65 @@ def test_clouds_are_mirrored_left_to_right_and_stretched() -> None:
     sides = x[:, 0, 0]
     assert 20 < int((sides < 0).sum()) < 44 and bool((x[:, 1:] > 0).all())
     assert float(x.abs().min()) >= 0.9 and float(x.abs().max()) <= 1.1 and float(x.abs().std()) > 0.03
+
+
+def test_clouds_are_read_from_one_array_under_any_name(tmp_path: Path) -> None:
+    clouds = some(3)
+    np.savez(tmp_path / "a.npz", clouds, ids=np.arange(3))  # arr_0, as numpy names what has no name
+    np.savez(tmp_path / "b.npz", shapes=clouds)
+    np.save(tmp_path / "c.npy", np.asfortranarray(clouds))
+    torch.save(torch.from_numpy(clouds), tmp_path / "d.pth")
+    for name in ("a.npz", "b.npz", "c.npy", "d.pth"):
+        found = load_clouds(tmp_path / name)
+        assert found.class_names == (name[0],)
+        assert np.array_equal(np.stack(found.points), clouds)
+    assert load_clouds(tmp_path).class_names == ("a", "b", "c")
+
+
+def a_cloud(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_ply(path, some(1)[0])
+    return path
+
+
+def test_the_folders_of_shapenet_are_known_by_name(tmp_path: Path) -> None:
+    for count, name in ((2, "03001627/train"), (1, "03001627/val"), (1, "03001627/test"), (3, "02691156/train"), (1, "04256520/a/models")):
+        for index in range(count):
+            a_cloud(tmp_path / name / f"{index}.ply")
+    training = load_clouds(tmp_path)
+    assert training.class_names == ("airplane", "chair", "sofa")
+    assert np.bincount(training.labels).tolist() == [3, 2, 1]
+    for asked in ("chair", "03001627"):
+        assert len(load_clouds(tmp_path, "train", [asked])) == 2 and len(load_clouds(tmp_path, "test", [asked])) == 1
+    said: list[str] = []
+    assert load_clouds(tmp_path, "test", note=said.append).class_names == ("chair", "sofa")
+    assert said == [f"{tmp_path}: without clouds for testing, and so left out: 02691156"]
+    np.savez(tmp_path / "03636649.npz", points=some(2))
+    assert "lamp" in load_clouds(tmp_path).class_names
+    a_cloud(tmp_path / "chair" / "0.ply")
+    with pytest.raises(DataError, match=r"has the category chair twice, once in chair; rename one of them$"):
+        load_clouds(tmp_path)
+
+
+def test_splits_may_stand_above_the_categories(tmp_path: Path) -> None:
+    for name in ("train/chair/0.ply", "train/table/0.ply", "test/chair/0.ply", "train/chair/1.ply"):
+        a_cloud(tmp_path / name)
+    assert (load_clouds(tmp_path).class_names, len(load_clouds(tmp_path))) == (("chair", "table"), 3)
+    assert (load_clouds(tmp_path, "test").class_names, len(load_clouds(tmp_path, "test"))) == (("chair",), 1)
+
+
+def test_what_is_no_cloud_is_left_out_and_named(tmp_path: Path) -> None:
+    a_cloud(tmp_path / "chair" / "0.ply")
+    a_cloud(tmp_path / "chair" / ".hidden" / "1.ply")
+    a_cloud(tmp_path / "__MACOSX" / "chair" / "2.ply")
+    (tmp_path / "empty").mkdir()
+    for name in ("chair/read me.txt", "chair/texture.png", "list.json"):
+        (tmp_path / name).write_text("words")
+    said: list[str] = []
+    assert len(load_clouds(tmp_path, note=said.append)) == 1
+    assert said == [
+        f"{tmp_path}: what is no cloud is left out: list.json, chair/read me.txt, chair/texture.png",
+        f"{tmp_path}: without clouds for training, and so left out: empty",
+    ]
+    np.savetxt(tmp_path / "empty" / "0.txt", some(1)[0])  # where no other file is a cloud, a text may be one
+    assert load_clouds(tmp_path).class_names == ("chair", "empty")

@@ -18,6 +18,8 @@ class Numbered:
     labels = np.array([2, 0, 1])
     class_names = ("a", "b", "c")
 
+    files = ()
+
     def __len__(self) -> int:
         return 3
 

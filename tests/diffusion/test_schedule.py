@@ -101,6 +101,24 @@ def test_a_constant_stride_starts_at_the_cleanest_level() -> None:
     assert respace("ddim1000", 1000) == respace("", 1000) == tuple(range(1000))
 
 
+@pytest.mark.parametrize("spacing", ["leading", "trailing"])
+@pytest.mark.parametrize("count", [1, 4, 20, 50, 1000])
+def test_the_spacings_are_those_of_diffusers(spacing: str, count: int) -> None:
+    from diffusers.schedulers.scheduling_ddim import DDIMScheduler
+
+    theirs = DDIMScheduler(timestep_spacing=spacing)
+    theirs.set_timesteps(count)
+    assert respace(f"{spacing}{count}", 1000) == tuple(reversed(theirs.timesteps.tolist()))
+
+
+def test_a_leading_stride_leaves_out_what_is_above_it() -> None:
+    assert respace("leading30", 1000) == tuple(range(0, 990, 33))
+    with pytest.raises(ScheduleError, match="^no whole stride makes 'trailing30' of 1000 noise levels; take 25 or 40 evaluations$"):
+        respace("trailing30", 1000)
+    with pytest.raises(ScheduleError, match="^'leading11' asks for 11 levels where the noise schedule has 10$"):
+        respace("leading11", 10)
+
+
 @pytest.mark.parametrize(
     ("spec", "words"),
     [
@@ -119,7 +137,8 @@ def test_an_impossible_grid_is_refused_in_words(spec: str, words: str) -> None:
 
 
 def test_a_schedule_is_found_by_its_name_in_plain_data() -> None:
-    np.testing.assert_array_equal(named("warm", fraction=0.2).betas, warm(fraction=0.2).betas)
+    found = named("warm", fraction=0.2)
+    assert isinstance(found, NoiseSchedule) and np.array_equal(found.betas, warm(fraction=0.2).betas)
     with pytest.raises(UnknownName, match="no schedule named 'liner'; did you mean 'linear'"):
         named("liner")
 

@@ -67,6 +67,22 @@ def test_words_on_a_command_line_are_a_layout() -> None:
             layout_of("a dog", [words])
 
 
+def pixels(*edges: list[float]) -> dict[str, Any]:
+    return {**boxes(*edges), "units": "pixel", "width": 512, "height": 384}
+
+
+def test_pixels_up_to_the_border_are_in_the_picture() -> None:
+    (layout,) = parse_layouts(json.dumps(pixels([0, 192, 512, 384])), "x")
+    assert layout.boxes == (Box(0, 0.5, 1, 1),)
+
+
+def test_words_on_a_command_line_are_told_what_fits_there() -> None:
+    with pytest.raises(RequestError) as caught:
+        layout_of("a dog", ["dog: 10,20,200,300"])
+    said = "the box [10, 20, 200, 300] of 'dog' reaches outside the picture; fractions are from 0 to 1"
+    assert str(caught.value) == f"{said}, divide pixels by the picture's width and height"
+
+
 @pytest.mark.parametrize(
     ("data", "line"),
     [
@@ -103,7 +119,29 @@ def test_words_on_a_command_line_are_a_layout() -> None:
         ),
         (
             boxes([-0.1, 0, 1, 1]),
-            'the box [-0.1, 0, 1, 1] of \'dog\' reaches outside the picture; fractions are from 0 to 1, and "units": "pixel" counts pixels',
+            "the box [-0.1, 0, 1, 1] of 'dog' reaches outside the picture; fractions are from 0 to 1",
+        ),
+        (
+            boxes([0, 0.123456789, 1.01, 1]),
+            "the box [0, 0.123456789, 1.01, 1] of 'dog' reaches outside the picture; fractions are from 0 to 1",
+        ),
+        (
+            pixels([12, 30, 600, 300]),
+            "the box [12, 30, 600, 300] of 'dog' reaches outside the picture, which is 512 x 384 pixels",
+        ),
+        (pixels([-3, 0, 40, 40]), "the box [-3, 0, 40, 40] of 'dog' reaches outside the picture, which is 512 x 384 pixels"),
+        (
+            pixels([90, 30, 20, 25]),  # left, top, width, height
+            "the box [90, 30, 20, 25] of 'dog' is empty or inverted; a box is left, top, right, bottom, with left < right and top < bottom",
+        ),
+        (
+            pixels([0.1, 0.2, 0.5, 0.9]),
+            "the box [0.1, 0.2, 0.5, 0.9] of 'dog' is less than a pixel; its numbers look like fractions, "
+            'which "units": "fraction" counts',
+        ),
+        (
+            {"prompt": "a dog", "phrases": ["dog"], "bboxes": [[[10, 20, 100, 200]]]},
+            "phrase 0: an edge at 200 of 'dog'; bboxes are fractions of the picture, divide pixels by the picture's width and height",
         ),
         (boxes([0, 0, float("nan"), 1]), "the box [0, 0, nan, 1] of 'dog' has an edge that is no finite number"),
         (boxes([0, 0, 10**400, 1]), "the box [0, 0, inf, 1] of 'dog' has an edge that is no finite number"),

@@ -145,6 +145,52 @@ def test_a_part_of_a_shape_stays_as_it_is_and_is_completed(config: Gen3DConfig, 
         gen3d.run(Gen3DConfig(source=str(config.out), out=str(tmp_path / "third")), NoProgress())
 
 
+class Notes(NoProgress):
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.said.append(text)
+
+
+def test_a_part_in_other_units_is_completed_in_them(config: Gen3DConfig, tmp_path: Path) -> None:
+    """Far from the origin, and in units of a 1024th: a power of two, so that all numbers have the same bits but for their exponents."""
+    part = (np.random.default_rng(0).normal(0, 400, (16, 3)) + 3000).astype(np.float32)
+    made_in, notes = {}, Notes()
+    for name, unit in (("mm", 1), ("um", 1024)):
+        np.save(tmp_path / f"{name}.npy", part * unit)
+        asked = replace(config, partial=str(tmp_path / f"{name}.npy"), out=str(tmp_path / name))
+        gen3d.run(asked, notes)
+        made_in[name] = made(asked.out)
+        assert all(np.array_equal(cloud[:16], part * unit) for cloud in made_in[name])
+    assert np.array_equal(made_in["mm"] * 1024, made_in["um"])
+    added = np.ptp(made_in["mm"][0, 16:], axis=0).max()
+    assert added > np.ptp(part, axis=0).max() / 10  # and no speck beside the part, as in the model's own coordinates
+    assert len(notes.said) == 2 and "mm.npy is taken in units of its own, with (" in notes.said[0]
+    assert notes.said[0].endswith("what is made comes back in them (frame=model takes them for the model's)")
+    again = Gen3DConfig(source=str(tmp_path / "mm"), out=str(tmp_path / "again"))
+    gen3d.run(again, NoProgress())
+    assert files(again.out) == files(tmp_path / "mm")
+
+
+def test_the_frame_of_a_part_can_be_said(config: Gen3DConfig, tmp_path: Path) -> None:
+    part = np.random.default_rng(0).normal((1, 2, 3), 0.5, (16, 3)).astype(np.float32)  # as the model's data are
+    np.save(tmp_path / "part.npy", part)
+    runs = {}
+    for frame in ("auto", "model", "part"):
+        notes = Notes()
+        asked = replace(config, partial=str(tmp_path / "part.npy"), frame=frame, out=str(tmp_path / frame))
+        gen3d.run(asked, notes)
+        runs[frame] = made(asked.out)
+        assert len(notes.said) == (frame == "part")
+    assert np.array_equal(runs["auto"], runs["model"]) and not np.array_equal(runs["auto"], runs["part"])
+    np.save(tmp_path / "part.npy", np.full((20, 3), 5.0))
+    with pytest.raises(DataError, match=r"part\.npy has all its points at one place; a part of a shape has some extent$"):
+        gen3d.run(replace(config, partial=str(tmp_path / "part.npy"), out=str(tmp_path / "speck")), NoProgress())
+
+
 @pytest.mark.parametrize(
     ("points", "error", "message"),
     [

@@ -180,7 +180,7 @@ def test_files_that_are_not_there_are_one_clear_line(folder: Path, tmp_path: Pat
     end = "no such folder; give one with text_encoder/ and tokenizer/, or leave it out to fetch t5-v1.1-xxl"
     refused(gone, f"text.path={gone}: {end}")
     (folder / "tokenizer" / "spiece.model").rename(folder / "elsewhere")
-    refused(folder, f"{folder} has no T5 vocabulary: put spiece.model into it or into its tokenizer/")
+    refused(folder, f"{folder} has no T5 vocabulary: put spiece.model or tokenizer.json into it or into its tokenizer/")
     (folder / "elsewhere").rename(folder / "spiece.model")
     (folder / "text_encoder" / "model.safetensors").unlink()
     names = "model.safetensors.index.json, model.safetensors, pytorch_model.bin.index.json, pytorch_model.bin"

@@ -29,7 +29,7 @@ from ditkit.config.schema.samplers import (
     DPMSolverPPConfig,
     SamplerConfig,
 )
-from ditkit.config.schema.train import DataConfig, ScenesConfig, TrainConfig
+from ditkit.config.schema.train import DataConfig, FlowConfig, LoraConfig, ScenesConfig, TrainConfig
 from ditkit.config.schema.train_router import TrainRouterConfig
 
 COMMANDS: dict[str, type] = {
@@ -61,8 +61,10 @@ __all__ = [
     "EvalConfig",
     "EveryCache",
     "FileCache",
+    "FlowConfig",
     "Gen3DConfig",
     "GroundConfig",
+    "LoraConfig",
     "ModelConfig",
     "NoCache",
     "RandomCache",

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from ditkit.config.checks import check_folder, check_known, check_least, check_seed
+from ditkit.config.checks import check_colour, check_folder, check_known, check_least, check_seed
 from ditkit.config.schema.model import RuntimeConfig
 
 PROTOCOLS = ("whole", "batches")
@@ -16,6 +16,10 @@ class ReferenceConfig:
 
     path: str | None = None
     categories: list[str] = field(default_factory=list)  # none: those of the samples
+    background: str = "white"  # of pictures, samples too, where they are transparent
+
+    def __post_init__(self) -> None:
+        check_colour("data.background", self.background)
 
 
 @dataclass
@@ -34,6 +38,7 @@ class EvalConfig:
     feature_weights: str | None = None
     detector: str = "judge"  # of things in boxes; or a folder with an OWL-ViT or OWLv2
     prompts: str | None = None  # a benchmark's file: judge pictures that were asked for with its prompts by its rules
+    save_npz: str | None = None  # write the pictures of the one target, or of data with their moments, as ADM's evaluator reads them
     across: bool = False  # compare runs of different models or weights
     resamples: int = 1000
     seed: int = 0

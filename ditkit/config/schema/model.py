@@ -60,6 +60,7 @@ class ModelConfig:
     weights: str | None = None  # a file or folder, or "random"
     weights_key: str | None = None  # which set of weights in it, where there are several; None is their average
     revision: str | None = None  # of weights that come from the hub
+    lora: list[str] = field(default_factory=list)  # adapters to merge into them, each FILE or FILE:SCALE
     compat: str = "official"  # whose equations: "official" or "diffusers"
     guidance_channels: int | None = None  # how many channels of the output are guided, from the first; None is as the model was published
     codec: CodecConfig = field(default_factory=CodecConfig)

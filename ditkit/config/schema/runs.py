@@ -7,6 +7,7 @@ from ditkit.config.schema.groups import CacheConfig, NoCache
 from ditkit.config.schema.model import ModelConfig, TextConfig
 from ditkit.config.schema.samplers import AutoSampler, SamplerConfig
 
+PART_FRAMES = ("auto", "model", "part")
 RULE_SETS = ("default", "fast", "published", "plain", "pull", "transplant")
 
 
@@ -61,11 +62,13 @@ class Gen3DConfig(RunConfig):
     count: int | None = 4
     points: int | None = None  # of a cloud; None is the model's own number
     partial: str | None = None  # a cloud to complete: its points stay, the rest is made
+    frame: str = "auto"  # its coordinates: the model's, those of the part itself, or whichever they look like
     mesh: bool = False  # also write a surface around each cloud
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_least("points", self.points, 16)
+        check_known("frame", self.frame, PART_FRAMES)
 
 
 @dataclass

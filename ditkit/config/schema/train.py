@@ -3,13 +3,24 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from ditkit.config.checks import check_finite, check_folder, check_known, check_least, check_part, check_positive, check_seed, check_share
+from ditkit.config.checks import (
+    check_colour,
+    check_finite,
+    check_folder,
+    check_known,
+    check_least,
+    check_part,
+    check_positive,
+    check_seed,
+    check_share,
+)
 from ditkit.config.schema.model import CodecConfig, RuntimeConfig
 from ditkit.errors import ConfigError
 
 OPTIMIZERS = ("adamw", "muon")
 LEVELS = ("even", "weighted")
 TRANSFERS = ("full", "diffit")
+PREDICTIONS, PATHS, WEIGHTINGS = ("velocity", "epsilon", "sample", "score"), ("linear", "gvp", "vp"), ("none", "velocity", "likelihood")
 
 
 @dataclass
@@ -23,6 +34,7 @@ class DataConfig:
     cache: str | None = None  # None is a folder beside the checkpoints
     augment: int = 8  # how many variants of each image are encoded
     mirror: bool = True
+    background: str = "white"  # of images, where they are transparent, and of sprites
     categories: list[str] = field(default_factory=list)  # of clouds, by name; none is all there are
     balance: float = 1.0  # of clouds: 0 draws the categories as often as the data have them, 1 all alike
     stretch: float = 0.0  # of clouds: by up to this share along each axis
@@ -32,6 +44,7 @@ class DataConfig:
         check_finite("data.balance", self.balance)
         check_least("data.balance", self.balance, 0)
         check_share("data.stretch", self.stretch)
+        check_colour("data.background", self.background)
 
 
 @dataclass
@@ -61,12 +74,52 @@ class ScenesConfig:
 
 
 @dataclass
+class LoraConfig:
+    """A LoRA in place of new weights: of that `rank`, 0: none; its changes count `alpha` / rank times, None: once."""
+
+    rank: int = 0
+    alpha: float | None = None
+
+    def __post_init__(self) -> None:
+        check_least("lora.rank", self.rank, 0)
+        if self.alpha is not None:
+            check_finite("lora.alpha", self.alpha)
+            check_positive("lora.alpha", self.alpha)
+
+    @property
+    def strength(self) -> float:
+        return float(self.rank) if self.alpha is None else self.alpha
+
+
+@dataclass
+class FlowConfig:
+    """What a flow learns; of a model with a noise schedule none of it is asked."""
+
+    prediction: str | None = None  # velocity, epsilon, sample or score; None is the model's own
+    path: str | None = None  # linear, gvp or vp; None is the model's own
+    weighting: str = "none"  # of the error of a predicted noise or score: as a "velocity" or for the "likelihood"
+    mean: float = 0.0  # of the normal variable whose logistic the time is
+    deviation: float = 0.0  # of that; 0: times are uniform, as published
+
+    def __post_init__(self) -> None:
+        for name, known in (("prediction", PREDICTIONS), ("path", PATHS)):
+            if getattr(self, name) is not None:
+                check_known(f"flow.{name}", getattr(self, name), known)
+        check_known("flow.weighting", self.weighting, WEIGHTINGS)
+        check_finite("flow.mean", self.mean)
+        check_finite("flow.deviation", self.deviation)
+        check_least("flow.deviation", self.deviation, 0)
+
+
+@dataclass
 class TrainConfig:
     """`ditkit train`. Run again with the same values, it goes on from the last saved state."""
 
     model: str = "dit-emoji"
     data: DataConfig = field(default_factory=DataConfig)
     scenes: ScenesConfig = field(default_factory=ScenesConfig)
+    flow: FlowConfig = field(default_factory=FlowConfig)
+    lora: LoraConfig = field(default_factory=LoraConfig)
     codec: CodecConfig = field(default_factory=CodecConfig)
     classes: int | None = None  # that the network has room for; None: as many as the data have, if the model has no fewer
     steps: int = 100_000
@@ -109,5 +162,7 @@ class TrainConfig:
             raise ConfigError(f"transfer={self.transfer} trains a small part of a model; say which model with init=WEIGHTS")
         check_positive("start", self.start)
         check_part("start", self.start)
+        if self.lora.rank and (self.init is None or self.transfer != "full"):
+            raise ConfigError("a LoRA changes weights that are there: say which with init=WEIGHTS, and leave out transfer=")
         check_seed(self.seed)
         check_folder(self.out)

@@ -15,6 +15,8 @@ from ditkit.diffusion.schedule import DiffusionTables, NoiseSchedule
 from ditkit.diffusion.solvers.grids import check_evaluations
 from ditkit.errors import ScheduleError
 
+STRIDES = ("ddim", "leading", "trailing")  # time grids of a constant stride
+
 Denoise = Callable[[Tensor, int], Prediction]
 """What the network says of a noisy sample at the evaluation of that index."""
 
@@ -62,11 +64,11 @@ def transfer(here: Level, there: Level) -> Transfer:
 
 
 def respaced_tables(schedule: NoiseSchedule, evaluations: int, grid: str, shift: float = 1.0) -> DiffusionTables:
-    """The tables of the levels to visit: `grid` is "even", "ddim" (constant stride) or a spec that `respace` reads."""
+    """The tables of the levels to visit: `grid` is "even", one of `STRIDES`, or a spec that `respace` reads."""
     check_evaluations(evaluations)
     if shift != 1:
         raise ScheduleError("a shift moves the times of a flow; this model has numbered noise levels, leave out sampler.shift")
-    tables = schedule.respaced({"even": f"{evaluations}", "ddim": f"ddim{evaluations}"}.get(grid, grid))
+    tables = schedule.respaced(f"{'' if grid == 'even' else grid}{evaluations}" if grid in ("even", *STRIDES) else grid)
     if len(tables.timesteps) != evaluations:
         raise ScheduleError(f"time grid '{grid}' has {len(tables.timesteps)} evaluations, this run makes {evaluations}")
     return tables

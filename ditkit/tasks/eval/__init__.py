@@ -13,9 +13,11 @@ from ditkit.codecs.codec import from_uint8
 from ditkit.codecs.registry import CODECS, load_codec
 from ditkit.config.schema import EvalConfig, Gen3DConfig, SampleConfig
 from ditkit.data.images import Pictures, load_pictures
-from ditkit.data.picture_sets import arrays_in
+from ditkit.data.picture_sets import shapes_in
+from ditkit.data.pictures import is_picture
 from ditkit.errors import DataError, RequestError
 from ditkit.files.atomic import check_folder_free
+from ditkit.files.listing import files_below
 from ditkit.metrics.judged import judged_accuracy
 from ditkit.metrics.reconstruction import psnr
 from ditkit.metrics.vision import JUDGE_SIDE, check_square, find_network
@@ -24,16 +26,18 @@ from ditkit.models.judge import JUDGED, load_judge
 from ditkit.results.folder import has_manifest, read_manifest
 from ditkit.results.progress import Progress
 from ditkit.results.report import Report
-from ditkit.shapes.clouds import SUFFIXES as OF_CLOUDS
-from ditkit.tasks.eval import boxes, clouds, images
+from ditkit.shapes.clouds import ALWAYS, ENDINGS, MOST_COLUMNS, PERHAPS
+from ditkit.tasks.eval import adm, boxes, clouds, images
 from ditkit.tasks.eval.boxes import has_boxes
 from ditkit.tasks.eval.report import written
 from ditkit.tasks.shared import build
 
+SAVED = "save_npz"
+FEATURES = ("features", "feature_weights")
 IGNORED = {  # options of other kinds of samples, and what these are
     images: ("pictures", ("real", "data.categories", "distances", "points", "frame", "protocol", "detector")),
-    boxes: ("things in boxes", ("data.categories", "distances", "points", "frame", "protocol", "features", "feature_weights")),
-    clouds: ("clouds", ("features", "feature_weights", "detector", "prompts")),
+    boxes: ("things in boxes", ("data.categories", "data.background", "distances", "points", "frame", "protocol", *FEATURES, SAVED)),
+    clouds: ("clouds", ("data.background", "detector", "prompts", *FEATURES, SAVED)),
 }
 
 
@@ -43,6 +47,7 @@ def check(config: EvalConfig) -> None:
         raise DataError(f"no data at {config.data.path}")
     if config.out is not None:
         check_folder_free(Path(config.out))
+    adm.check(config)
 
 
 def check_before_sampling(config: EvalConfig, sampling: SampleConfig | Gen3DConfig) -> None:
@@ -61,16 +66,22 @@ def run(config: EvalConfig, progress: Progress) -> Report:
     """Measure runs, folders or files of samples; or on `data` (pictures not trained on) a codec by name or the "judge"."""
     if config.runtime.threads:
         torch.set_num_threads(config.runtime.threads)
+    if not config.targets and config.save_npz and config.data.path is not None:
+        check(config)
+        return adm.save_reference(config, progress)
     if not config.targets and not config.real:
         raise RequestError("nothing to measure: name a run folder, a folder or a file of samples; or add --real")
     if helper := next((target for target in config.targets if target == "judge" or target in CODECS), None):
-        return _helper(helper, config)
+        return _helper(helper, config, progress)
     check(config)
     config = replace(config, targets=list(dict.fromkeys(config.targets)))  # each in one row
     kind = _kind(config)
     _check_heard(kind, config)
     measured = kind.run(config, progress)
-    return written(measured, config) if measured.report.rows else measured.report  # other processes than the first have none
+    if not measured.report.rows:  # of other processes than the first
+        return measured.report
+    report = written(measured, config)
+    return replace(report, files=[*report.files, adm.save_samples(config)]) if config.save_npz else report
 
 
 def _kind(config: EvalConfig) -> Any:
@@ -94,23 +105,30 @@ def are_clouds(target: Path) -> bool:
     """Whether a run, a folder or a file holds clouds, and not pictures; raises `DataError` if there is nothing."""
     if has_manifest(target):
         return "clouds" in read_manifest(target / "manifest.json")
-    if target.is_file() and target.suffix == ".npz":
-        return _holds_points(target)
+    if target.is_file() and target.suffix.lower() in ENDINGS:
+        return target.suffix.lower() != ".npz" or _holds_points(target)
     if not target.is_dir():
         raise DataError(f"nothing to measure at {target}: give a run folder, a folder of samples, or an .npz of samples")
-    return any(file.suffix.lower() in OF_CLOUDS or (file.suffix == ".npz" and _holds_points(file)) for file in target.rglob("*"))
+    files = files_below(target)
+    if any(file.suffix.lower() in ALWAYS for file in files):
+        return True
+    return not any(is_picture(file) for file in files) and any(
+        file.suffix.lower() in PERHAPS and (file.suffix.lower() != ".npz" or _holds_points(file)) for file in files
+    )
 
 
 def _holds_points(file: Path) -> bool:
-    return bool({"points", "train_points"} & set(arrays_in(file)))
+    shapes = shapes_in(file)
+    named = {"points", "train_points"} & set(shapes) or any(len(shape) == 3 and 3 <= shape[2] <= MOST_COLUMNS for shape in shapes.values())
+    return bool(named) and "images" not in shapes
 
 
-def _helper(target: str, config: EvalConfig) -> Report:
+def _helper(target: str, config: EvalConfig, progress: Progress) -> Report:
     if len(config.targets) > 1:
         raise RequestError(f"{target} is measured on its own; leave out the other targets")
     if config.data.path is None:
         raise DataError(f"to measure {target}, give pictures it was not trained on: --data FOLDER or --data SPRITES.npz")
-    pictures = load_pictures(config.data.path, JUDGE_SIDE)
+    pictures = load_pictures(config.data.path, JUDGE_SIDE, config.data.background, progress.note)
     return _judge(pictures) if target == "judge" else _codec(target, pictures)
 
 

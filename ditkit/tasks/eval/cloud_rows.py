@@ -14,10 +14,12 @@ from torch import Tensor
 
 from ditkit.config.schema import EvalConfig
 from ditkit.data.clouds import Clouds, Split, load_clouds, part
+from ditkit.data.synsets import category
 from ditkit.errors import DataError
+from ditkit.files.listing import files_in
 from ditkit.results.folder import RunFolder, finished_run, has_manifest
 from ditkit.results.requests import blocks, check_same_model
-from ditkit.shapes.clouds import SUFFIXES, read_points
+from ditkit.shapes.clouds import ALWAYS, Note, ignore, read_points
 
 REAL = "training shapes"
 
@@ -42,17 +44,17 @@ class Row:
     first: Block | None = None
 
 
-def read_block(target: str, categories: Sequence[str] = ()) -> Block:
+def read_block(target: str, categories: Sequence[str] = (), note: Note = ignore) -> Block:
     """The clouds of a finished run, of an .npz, of a folder of categories, or of a folder of clouds of the one category given."""
     path = Path(target)
     if has_manifest(path):
         return _run_block(path)
-    if path.is_dir() and (files := sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)):
+    if path.is_dir() and (files := [file for file in files_in(path) if file.suffix.lower() in (*ALWAYS, ".npy")]):
         if len(categories) != 1:
             raise DataError(f"{path} is a folder of clouds of which nothing says the category; add --category NAME")
-        return Block(target, {categories[0]: [read_points(file, 10_000, seed) for seed, file in enumerate(files)]})
-    loaded = load_clouds(path, "train")
-    if loaded.class_names == (path.stem,) and len(categories) == 1:  # no labels: the category is the one asked for
+        return Block(target, {categories[0]: [read_points(file, 10_000, seed, note) for seed, file in enumerate(files)]})
+    loaded = load_clouds(path, "train", note=note)
+    if loaded.class_names == (category(path.stem),) and len(categories) == 1:  # no labels: the category is the one asked for
         return Block(target, {categories[0]: list(loaded.points)})
     return Block(target, _by_category(loaded, "train"))
 
@@ -67,25 +69,26 @@ def _run_block(path: Path) -> Block:
     return Block(str(path), found, manifest["request"])
 
 
-def rows_of(config: EvalConfig) -> Iterator[Row]:
+def rows_of(config: EvalConfig, note: Note = ignore) -> Iterator[Row]:
     """Every line of the table: rows of blocks by category, each followed by training shapes of that category if they are asked for."""
-    given = [read_block(target, config.data.categories) for target in config.targets]
+    asked_for = [category(name) for name in config.data.categories]
+    given = [read_block(target, asked_for, note) for target in config.targets]
     check_same_model([(block.name, block.request) for block in given], across=config.across)
-    wanted = config.data.categories or list(dict.fromkeys(name for block in given for name in block.clouds))
-    references = _by_category(load_clouds(str(config.data.path), "test", wanted), "test")
-    training = _by_category(load_clouds(str(config.data.path), "train", wanted), "train") if config.real else {}
-    for category, known in references.items():
-        asked = _grouped([block for block in given if category in block.clouds])
+    wanted = asked_for or list(dict.fromkeys(name for block in given for name in block.clouds))
+    references = _by_category(load_clouds(str(config.data.path), "test", wanted, note), "test")
+    training = _by_category(load_clouds(str(config.data.path), "train", wanted, note), "train") if config.real else {}
+    for name_of, known in references.items():
+        asked = _grouped([block for block in given if name_of in block.clouds])
         firsts = {name: group[0] for name, group in asked}
-        groups = [(name, [block.clouds[category] for block in group]) for name, group in asked]
+        groups = [(name, [block.clouds[name_of] for block in group]) for name, group in asked]
         if not groups and not config.real:
-            raise DataError(f"none of {', '.join(config.targets)} has clouds of category '{category}'")
+            raise DataError(f"none of {', '.join(config.targets)} has clouds of category '{name_of}'")
         if config.real:
-            groups.append((REAL, _shares(training[category], groups[0][1] if groups else [known], config.seed)))
+            groups.append((REAL, _shares(training[name_of], groups[0][1] if groups else [known], config.seed)))
         points = config.points or min(len(cloud) for _, group in [*groups, ("", [known])] for block in group for cloud in block)
         references_RP3 = _stacked(known, points, config)
         for name, group in groups:
-            yield Row(name, category, [_stacked(block, points, config) for block in group], references_RP3, firsts.get(name))
+            yield Row(name, name_of, [_stacked(block, points, config) for block in group], references_RP3, firsts.get(name))
 
 
 def _shares(clouds: Sequence[np.ndarray], like: Sequence[Sequence[np.ndarray]], seed: int) -> list[list[np.ndarray]]:

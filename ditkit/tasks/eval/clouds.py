@@ -21,7 +21,7 @@ from ditkit.results.report import Cell, Report
 from ditkit.tasks.eval.cloud_rows import REAL, Row, rows_of
 from ditkit.tasks.eval.report import Entry, Measured
 
-SHARES = ("1-NNA", "COV", "JSD")  # cannot leave 0 ... 1
+SHARES = ("1-NNA", "COV", "JSD")  # cannot be more than 1; nothing here can be less than 0
 COLUMNS = ("", "category", "distance", "clouds", "1-NNA %", "COV %", "MMD x 1000", "JSD")
 INSIDE = 0.5  # radius of the ball that the divergence looks at
 LIKE = (0.8, 1.25)  # sizes, samples to references, that need no word
@@ -48,7 +48,8 @@ def run(config: EvalConfig, progress: Progress) -> Measured:
     """Measure every target, those that differ in nothing but their seeds as blocks of one row; then training shapes, if asked."""
     check(config)
     distances = {name: cloud_distances.find(name) for name in config.distances}
-    rows = list(rows_of(config))
+    notes: list[str] = []
+    rows = list(rows_of(config, notes.append))
     total = sum(_pairs(row, distance, config) for row in rows for distance in distances.values())
     progress.start(total, "pairs of clouds")
     results = [_measured(row, name, distance, config, progress) for row in rows for name, distance in distances.items()]
@@ -58,7 +59,7 @@ def run(config: EvalConfig, progress: Progress) -> Measured:
         facts=facts,
         columns=COLUMNS,
         rows=[_line(result) for result in results],
-        notes=[note for row in rows for note in _notes(row, config)],
+        notes=[*dict.fromkeys(notes), *(note for row in rows for note in _notes(row, config))],
         data={"protocol": facts, "rows": [_record(result) for result in results]},
     )
     return Measured(report, [_entry(result) for result in results if result.distance == config.distances[0]], "1-NNA, %")
@@ -102,7 +103,7 @@ def _measured(row: Row, name: str, distance: CloudDistance, config: EvalConfig, 
 
 def _over_blocks(key: str, values: Sequence[float]) -> Interval:
     low, high = of_blocks(values)
-    return Interval(max(low, 0.0), min(high, 1.0)) if key.startswith(SHARES) else Interval(low, high)
+    return Interval(max(low, 0.0), min(high, 1.0) if key.startswith(SHARES) else high)
 
 
 def _line(result: Result) -> list[Cell]:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ditkit.config.schema import EvalConfig
 from ditkit.data.picture_sets import PictureSet, arrays_in, digest, open_set
+from ditkit.data.pictures import WHITE, Note, ignore
 from ditkit.engine.distributed import World
 from ditkit.errors import DataError
 from ditkit.metrics.bootstrap import Interval, mean_interval
@@ -143,16 +144,16 @@ def _judged_labels(manifest: Mapping[str, Any]) -> Tensor | None:
     return torch.tensor([known.index(name) for name in names]) if set(names) <= set(known) else None
 
 
-def read_samples(target: str) -> Samples:
+def read_samples(target: str, background: str = WHITE, note: Note = ignore) -> Samples:
     """The pictures of a finished run, of a folder or of a file."""
     path = Path(target)
     if not has_manifest(path):
-        return Samples(_at_least_two(open_set(path)))
+        return Samples(_at_least_two(open_set(path, None, background, note)))
     manifest = finished_run(path)
     if "images" not in manifest:
         raise DataError(f"{path} is a run of ditkit {manifest.get('command')}, which makes no pictures; measure it on its own")
     files = [RunFolder(path).path / image["file"] for image in manifest["images"]]
-    return Samples(_at_least_two(open_set(path, files)), manifest["request"], _judged_labels(manifest))
+    return Samples(_at_least_two(open_set(path, files, background, note)), manifest["request"], _judged_labels(manifest))
 
 
 def _at_least_two(pictures: PictureSet) -> PictureSet:
@@ -162,8 +163,8 @@ def _at_least_two(pictures: PictureSet) -> PictureSet:
     return pictures
 
 
-def pictures_or_moments(path: Path) -> PictureSet | Path:
+def pictures_or_moments(path: Path, background: str = WHITE, note: Note = ignore) -> PictureSet | Path:
     """Real pictures, or the path of an .npz that holds moments of some."""
     if path.is_file() and path.suffix == ".npz" and {"mu", "sigma"} <= (names := set(arrays_in(path))) and "arr_0" not in names:
         return path
-    return read_samples(str(path)).pictures
+    return read_samples(str(path), background, note).pictures

@@ -37,12 +37,13 @@ ROUNDING = "8 bits: clamp(127.5 x + 128, 0, 255), truncated"  # codecs.codec.to_
 
 def run(config: EvalConfig, progress: Progress) -> Measured:
     """Measure every target against the data; without data, what needs none."""
-    sets = [read_samples(target) for target in config.targets]
+    notes: list[str] = []
+    sets = [read_samples(target, config.data.background, notes.append) for target in config.targets]
     check_same_model([(each.pictures.name, each.request) for each in sets], across=config.across)
     device = build.device(config.runtime)
     network = find_network(config.features, config.feature_weights, device)
     world = join_world(device)
-    real = None if config.data.path is None else pictures_or_moments(Path(config.data.path))
+    real = None if config.data.path is None else pictures_or_moments(Path(config.data.path), config.data.background, notes.append)
     counted = [*(each.pictures for each in sets), *([real] if isinstance(real, PictureSet) else [])]
     progress.start(sum(len(my_batches(each.count, config.batch, world)) for each in counted), "batches of pictures")
     reference = None if real is None else reference_of(real, network, config, world, progress.advance)
@@ -50,7 +51,7 @@ def run(config: EvalConfig, progress: Progress) -> Measured:
     if world.rank:
         return Measured(Report(title=f"process {world.rank}"))
     results = [measured(each, made, reference, config) for each, made in zip(sets, seen, strict=True)]
-    return Measured(_report(config, network, reference, results), [_entry(result) for result in results], "Frechet distance")
+    return Measured(_report(config, network, reference, results, notes), [_entry(result) for result in results], "Frechet distance")
 
 
 def _entry(result: Result) -> Entry:
@@ -59,7 +60,9 @@ def _entry(result: Result) -> Entry:
     return Entry(pictures.name, result.samples.request, files, score=result.values.get("Frechet"), interval=result.intervals.get("Frechet"))
 
 
-def _report(config: EvalConfig, network: FeatureNetwork, reference: Reference | None, results: Sequence[Result]) -> Report:
+def _report(
+    config: EvalConfig, network: FeatureNetwork, reference: Reference | None, results: Sequence[Result], notes: Sequence[str]
+) -> Report:
     names = list(dict.fromkeys(name for result in results for name in result.values))
     facts: dict[str, Cell] = {
         "features": f"{network.name}, pictures {network.input}",
@@ -77,7 +80,7 @@ def _report(config: EvalConfig, network: FeatureNetwork, reference: Reference | 
         facts=facts,
         columns=["", "pictures", *names],
         rows=rows,
-        notes=list(dict.fromkeys(note for result in results for note in result.notes)),
+        notes=list(dict.fromkeys([*notes, *(note for result in results for note in result.notes)])),
         data={"protocol": facts, "rows": [_record(result) for result in results]},
     )
 

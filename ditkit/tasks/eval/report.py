@@ -12,6 +12,7 @@ from PIL import Image
 
 from ditkit.cache.plan import CachePlan, from_data
 from ditkit.config.schema import EvalConfig
+from ditkit.data.pictures import read_picture
 from ditkit.files.atomic import write_atomically
 from ditkit.results.folder import has_manifest, library_versions
 from ditkit.results.page import Code, Figure, Page, Protocol, Section, Table, write_page
@@ -125,8 +126,7 @@ def _side_by_side(entries: Sequence[Entry]) -> list[Section]:
 
 def _png(file: Path) -> bytes:
     buffer = io.BytesIO()
-    with Image.open(file) as image:
-        picture = image.convert("RGB")
-        picture.thumbnail((LARGEST, LARGEST))
-        picture.save(buffer, format="png")
+    picture = Image.fromarray(read_picture(file))
+    picture.thumbnail((LARGEST, LARGEST))
+    picture.save(buffer, format="png")
     return buffer.getvalue()

@@ -14,6 +14,7 @@ import torch
 
 from ditkit.cache.cost import most_kept
 from ditkit.cache.plan import CachePlan
+from ditkit.codecs.codec import Codec
 from ditkit.codecs.registry import load_codec
 from ditkit.config.numbers import whole
 from ditkit.config.schema import (
@@ -34,10 +35,12 @@ from ditkit.engine.request import EVERYWHERE, SamplingRequest
 from ditkit.engine.turns import Turns
 from ditkit.errors import CheckpointError, MissingDependency, RequestError, UnknownName
 from ditkit.execution import Site
-from ditkit.models import checkpoints, pipeline, registry
+from ditkit.models import checkpoints, registry
+from ditkit.models.adapters import asked as adapter_asked
 from ditkit.models.blank import blank
 from ditkit.models.spec import ModelSpec
 from ditkit.results.progress import NoProgress, Progress
+from ditkit.tasks.shared import pipeline as parts
 
 COUNT = 16  # samples, unless it is said how many
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -60,22 +63,24 @@ def model(config: ModelConfig, progress: Progress | None = None) -> Model:
         torch.set_num_threads(config.runtime.threads)
     spec = checkpoints.with_compat(registry.find(config.model), config.compat)
     where, dtype = device(config.runtime), PRECISIONS[config.runtime.precision]
-    loaded = checkpoints.load_backbone(spec, config.weights, config.revision, config.weights_key)
+    adapters = [adapter_asked(text) for text in config.lora]
+    loaded = checkpoints.load_backbone(spec, config.weights, config.revision, config.weights_key, adapters)
     for line in loaded.notes:
         (progress or NoProgress()).note(line)
-    spec = loaded.spec
-    codec = load_codec(config.codec.name or spec.codec, config.codec.path or _codec_beside(config, loaded), config.codec.revision)
+    spec, codec = _with_codec(config, parts.as_scheduled(loaded.spec, loaded.pipeline), loaded)
     backbone = loaded.backbone.to(where, dtype).eval().requires_grad_(False)
-    spec, names = _named(_guided(loaded.spec, config.guidance_channels), loaded.class_names)
+    spec, names = _named(_guided(spec, config.guidance_channels), loaded.class_names)
     return Model(spec, backbone, codec.to(where, dtype), where, dtype, names, loaded.origin, compiled(config.runtime, where))
 
 
-def _codec_beside(config: ModelConfig, loaded: checkpoints.Loaded) -> str | None:
-    """What tells, beside the weights, how clouds are normalised; or the folder of the user's own pipeline, with its autoencoder."""
-    if loaded.file and loaded.spec.points:
-        return str(loaded.file)
-    whole = pipeline.folder_of(Path(config.weights)) if config.weights and loaded.file and not config.codec.name else None
-    return str(whole) if whole and (whole / "vae" / "config.json").is_file() else None
+def _with_codec(config: ModelConfig, spec: ModelSpec, loaded: checkpoints.Loaded) -> tuple[ModelSpec, Codec]:
+    """The codec that is asked for, else the one that came with the weights, else the model's own; and the model that uses it."""
+    asked = config.codec
+    own = None if asked.name or asked.path else parts.own_codec(loaded.pipeline)
+    if own:
+        return parts.of_codec(spec, own), own
+    with_weights = str(loaded.file) if loaded.file and spec.points else None  # how clouds are normalised is told beside the weights
+    return spec, load_codec(asked.name or spec.codec, asked.path or with_weights, asked.revision)
 
 
 def compiled(runtime: RuntimeConfig, where: torch.device) -> bool:
@@ -226,6 +231,8 @@ def solver(sampler: SamplerConfig, spec: ModelSpec, evaluations: int) -> Solver:
 
 def _published(sampler: AutoSampler, spec: ModelSpec) -> SamplerConfig:
     """The model's own solver and time grid."""
+    if spec.defaults.refused:
+        raise RequestError(f"{spec.defaults.refused}, and these weights came with it; choose a solver with --solver")
     said: dict[str, Any] = {"start": sampler.start, "edge": sampler.edge}
     said |= {"grid": spec.defaults.grid} if spec.defaults.grid else {}
     said |= {"shift": sampler.shift} if sampler.shift != 1 else {}
@@ -237,7 +244,7 @@ def _published(sampler: AutoSampler, spec: ModelSpec) -> SamplerConfig:
 
 def _schedule(sampler: SamplerConfig, spec: ModelSpec) -> NoiseSchedule | FlowPath:
     """The part of the model's schedule that a run goes through."""
-    schedule = named(spec.schedule)
+    schedule = named(spec.schedule, **dict(spec.schedule_numbers))
     if isinstance(schedule, FlowPath):
         schedule = schedule.of(spec.prediction, sampler.edge)
     elif sampler.edge is not None:

@@ -19,7 +19,7 @@ def encoded(
 ) -> Latents:
     """Encoded by the first process, read from the cache (`data.cache`, or else `folder`) by the others."""
     chosen = variants(pictures, data.augment, mirror=data.mirror)
-    known = [files_digest(Path(str(data.path))), codec_name, dict(codec.origin), list(chosen)]
+    known = [files_digest(pictures.files), codec_name, dict(codec.origin), list(chosen), data.background]
     digest = hashlib.sha256(json.dumps(known).encode()).hexdigest()[:12]
     cache = Path(data.cache or folder) / f"latents-{digest}.npy"
     if world.rank:

@@ -15,7 +15,9 @@ from ditkit.engine.distributed import World, gather
 from ditkit.engine.model import Model
 from ditkit.errors import DataError, RequestError
 from ditkit.files.text import lines_of, read_text
+from ditkit.models import registry
 from ditkit.models.aspect_bins import Bin, nearest
+from ditkit.models.pipeline import folder_of
 from ditkit.models.pixart import PixArtParams, Prompts
 from ditkit.models.sizes import pixels_per_cell, sizes
 from ditkit.models.spec import ModelSpec
@@ -42,7 +44,7 @@ def reader(config: SampleConfig | GroundConfig | BenchConfig | TrainRouterConfig
         return text
     if weights == "random":
         return replace(text, path=random.RANDOM)
-    folder = Path(weights) if Path(weights).is_dir() else Path(weights).parent
+    folder = folder_of(Path(weights)) or (Path(weights) if Path(weights).is_dir() else Path(weights).parent)
     return replace(text, path=str(folder)) if (folder / FOLDER / "config.json").exists() else text
 
 
@@ -50,6 +52,17 @@ def reader_bytes(config: TextConfig, spec: ModelSpec) -> int:
     """The memory of the model's own text encoder, which is gone before anything is sampled; 0 where nothing is read."""
     size = torch.bfloat16.itemsize if config.precision == "bfloat16" else torch.float32.itemsize
     return ENCODERS[spec.text].parameters * size if spec.text and config.path != random.RANDOM else 0
+
+
+def encoder_of(spec: ModelSpec) -> EncoderSpec:
+    """The model's text encoder; weights may say that they read other features, or more tokens of a prompt, than the registry's do."""
+    own = ENCODERS[str(spec.text)]
+    usual = registry.SPECS.get(spec.name, spec).params
+    params = spec.params
+    if not (isinstance(params, PixArtParams) and isinstance(usual, PixArtParams)):
+        return own
+    width = own.width if params.caption_width == usual.caption_width else params.caption_width
+    return replace(own, width=width, tokens=own.tokens if params.caption_tokens == usual.caption_tokens else params.caption_tokens)
 
 
 def pieces(config: TextConfig, spec: ModelSpec) -> Callable[[str], list[str]]:
@@ -134,7 +147,7 @@ def prompt_table(
     table of sizes alone. Prompts that are cut are noted.
     """
     assert model.spec.text and isinstance(model.spec.params, PixArtParams)
-    spec, words = ENCODERS[model.spec.text], [*texts, negative or ""]
+    spec, words = encoder_of(model.spec), [*texts, negative or ""]
     if model.device.type == "meta":
         features, origin = _unread(len(words), spec), {}
     elif config.path == random.RANDOM:

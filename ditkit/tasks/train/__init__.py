@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,13 @@ import torch
 from ditkit.codecs.codec import Codec
 from ditkit.codecs.registry import load_codec, save_residual
 from ditkit.codecs.residual import ResidualAutoencoder
-from ditkit.config.schema import CodecConfig, ScenesConfig, TrainConfig
+from ditkit.config.schema import CodecConfig, DataConfig, FlowConfig, ScenesConfig, TrainConfig
 from ditkit.data.clouds import CloudDraws, normalisation
 from ditkit.data.examples import Examples
 from ditkit.data.images import SpritePictures, load_pictures, variants
 from ditkit.data.latents import encode_pictures
 from ditkit.data.scenes import load_sprites
-from ditkit.diffusion.schedule import named
+from ditkit.diffusion.schedule import FlowPath, named
 from ditkit.engine.distributed import World, barrier, join_world
 from ditkit.errors import ConfigError
 from ditkit.files.tensors import State, read_tensors
@@ -37,8 +37,10 @@ from ditkit.tasks.train.prompted import scene_draws, starting_encoder, trained_e
 from ditkit.text.small import save_encoder
 from ditkit.training.autoencoder import AutoencoderTask, picture_batch
 from ditkit.training.denoiser import DenoiserTask
+from ditkit.training.flow_objective import FlowObjective
 from ditkit.training.judge import JudgeTask
-from ditkit.training.objective import DenoisingObjective
+from ditkit.training.lora import add_lora, save_lora, without_lora
+from ditkit.training.objective import DenoisingObjective, Objective
 from ditkit.training.prompted import Prompted, parts
 from ditkit.training.trainer import StepReport, Task, TrainSettings
 from ditkit.training.transfer import merged, start_from, train_lightly
@@ -105,7 +107,7 @@ def recipe_of(config: TrainConfig, folder: Path, where: torch.device, world: Wor
             params = JudgeParams(len(sprites.class_names))
             judge = JudgeTask(_ready(Judge(params), config, where), sprites, batch=config.batch, seed=config.seed)
             return Recipe(judge, lambda state, file: save_judge(state, params, file))
-    spec = registry.find(config.model)
+    spec = _as_flow(config, registry.find(config.model))
     if spec.text:
         return _prompted(config, spec, where, progress)
     return (_of_clouds if spec.points else _of_pictures)(config, spec, folder, where, world, progress)
@@ -116,21 +118,44 @@ def _check_heard(config: TrainConfig) -> None:
     words = _reads_captions(config.model)
     if config.scenes != ScenesConfig() and not words:
         raise ConfigError(f"scenes.* say what a model that reads captions learns from; {config.model} reads none")
+    if config.data.background != DataConfig().background and not _sees_pictures(config.model):
+        raise ConfigError(f"data.background is for pictures to train a denoiser on; {config.model} has none")
     if config.classes is not None and (words or config.model in ALONE):
         raise ConfigError(f"classes= says how many classes a network has room for; {config.model} is told none")
     if config.codec != CodecConfig() and (config.model in ALONE or registry.find(config.model).points):
         raise ConfigError(f"codec.* say what makes latents of the pictures that a model learns from; {config.model} learns from none")
 
 
+def _as_flow(config: TrainConfig, spec: ModelSpec) -> ModelSpec:
+    """The model with the path and the prediction that are asked for; raises `ConfigError` for what its schedule has not."""
+    if not isinstance(named(spec.schedule), FlowPath):
+        if config.flow != FlowConfig():
+            raise ConfigError(f"flow.* says what a flow learns; {spec.name} has a noise schedule")
+        return spec
+    if config.min_snr or config.noisy_weight != 1 or config.levels != "even":
+        raise ConfigError(f"min_snr, noisy_weight and levels weigh those of a noise schedule; {spec.name} is a flow, which flow.* is for")
+    prediction: Any = config.flow.prediction or spec.prediction
+    if spec.prediction == "reversed velocity" and prediction == "velocity":
+        prediction = spec.prediction  # the network's own time runs that way
+    return replace(spec, prediction=prediction, schedule=f"{config.flow.path}-flow" if config.flow.path else spec.schedule)
+
+
 def _reads_captions(model: str) -> bool:
     return model not in ALONE and registry.find(model).text is not None
 
 
+def _sees_pictures(model: str) -> bool:
+    return model not in ALONE and registry.find(model).text is None and not registry.find(model).points
+
+
 def _denoiser(config: TrainConfig, spec: ModelSpec, module: Any, examples: Examples, where: torch.device) -> DenoiserTask:
-    by_weight = config.levels == "weighted"
-    objective = DenoisingObjective(
-        named(spec.schedule), where, config.min_snr, config.noisy_weight, start=config.start, by_weight=by_weight
-    )
+    schedule, flow, by_weight = named(spec.schedule), config.flow, config.levels == "weighted"
+    objective: Objective
+    if isinstance(schedule, FlowPath):
+        weighting: Any = flow.weighting
+        objective = FlowObjective(schedule.below(config.start), spec.prediction, weighting, flow.mean, flow.deviation)
+    else:
+        objective = DenoisingObjective(schedule, where, config.min_snr, config.noisy_weight, start=config.start, by_weight=by_weight)
     dropout = config.label_dropout if spec.can_be_guided else 0.0
     return DenoiserTask(module, examples, objective, batch=config.batch, seed=config.seed, label_dropout=dropout)
 
@@ -142,12 +167,16 @@ def _prompted(config: TrainConfig, spec: ModelSpec, where: torch.device, progres
     vocabulary = vocabulary_of(sprites)
     backbone = _ready(registry.build(spec), config, where, progress)
     encoder = starting_encoder(spec, vocabulary, config.init)
-    module = Prompted(backbone, encoder).to(where).train()
+    module = Prompted(backbone, encoder.requires_grad_(not config.lora.rank)).to(where).train()
     draws = scene_draws(config, spec, sprites, vocabulary, _codec(config, spec, where), where, progress)
 
     def write(state: State, file: Path) -> None:
         network, text = parts(state)
-        checkpoints.save(merged(network), file, model=spec.name, params=spec.params, dtype=torch.float16)
+        checkpoints.save(
+            without_lora(merged(network), config.lora.strength), file, model=spec.name, params=spec.params, dtype=torch.float16
+        )
+        if config.lora.rank:
+            save_lora(network, file.with_name("lora"), spec.params, config.lora.strength)
         save_encoder(file.with_name(FOLDER), encoder.config.to_diff_dict(), text, vocabulary)
 
     return Recipe(_denoiser(config, spec, module, draws, where), write)
@@ -156,7 +185,7 @@ def _prompted(config: TrainConfig, spec: ModelSpec, where: torch.device, progres
 def _of_pictures(config: TrainConfig, spec: ModelSpec, folder: Path, where: torch.device, world: World, progress: Progress) -> Recipe:
     """A model of pictures, on latents that are encoded once; all that can be wrong is found before."""
     path = str(config.data.path)
-    pictures = load_pictures(path, spec.image_size)
+    pictures = load_pictures(path, spec.image_size, config.data.background, progress.note)
     own = _noted(sized_for(spec, pictures.class_names, path, config.classes), spec, progress)
     network = _ready(registry.build(own), config, where, progress)
     codec = _codec(config, spec, where)
@@ -168,7 +197,7 @@ def _of_pictures(config: TrainConfig, spec: ModelSpec, folder: Path, where: torc
 def _of_clouds(config: TrainConfig, spec: ModelSpec, folder: Path, where: torch.device, world: World, progress: Progress) -> Recipe:
     """A model of point clouds; its weights say what its categories are and how the clouds were normalised."""
     data = config.data
-    sized, clouds = to_learn(data, spec, config.classes)
+    sized, clouds = to_learn(data, spec, config.classes, progress.note)
     own = _noted(sized, spec, progress)
     codec = normalisation(clouds)
     draws = CloudDraws(clouds, codec, spec.points, mirror=data.mirror, stretch=data.stretch, balance=data.balance)
@@ -181,8 +210,13 @@ def _learning(
 ) -> Recipe:
     """The network on these examples; `words` is what its weights' file is to say beside its numbers."""
 
+    flow = {"prediction": own.prediction, "schedule": own.schedule} if config.flow != FlowConfig() else {}
+
     def write(state: State, file: Path) -> None:
-        checkpoints.save(merged(state), file, model=own.name, params=own.params, dtype=torch.float16, **words)
+        whole = without_lora(merged(state), config.lora.strength)
+        checkpoints.save(whole, file, model=own.name, params=own.params, dtype=torch.float16, **words, **flow)
+        if config.lora.rank:
+            save_lora(state, file.with_name("lora"), own.params, config.lora.strength)
 
     return Recipe(_denoiser(config, own, network, examples, where), write)
 
@@ -214,6 +248,13 @@ def _ready(module: Any, config: TrainConfig, where: torch.device, progress: Prog
             progress.note(f"not in {config.init}, so started afresh: {', '.join(sorted({_part(name) for name in fresh}))}")
         if config.transfer == "diffit":
             train_lightly(module, fresh)
+        if config.lora.rank:
+            if fresh:
+                lacks = ", ".join(sorted({_part(name) for name in fresh}))
+                raise ConfigError(
+                    f"a LoRA changes weights that are there, and {config.init} has none that fit {lacks}; say its own classes=N"
+                )
+            add_lora(module, config.lora.rank, config.lora.strength)
     return module.to(where).train()
 
 

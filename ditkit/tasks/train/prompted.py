@@ -18,8 +18,9 @@ from ditkit.models.aspect_bins import bins
 from ditkit.models.spec import ModelSpec
 from ditkit.results.progress import Progress
 from ditkit.tasks.shared.prompts import FOLDER
-from ditkit.text.encoder import ENCODERS, VOCABULARY, Vocabulary, load_encoder
+from ditkit.text.encoder import ENCODERS, load_encoder
 from ditkit.text.small import SIZES, fresh_encoder, word_vocabulary
+from ditkit.text.vocabulary import SPIECE, Vocabulary
 from ditkit.training.trainer import STATE
 
 
@@ -64,7 +65,7 @@ def scene_draws(
 
 def _pool_folder(config: TrainConfig, codec: Codec, shown: Sprites, progress: Progress) -> Path:
     """Named after all that its pictures come from. A training that finds another one, or none, says that it fills a new one."""
-    known = [files_digest(Path(str(config.data.path))), codec.name, dict(codec.origin), shown.class_names]
+    known = [files_digest([Path(str(config.data.path))]), codec.name, dict(codec.origin), shown.class_names]
     digest = hashlib.sha256(json.dumps(known).encode()).hexdigest()[:12]
     folder = Path(config.data.cache or config.out) / f"pool-{digest}"
     if (Path(config.out) / STATE).exists() and not folder.exists():
@@ -79,7 +80,7 @@ def starting_encoder(spec: ModelSpec, vocabulary: bytes, init: str | None) -> An
     beside = [Path(init).parent / folder for folder in (FOLDER, name)] if init else []
     folder = next((place for place in beside if place.is_dir()), None)
     if folder:
-        if (folder / VOCABULARY).read_bytes() != vocabulary:
+        if (folder / SPIECE).read_bytes() != vocabulary:
             raise CheckpointError(f"{folder} was trained on captions of other words than these sprites'; move it away to start it afresh")
         encoder.load_state_dict(load_encoder(folder).state_dict())
     return encoder

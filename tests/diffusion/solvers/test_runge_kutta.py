@@ -68,8 +68,10 @@ def test_dpm_solver_pp_is_of_second_order_on_a_flow(path: FlowPath) -> None:
 def test_a_network_that_predicts_noise_is_integrated_as_the_velocity_it_means() -> None:
     path, target = linear_flow().of("epsilon"), Gaussian(0.7, 0.4)
     solver, x = runge_kutta("heun", path, 20), torch.linspace(-2, 2, 9, dtype=torch.float64)
-    ends = [run(solver, target.denoiser(solver, kind), x)[-1] for kind in ("epsilon", "velocity")]
-    assert_close(*ends, summed(16 * 20) / path.cleanest)  # what divides by alpha at the noisy end, or by sigma at the clean one
+    as_noise, as_velocity = (run(solver, target.denoiser(solver, kind), x)[-1] for kind in ("epsilon", "velocity"))
+    assert_close(
+        as_noise, as_velocity, summed(16 * 20) / path.cleanest
+    )  # what divides by alpha at the noisy end, or by sigma at the clean one
 
 
 def test_a_noise_schedule_has_a_flow_as_well() -> None:

@@ -14,7 +14,7 @@ from PIL import Image
 from ditkit.codecs.codec import from_uint8
 from ditkit.config.schema import EvalConfig, ReferenceConfig
 from ditkit.data import picture_sets
-from ditkit.data.picture_sets import read_picture
+from ditkit.data.pictures import read_picture
 from ditkit.errors import CheckpointError, DataError, DitkitError, MissingDependency, RequestError
 from ditkit.models.judge import load_judge
 from ditkit.results.folder import RunFolder
@@ -23,7 +23,7 @@ from ditkit.results.report import Report
 from ditkit.tasks import eval as task
 from ditkit.tasks.eval.image_scores import read_samples
 from ditkit.tasks.shared import build
-from tests.closeness import ROOTS, evaluated, near
+from tests.closeness import ROOTS, assert_close, evaluated, near
 from tests.tasks.test_torchrun import run as run_process
 
 SIDE = 64
@@ -289,6 +289,100 @@ def test_a_target_named_twice_has_one_row_and_a_set_is_not_far_from_itself(made:
     report = task.run(EvalConfig([str(made), str(made)], ReferenceConfig(str(made)), resamples=5), NoProgress())
     assert [row["values"]["Frechet"] for row in report.data["rows"]] == [near(0, dtype=torch.float32, size=100)]
     assert report.data["rows"][0]["values"]["Frechet"] >= 0
+
+
+def test_the_format_of_its_files_changes_no_number(made: Path, real: Path, tmp_path: Path) -> None:
+    """Grey pictures: they can be had in more depths and palettes than coloured ones without a loss."""
+    grey, exif, other = pixels(8, seed=3)[..., :1].repeat(3, axis=-1), Image.Exif(), tmp_path / "other"
+    exif[0x0112] = 6  # to be turned clockwise
+    a_folder(tmp_path / "plain", grey)
+    other.mkdir()
+    deep, sixteen = [Image.fromarray(one[..., 0]) for one in grey], grey[..., 0].astype(np.uint16) * 257
+    Image.fromarray(sixteen[0]).save(other / "0.png")
+    Image.fromarray(sixteen[1]).save(other / "1.TIFF")
+    deep[2].convert("P").save(other / "2.gif")
+    deep[3].convert("LA").save(other / "3.webp", lossless=True)
+    Image.fromarray(np.rot90(grey[4])).save(other / "4.tif", exif=exif)
+    Image.fromarray(np.rot90(grey[5])).save(other / "5.png", exif=exif)
+    deep[6].save(other / "6.BMP")
+    Image.fromarray(np.dstack([grey[7], np.full((SIDE, SIDE), 255, np.uint8)])).save(other / "7.tga")
+    (other / "list.csv").write_text("0,1")
+    report = measured(other, real)
+    assert values(report) == values(measured(tmp_path / "plain", real))
+    assert report.notes[:2] == [
+        f"{other}: 1 file is no picture and is left out: list.csv",
+        "pictures are turned as their EXIF orientation says",
+    ]
+    against_itself = measured(other, tmp_path / "plain").data["rows"][0]
+    assert against_itself["values"]["Frechet"] == near(0, dtype=torch.float32, size=100)
+
+
+def test_the_background_of_what_is_transparent_is_that_of_samples_and_of_data(made: Path, tmp_path: Path) -> None:
+    black = pixels(4, seed=0)
+    black[:, :20] = 0
+    a_folder(tmp_path / "black", black)
+    (tmp_path / "clear").mkdir()
+    for index, picture in enumerate(pixels(4, seed=0)):
+        alpha = np.full((SIDE, SIDE), 255, np.uint8)
+        alpha[:20] = 0
+        Image.fromarray(np.dstack([picture, alpha])).save(tmp_path / "clear" / f"{index}.png")
+    asked = EvalConfig([str(tmp_path / "clear")], ReferenceConfig(str(made), background="black"), resamples=5, batch=4)
+    assert values(task.run(asked, NoProgress())) == values(measured(tmp_path / "black", made))
+    assert values(measured(tmp_path / "clear", made)) != values(measured(tmp_path / "black", made))
+
+
+def test_an_array_in_the_order_of_fortran_is_the_same_pictures(made: Path, real: Path, tmp_path: Path) -> None:
+    columns = an_array(tmp_path / "columns.npz", np.asfortranarray(pixels(10, seed=0)))
+    assert values(measured(columns, real)) == values(measured(made, real))
+
+
+def test_no_distance_and_no_end_of_its_interval_is_less_than_nothing(made: Path) -> None:
+    row = measured(made, made, resamples=50).data["rows"][0]
+    low, high = row["intervals"]["Frechet"]
+    assert 0 <= low <= high and row["values"]["Frechet"] == near(0, dtype=torch.float32, size=100)
+
+
+def test_samples_are_saved_as_adm_reads_them(tmp_path: Path) -> None:
+    run = a_run(tmp_path / "run", pixels(3, seed=0), labels=[2, 0, 1])
+    report = measured(run, None, save_npz=str(tmp_path / "samples.npz"))
+    assert tmp_path / "samples.npz" in report.files
+    with np.load(tmp_path / "samples.npz") as file:
+        assert file["arr_0"].dtype == np.uint8 and np.array_equal(file["arr_0"], pixels(3, seed=0))
+        assert file["arr_1"].tolist() == [2, 0, 1]
+    before = (tmp_path / "samples.npz").read_bytes()
+    measured(run, None, save_npz=str(tmp_path / "samples.npz"))
+    assert (tmp_path / "samples.npz").read_bytes() == before
+
+
+def test_a_reference_is_saved_with_the_moments_of_its_features(made: Path, real: Path, tmp_path: Path) -> None:
+    saved = tmp_path / "reference.npz"
+    report = task.run(EvalConfig([], ReferenceConfig(str(real)), save_npz=str(saved), batch=4), NoProgress())
+    assert report.files == [saved] and "features=inception" in report.notes[-1]
+    y = features(pixels(9, seed=1) // 2)
+    with np.load(saved) as file:
+        assert np.array_equal(file["arr_0"], pixels(9, seed=1) // 2)
+        assert_close(file["mu"].astype(np.float32), y.mean(0), evaluated(load_judge()))  # of features made in other batches
+        assert_close(file["sigma"].astype(np.float32), np.cov(y, rowvar=False), evaluated(load_judge()), size=2 * np.abs(y).max() ** 2)
+        np.savez(tmp_path / "moments.npz", **{name: file[name] for name in ("mu", "sigma", "mu_s", "sigma_s")})
+    expected, traces = values(measured(made, real)), 2 * np.trace(np.cov(y, rowvar=False))
+    found = values(measured(made, tmp_path / "moments.npz"))
+    assert found["Frechet"] == near(expected["Frechet"], y.shape[1], size=traces * ROOTS)
+    assert found["sFID"] == near(expected["sFID"], y.shape[1], size=traces * ROOTS)
+
+
+def test_what_cannot_be_saved_is_refused_before_anything_is_measured(made: Path, real: Path, tmp_path: Path) -> None:
+    for asked, line in (
+        (
+            {"targets": [str(made), str(real)], "save_npz": "a.npz"},
+            "--save-npz writes one set of pictures, and there are 2 targets; name one",
+        ),
+        ({"save_npz": "a.zip"}, "--save-npz takes the name of an .npz file, not 'a.zip'"),
+        ({"save_npz": str(real)}, f"--save-npz {real} would take the place of what it is made from; choose another name"),
+    ):
+        with pytest.raises(DitkitError) as caught:
+            measured(made, real, **asked)
+        assert str(caught.value) == line
+    assert not (tmp_path / "runs").exists() and not (tmp_path / "a.npz").exists()
 
 
 def test_runs_of_different_models_are_compared_only_on_request(tmp_path: Path, real: Path) -> None:

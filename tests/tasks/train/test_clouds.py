@@ -78,5 +78,5 @@ def test_more_categories_than_the_model_has_are_refused(tiny3d: str, folder_of_c
 
 
 def test_pictures_are_no_clouds(tiny3d: str, folder_of_pictures: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"holds no clouds: expected .*<category>.npz"):
+    with pytest.raises(DataError, match=r"holds no clouds for training: expected .*<category>.npz"):
         train.run(_config(folder_of_pictures, tmp_path / "train"), NoProgress())

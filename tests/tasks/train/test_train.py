@@ -4,13 +4,19 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
+import ditkit
 from ditkit.codecs.registry import load_codec
-from ditkit.config.schema import DataConfig, SampleConfig, TrainConfig
+from ditkit.config.schema import DataConfig, FlowConfig, LoraConfig, SampleConfig, TrainConfig
 from ditkit.errors import ConfigError, DataError, RequestError
+from ditkit.models import registry
 from ditkit.models.judge import load_judge
+from ditkit.models.sit import SiTParams
+from ditkit.models.spec import Defaults, ModelSpec
 from ditkit.results.progress import NoProgress
 from ditkit.tasks import sample, train
+from tests.closeness import assert_close
 
 
 def _config(model: str, data: Path, out: Path, **changes: object) -> TrainConfig:
@@ -67,3 +73,53 @@ def test_data_that_cannot_be_trained_on_is_refused_in_words(tiny: str, folder_of
         (folder_of_pictures / name / "0.png").write_bytes((folder_of_pictures / "cat" / "0.png").read_bytes())
     with pytest.raises(DataError, match=f"has 4 classes, {tiny} has 3"):
         train.run(_config(tiny, folder_of_pictures, tmp_path / "train"), NoProgress())
+
+
+@pytest.fixture
+def tiny_sit(monkeypatch: pytest.MonkeyPatch) -> str:
+    params = SiTParams(width=16, depth=2, heads=2, patch=2, input_size=8, classes=3, learn_sigma=False)
+    spec = ModelSpec("tiny-sit", "sit", params, "linear-flow", "ae-emoji", 32, 4, Defaults("heun", 4, 1.5), prediction="velocity")
+    monkeypatch.setitem(registry.SPECS, spec.name, spec)
+    return spec.name
+
+
+@pytest.mark.parametrize(
+    "flow",
+    [
+        FlowConfig(deviation=1.0),
+        FlowConfig(prediction="sample", path="gvp"),
+        FlowConfig(prediction="epsilon", path="vp", weighting="velocity"),
+    ],
+)
+def test_a_flow_is_sampled_as_it_was_trained(flow: FlowConfig, tiny_sit: str, folder_of_pictures: Path, tmp_path: Path) -> None:
+    (weights,) = train.run(_config(tiny_sit, folder_of_pictures, tmp_path / "train", flow=flow), NoProgress()).files
+    model = ditkit.load(tiny_sit, str(weights))
+    assert model.spec.prediction == (flow.prediction or "velocity")
+    assert model.spec.schedule == f"{flow.path or 'linear'}-flow"
+    assert len(ditkit.sample(model, ["dog"], seeds=[0], steps=4)) == 1
+
+
+def test_what_a_schedule_has_not_is_refused(tiny_sit: str, folder_of_pictures: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"flow\.\* says what a flow learns; dit-emoji has a noise schedule"):
+        train.run(_config("dit-emoji", folder_of_pictures, tmp_path / "a", flow=FlowConfig(deviation=1.0)), NoProgress())
+    with pytest.raises(ConfigError, match="min_snr, noisy_weight and levels weigh those of a noise schedule; tiny-sit is a flow"):
+        train.run(_config(tiny_sit, folder_of_pictures, tmp_path / "b", min_snr=5.0), NoProgress())
+
+
+def test_a_lora_is_trained_beside_weights_that_stay(tiny: str, weights: str, folder_of_pictures: Path, tmp_path: Path) -> None:
+    if tiny == "tiny-uvit":
+        pytest.skip("its classes and null class make it no other case")
+    lora = LoraConfig(rank=2, alpha=4.0)
+    (whole,) = train.run(
+        _config(tiny, folder_of_pictures, tmp_path / "train", init=weights, lora=lora, learning_rate=0.01, classes=3), NoProgress()
+    ).files
+    adapter = tmp_path / "train" / "lora"
+    assert (adapter / "adapter_config.json").exists() and (adapter / "pytorch_lora_weights.safetensors").exists() is (tiny == "tiny-dit")
+    merged, trained = ditkit.load(tiny, weights, lora=[str(adapter)]), ditkit.load(tiny, str(whole))
+    plain = ditkit.load(tiny, weights)
+    for name, value in trained.backbone.state_dict().items():  # pyright: ignore[reportAttributeAccessIssue]
+        assert_close(merged.backbone.state_dict()[name].half(), value.half(), 4)  # pyright: ignore[reportAttributeAccessIssue]
+        changed = not torch.equal(plain.backbone.state_dict()[name].half(), value.half())  # pyright: ignore[reportAttributeAccessIssue]
+        assert changed is name.endswith(("attn.qkv.weight", "attn.proj.weight", "mlp.fc1.weight", "mlp.fc2.weight"))
+    with pytest.raises(ConfigError, match="a LoRA changes weights that are there: say which with init=WEIGHTS"):
+        TrainConfig(model=tiny, lora=lora)

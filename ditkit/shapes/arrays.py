@@ -1,0 +1,56 @@
+"""Clouds as arrays: .npy and .npz of numpy, .pth and .pt of torch.
+
+Shapes: N clouds, P points.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ditkit.errors import CheckpointError, DataError
+from ditkit.files import unreadable
+from ditkit.files.arrays import check_arrays
+from ditkit.files.tensors import read_pickle
+
+ENDINGS = (".npy", ".npz", ".pth", ".pt")
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a file by name; that of a .npy, or of a tensor alone, is named after the file. Raises `DataError`."""
+    if path.suffix.lower() in (".pth", ".pt"):
+        return {name: _plain(value) for name, value in _tensors(path).items()}
+    check_arrays(path, DataError)
+    try:
+        content = np.load(path, allow_pickle=False)
+        if isinstance(content, np.ndarray):
+            return {path.stem: content}
+        with content:
+            return {name: content[name] for name in content.files}
+    except unreadable.ARRAYS as error:
+        raise DataError(f"cannot read {path} as {path.suffix.lower()} of clouds: {unreadable.reason(error)}") from error
+
+
+def read_array(path: Path) -> np.ndarray:
+    """The one array of a file that could be a cloud; raises `DataError` if there is none, or there are several."""
+    arrays = read_arrays(path)
+    clouds = [array for array in arrays.values() if array.ndim in (2, 3)]
+    if len(clouds) != 1:
+        raise DataError(f"{path} holds {', '.join(arrays) or 'no arrays'}, and one cloud is wanted; save it alone")
+    return clouds[0]
+
+
+def _tensors(path: Path) -> Mapping[str, torch.Tensor]:
+    try:
+        content = read_pickle(path)
+    except CheckpointError as error:
+        raise DataError(str(error)) from error
+    found = {path.stem: content} if isinstance(content, torch.Tensor) else content
+    if not isinstance(found, Mapping) or not all(isinstance(value, torch.Tensor) for value in found.values()):
+        raise DataError(f"{path} holds a {type(content).__name__} and not one tensor of points; save that alone, with torch.save")
+    return {str(name): value for name, value in found.items()}
+
+
+def _plain(value: torch.Tensor) -> np.ndarray:
+    return (value.detach().float() if value.is_floating_point() else value).numpy()  # numpy has no bfloat16

@@ -1,0 +1,57 @@
+"""What a pipeline's folder brings along beside its network: the autoencoder, the noise schedule and how it is sampled."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from ditkit.codecs.codec import Codec
+from ditkit.codecs.registry import load_autoencoder
+from ditkit.diffusion.schedule import NoiseSchedule, named
+from ditkit.diffusion.scheduler_config import Scheduled, read_scheduler
+from ditkit.errors import CheckpointError
+from ditkit.files.json_object import read_object
+from ditkit.models.spec import Defaults, ModelSpec
+
+SCHEDULER = Path("scheduler") / "scheduler_config.json"
+
+
+def own_codec(folder: Path | None) -> Codec | None:
+    """The autoencoder in the folder's vae/, if it has one."""
+    return load_autoencoder(folder) if folder is not None and (folder / "vae").is_dir() else None
+
+
+def of_codec(spec: ModelSpec, codec: Codec) -> ModelSpec:
+    """The model that makes pictures through this autoencoder; raises `CheckpointError` if its latents have other channels."""
+    if codec.channels != spec.params.channels:
+        raise CheckpointError(f"the vae/ beside the weights makes {codec.channels} channels, the network reads {spec.params.channels}")
+    return replace(spec, image_size=spec.params.input_size * codec.factor)
+
+
+def as_scheduled(spec: ModelSpec, folder: Path | None) -> ModelSpec:
+    """The model as the folder's scheduler says, if it has one; raises `CheckpointError` for a noise schedule that ditkit does not know."""
+    file = None if folder is None else folder / SCHEDULER
+    if file is None or not file.is_file():
+        return spec
+    try:
+        said = read_scheduler(read_object(file))
+    except CheckpointError as error:
+        raise CheckpointError(f"{folder}: {error}") from error
+    return replace(spec, **_schedule(spec, said), defaults=_defaults(spec.defaults, said))
+
+
+def _schedule(spec: ModelSpec, said: Scheduled) -> dict[str, object]:
+    theirs, ours = named(said.schedule, **said.numbers), named(spec.schedule, **dict(spec.schedule_numbers))
+    if isinstance(theirs, NoiseSchedule) and isinstance(ours, NoiseSchedule) and _alike(theirs, ours):
+        return {}
+    return {"schedule": said.schedule, "schedule_numbers": tuple(said.numbers.items())}
+
+
+def _alike(a: NoiseSchedule, b: NoiseSchedule) -> bool:
+    return np.array_equal(a.betas, b.betas) and a.first_time == b.first_time
+
+
+def _defaults(own: Defaults, said: Scheduled) -> Defaults:
+    if said.solver is None:
+        return replace(own, refused=said.refused)
+    return replace(own, solver=said.solver, grid=said.grid, start=1.0)
