@@ -55,7 +55,7 @@ def evaluations_of_steps(solver: Solver) -> list[list[int]]:
 
     def denoise(x: Tensor, evaluation: int) -> Prediction:
         found[-1].append(evaluation)
-        return Prediction(torch.zeros_like(x), variance=torch.zeros_like(x))
+        return Prediction(torch.zeros_like(x), "velocity", torch.zeros_like(x))  # which no level makes a solver divide by 0 for
 
     x = torch.zeros(1)
     state = solver.init(torch.zeros(solver.draws, 1) if solver.draws else None)
