@@ -3,11 +3,12 @@
 import math
 from pathlib import Path
 from typing import IO
-from zipfile import BadZipFile, ZipFile, is_zipfile
+from zipfile import ZipFile, is_zipfile
 
 import numpy as np
 
 from ditkit.errors import DitkitError
+from ditkit.files import unreadable
 from ditkit.files.regular import check_regular
 
 
@@ -27,7 +28,7 @@ def check_arrays(path: Path, error: type[DitkitError]) -> None:
             for member in archive.infolist():
                 with archive.open(member) as file:
                     _check(file, member.file_size, f"{member.filename.removesuffix('.npy')} of {path}", error)
-    except (OSError, ValueError, EOFError, BadZipFile, RuntimeError, NotImplementedError, SyntaxError):
+    except (*unreadable.ARRAYS, SyntaxError):  # of a header that is no Python
         return
 
 
