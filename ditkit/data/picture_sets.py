@@ -20,6 +20,7 @@ from ditkit.data.images import load_pictures
 from ditkit.data.pictures import LIKE, WHITE, Note, find_pictures, ignore, left_out, once, read_picture
 from ditkit.errors import DataError
 from ditkit.files import unreadable
+from ditkit.files.arrays import check_arrays
 
 ARRAY = "arr_0"  # of samples and reference batches as ADM's evaluation reads them; the labels are arr_1
 SIDE = 64  # pixels that sprites are drawn at
@@ -83,6 +84,7 @@ def open_set(path: Path, files: Sequence[Path] | None = None, background: str = 
 
 def arrays_in(path: Path) -> list[str]:
     """The names of the arrays in an .npz, of which none is read."""
+    check_arrays(path, DataError)
     try:
         with ZipFile(path) as file:
             return [name.removesuffix(".npy") for name in file.namelist()]

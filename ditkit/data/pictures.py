@@ -15,6 +15,7 @@ from PIL import Image
 from ditkit.errors import DataError
 from ditkit.files.listing import files_below, named
 from ditkit.files.mistaken import mistaken
+from ditkit.files.regular import check_regular
 
 Note = Callable[[str], object]
 """Takes a line that whoever asked for the pictures should see."""
@@ -84,6 +85,7 @@ def read_picture(file: Path, background: str = WHITE, note: Note = ignore) -> np
     16 bits are scaled to 8 by dropping the lower ones, as libpng and Pillow do with colours. Integers of 32 bits and floating-point
     numbers are refused: nothing says which of them is white.
     """
+    check_regular(file, DataError)
     try:
         with warnings.catch_warnings(), Image.open(file, formats=_formats()) as image:
             warnings.simplefilter("ignore")  # of Pillow's, of odd EXIF data and of large pictures

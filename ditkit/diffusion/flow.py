@@ -53,6 +53,10 @@ class FlowPath:
         if edge is not None and not 0 <= edge < 0.5:
             raise ScheduleError(f"what is left out at an end of a path is at least 0 and less than 0.5, not {edge:g}")
         told = kind in ("velocity", "reversed velocity") and self.name != "vp"
+        if edge == 0 and not told:
+            raise ScheduleError(
+                f"at the ends of the {self.name} path a network that predicts {kind} tells nothing; give an edge of more than 0"
+            )
         left_out = edge if edge is not None else 0.0 if told else EDGE
         return replace(self, noisiest=min(self.noisiest, 1.0 if self.name == "vp" else 1 - left_out), cleanest=left_out)
 

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from ditkit.errors import CheckpointError, ConfigError
+from ditkit.files.atomic import read_json
 from ditkit.files.tensors import State, fingerprint, read_metadata, read_tensors
 from ditkit.models import diffusers_layout, pixart_layout
 from ditkit.models.dit import DiTParams
@@ -115,7 +116,7 @@ def _config(file: Path) -> Mapping[str, Any]:
     header = read_metadata(file).get("lora_adapter_metadata")
     try:
         if beside.exists():
-            config = json.loads(beside.read_text(encoding="utf-8"))
+            config = read_json(beside, "configuration of a LoRA", CheckpointError)
         else:
             config = {name.removeprefix("transformer."): value for name, value in json.loads(header or "{}").items()}
     except (OSError, ValueError, AttributeError) as error:

@@ -29,6 +29,7 @@ from ditkit.models.loading import load_into
 from ditkit.models.pipeline import folder_of
 from ditkit.models.pixart import PixArtParams
 from ditkit.models.reading import FILE_NAMES, Checkpoint, read_checkpoint, read_class_names, words_beside
+from ditkit.models.scheduler import scheduled
 from ditkit.models.spec import ModelSpec, Params
 
 LAYOUTS = ("ditkit", "diffusers")
@@ -68,7 +69,7 @@ def load_backbone(
         backbone.load_state_dict(state)
         return Loaded(spec, backbone, {"weights": RANDOM, "sketch": sketch(state), **({"adapters": said} if said else {})})
     checkpoint = read_checkpoint(found.path, key)
-    model = _trained_as(fitted(spec, checkpoint, found.path), found.path)
+    model = _trained_as(scheduled(fitted(spec, checkpoint, found.path), found.path), found.path)
     backbone = blank(model.params)
     state, said = adapted(_kept(checkpoint.state, spec.drops), model.params, adapters)
     load_into(backbone, state, found.path)

@@ -12,6 +12,7 @@ from ditkit.models.loading import differences
 from ditkit.models.pixart import PixArtParams
 from ditkit.models.reading import Checkpoint
 from ditkit.models.registry import SPECS
+from ditkit.models.sit import SiTParams
 from ditkit.models.spec import ModelSpec, Params
 
 SIGMA = "PixArtSigmaPipeline"
@@ -77,6 +78,9 @@ def _check_projectors(spec: ModelSpec, checkpoint: Checkpoint, path: Path) -> No
     projected = any(name.startswith(PROJECTORS) for name in checkpoint.state)
     if projected and PROJECTORS not in spec.drops:
         raise CheckpointError(f"{path} was trained with REPA, its time runs against {spec.name}'s; use --model {spec.name}-repa")
+    stated, own = checkpoint.params, spec.params
+    if isinstance(stated, SiTParams) and isinstance(own, SiTParams) and stated.clock != own.clock:
+        raise CheckpointError(f"{path} was trained with time running towards {stated.clock}, {spec.name}'s runs towards {own.clock}")
     shown = identify(checkpoint.state)
     if PROJECTORS in spec.drops and not projected and isinstance(shown, DiTParams) and shown.learn_sigma:
         plain = spec.name.removesuffix("-repa")

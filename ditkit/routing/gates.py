@@ -1,16 +1,14 @@
 """Which evaluations of a run are gated, and how their inputs come about."""
 
-from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from ditkit.diffusion.prediction import Kind, Prediction
+from ditkit.diffusion.level import Level
+from ditkit.diffusion.prediction import Prediction
 from ditkit.diffusion.solvers import Solver
 from ditkit.errors import ConfigError
-
-KINDS: tuple[Kind, ...] = ("sample", "velocity")  # what steps are made of
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,7 @@ def gates(solver: Solver, period: int = 2) -> tuple[Gate, ...]:
 def spare_evaluations(solver: Solver) -> tuple[int, ...]:
     """Those that make no step themselves but only say where the next evaluation is to be, as the first of DPM-Solver-2's two."""
     steps = evaluations_of_steps(solver)
-    return tuple(e for step, mine in enumerate(steps) for e in mine[:-1] if any(_is_spare(solver, step, e, kind) for kind in KINDS))
+    return tuple(e for step, mine in enumerate(steps) for e in mine[:-1] if _probed(solver, step, e)[0] == _probed(solver, step)[0])
 
 
 def evaluations_of_steps(solver: Solver) -> list[list[int]]:
@@ -63,22 +61,22 @@ def evaluations_of_steps(solver: Solver) -> list[list[int]]:
     return [_probed(solver, step)[1] for step in range(solver.steps)]
 
 
-def _is_spare(solver: Solver, step: int, evaluation: int, kind: Kind) -> bool:
-    """Whether the step ends in the same place whatever the network says at this evaluation, when it says the same everywhere in x."""
-    with suppress(ZeroDivisionError):  # a level without rates has no velocity
-        return _probed(solver, step, kind, evaluation)[0] == _probed(solver, step, kind)[0]
-    return False
+class _Same(Prediction):
+    """The same whatever it is read as, and wherever."""
+
+    def to_x0(self, x: Tensor, level: Level) -> Tensor:
+        return self.value
+
+    to_epsilon = to_velocity = to_score = to_x0
 
 
-def _probed(solver: Solver, step: int, kind: Kind = "sample", loud: int | None = None) -> tuple[float, list[int]]:
+def _probed(solver: Solver, step: int, loud: int | None = None) -> tuple[float, list[int]]:
     """Where a step from 0 ends when the network says 1 at the `loud` evaluation and 0 at all others, and which evaluations it makes."""
     found: list[int] = []
 
     def denoise(x: Tensor, evaluation: int) -> Prediction:
         found.append(evaluation)
-        said = torch.full_like(x, float(evaluation == loud))
-        clean = kind == "sample" and not solver.levels[evaluation].sigma  # there a sample says nothing of noise and velocity
-        return Prediction(said, "epsilon" if clean else kind, torch.zeros_like(x))
+        return _Same(torch.full_like(x, float(evaluation == loud)), variance=torch.zeros_like(x))
 
     state = torch.zeros(solver.draws, 1) if solver.draws else torch.zeros(1)
     end, _ = solver.step(denoise, torch.zeros(1), step, state)

@@ -13,6 +13,7 @@ from ditkit.errors import DataError
 from ditkit.files.atomic import write_atomically
 from ditkit.files.listing import files_below
 from ditkit.files.mistaken import mistaken
+from ditkit.files.regular import check_regular
 from ditkit.shapes import arrays
 from ditkit.shapes.arrays import read_array
 from ditkit.shapes.backend import quietly
@@ -27,6 +28,7 @@ ALWAYS = (".ply", ".obj", ".off", ".stl", ".pcd", ".pts", ".xyz")  # what ends s
 PERHAPS = (".npy", ".npz", ".pth", ".pt", ".txt", ".csv")  # may be anything; a cloud where nothing else is one
 ENDINGS = ALWAYS + PERHAPS
 LEAST_POINTS = 16
+MOST = 2**32  # bytes of a file, which is read whole
 MOST_COLUMNS = 16  # of coordinates, normals, colours and labels; more are something else
 FIRST_THREE = "of clouds with more than 3 columns the first three are taken as x, y and z"
 BYTES = {b"short": 2, b"ushort": 2, b"int16": 2, b"uint16": 2, b"int": 4, b"uint": 4, b"int32": 4, b"uint32": 4, b"float": 4}
@@ -57,6 +59,7 @@ def read_points(path: Path, on_surface: int, seed: int = 0, note: Note = ignore)
     Raises `DataError` for what cannot be read, has fewer than 16 points or coordinates that are not finite, and
     `MissingDependency` where a file needs open3d and there is none.
     """
+    check_regular(path, DataError, MOST)
     if not path.is_file():
         raise DataError(f"no cloud or mesh at {path}")
     ending = path.suffix.lower()

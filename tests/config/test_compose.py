@@ -58,7 +58,7 @@ def test_what_cfg_prints_says_which_option_was_chosen():
         (
             "sampler=dimm",
             "no solver named 'dimm'; did you mean 'ddim'? (auto, ddim, ddpm, dopri5, dpm-solver++, dpm-solver-2, euler, euler-maruyama, "
-            "heun, heun3, midpoint, rk4, stochastic-heun)",
+            "heun, heun3, lcm, midpoint, rk4, stochastic-heun)",
         ),
         ("cat", "cannot read 'cat'; an option is set by key=value, as in steps=20"),
         ("~steps", "cannot read '~steps'; an option is set by key=value, as in steps=20"),

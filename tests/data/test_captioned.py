@@ -16,7 +16,7 @@ from ditkit.data.captioned import COLOURS, Mixture, SceneDraws, captioned, in_pi
 from ditkit.data.captions import counted, held_out, words
 from ditkit.data.scenes import Sprites
 from ditkit.models.aspect_bins import bins
-from ditkit.text.encoder import PAD
+from ditkit.text.vocabulary import PAD
 
 NOUNS: tuple[str, ...] = tuple(json.loads((files("ditkit") / "assets" / "classes" / "emoji.json").read_text(encoding="utf-8")))
 USUAL = Mixture(ScenesConfig().filling, ScenesConfig().white)

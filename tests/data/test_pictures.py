@@ -173,7 +173,7 @@ def test_what_lies_in_the_place_of_a_picture_is_called_what_it_is(tmp_path: Path
     pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 5000\n"
     for name, content, what in (
         ("pointer.png", pointer, "is a Git LFS pointer, 67 bytes in place of 5000; fetch the file itself with 'git lfs pull'"),
-        ("page.jpg", "<!DOCTYPE html>", "is a web page, not the file that was asked for"),
+        ("page.jpg", "<!DOCTYPE html>", "is a web page in place of the file"),
         ("empty.tif", "", "must be downloaded again: it is empty"),
     ):
         (tmp_path / name).write_text(content)

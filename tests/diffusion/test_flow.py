@@ -89,3 +89,5 @@ def test_a_run_leaves_out_the_ends_where_its_network_cannot_be_asked(path: str, 
 def test_an_edge_that_leaves_nothing_is_refused() -> None:
     with pytest.raises(ScheduleError, match="at least 0 and less than 0.5, not 0.5"):
         linear_flow().of("velocity", 0.5)
+    with pytest.raises(ScheduleError, match="at the ends of the linear path a network that predicts epsilon tells nothing"):
+        linear_flow().of("epsilon", 0.0)

@@ -29,12 +29,6 @@ def test_an_array_that_is_longer_than_its_file_is_refused_unread(tmp_path: Path,
         check_arrays(tmp_path / "x.npz", DataError)
 
 
-def test_python_objects_are_refused_without_numpy_s_advice(tmp_path: Path) -> None:
-    np.save(tmp_path / "x.npy", np.array([{}], dtype=object), allow_pickle=True)
-    with pytest.raises(DataError, match=r"x\.npy holds Python objects, not numbers; save it as an array of numbers$"):
-        check_arrays(tmp_path / "x.npy", DataError)
-
-
 def test_whole_arrays_and_other_files_pass(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.ones((4, 3)))
     np.save(tmp_path / "empty.npy", np.ones((0, 3)))

@@ -125,5 +125,7 @@ def test_a_sit_is_converted_by_its_name(tmp_path: Path) -> None:
     params = convert(tmp_path / "w.pt", tmp_path / "out.safetensors", model="sit-tiny-repa")
     assert isinstance(params, SiTParams) and params.clock == "noise"
     assert load("sit-tiny-repa", tmp_path / "out.safetensors").backbone.params == params
+    with pytest.raises(CheckpointError, match="was trained with time running towards noise, sit-tiny's runs towards data"):
+        load("sit-tiny", tmp_path / "out.safetensors")
     with pytest.raises(CheckpointError, match="diffusers has no SiT; use layout ditkit"):
         convert(tmp_path / "out.safetensors", tmp_path / "theirs", "diffusers")

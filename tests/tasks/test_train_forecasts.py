@@ -22,7 +22,7 @@ class Titles(NoProgress):
 
 
 def _config(model: str, weights: str, out: Path, **changes: object) -> TrainRouterConfig:
-    values = {"trial": "forecasts", "evaluations": 6, "samples": 3, "batch": 3, "budget": 0.5, "iterations": 1, **changes}
+    values = {"forecasts": True, "evaluations": 6, "samples": 3, "batch": 3, "budget": 0.5, "iterations": 1, **changes}
     return TrainRouterConfig(model=model, weights=weights, out=str(out), **values)  # pyright: ignore[reportArgumentType]
 
 
@@ -65,7 +65,7 @@ def test_evenly_spread_forecasts_take_no_search(tiny: str, weights: str, tmp_pat
         ({"max_error": 0.1, "speed_up": 2.0}, "give either max_error or speed_up: each of them says what to keep"),
         ({"max_error": -0.1}, "max_error must be more than 0, not -0.1"),
         ({"speed_up": 1.0}, "speed_up must be more than 1, not 1"),
-        ({"speed_up": 2.0, "trial": "runs"}, "speed_up is for forecasts of whole evaluations; say recipe=forecast"),
+        ({"speed_up": 2.0, "forecasts": False}, "speed_up is for forecasts of whole evaluations; say recipe=forecast"),
         ({"order": 4}, "order must be 1, 2 or 3, not 4"),
     ],
 )

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ditkit.config.checks import check_budget, check_finite, check_name, check_part, check_positive
+from ditkit.config.checks import check_budget, check_finite, check_least, check_name, check_part, check_positive
 
 
 @dataclass
@@ -67,6 +67,18 @@ class DPMSolver2Config(SamplerConfig):
 class DPMSolverPPConfig(ShiftedSampler):
     name: str = "dpm-solver++"
     grid: str | None = None  # None is diffusers' for noise schedules and even for flows
+
+
+@dataclass
+class LCMConfig(SamplerConfig):
+    """For networks distilled to few steps."""
+
+    name: str = "lcm"
+    original: int = 50  # levels that the network was distilled on
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_least("sampler.original", self.original, 1)
 
 
 @dataclass
@@ -142,6 +154,7 @@ SAMPLERS: tuple[type[SamplerConfig], ...] = (
     DDPMConfig,
     DPMSolver2Config,
     DPMSolverPPConfig,
+    LCMConfig,
     EulerConfig,
     HeunConfig,
     MidpointConfig,

@@ -17,7 +17,7 @@ from ditkit.config.schema.samplers import AutoSampler, SamplerConfig
 from ditkit.config.schema.train import DataConfig
 from ditkit.errors import ConfigError
 
-TRIALS = ("evaluations", "runs", "forecasts")
+TRIALS = ("evaluations", "runs")
 PENALTIES = ("multiply-adds", "branches")
 
 
@@ -32,8 +32,8 @@ class TrainRouterConfig(ModelConfig):
     prompt_file: str | None = None  # one prompt on each line, after those above
     text: TextConfig = field(default_factory=TextConfig)
     period: int = 2  # one evaluation in this many computes everything; from `evaluations` on only the first does
-    trial: str = "evaluations"  # what an error is of: one evaluation at a time, as published, or the end of whole "runs";
-    # or "forecasts": no scores, evaluations are forecast as a whole, by a search
+    trial: str = "evaluations"  # what an error is of: one evaluation at a time, as published, or the end of whole "runs"
+    forecasts: bool = False  # no scores: evaluations are forecast as a whole, by a search
     data: DataConfig = field(default_factory=DataConfig)  # no path: the model's own trajectories
     samples: int = 64  # how many trajectories
     budget: float | None = 0.7  # share of a run's multiply-adds to keep; null: keep what scores above the threshold
@@ -92,11 +92,11 @@ class TrainRouterConfig(ModelConfig):
             check_finite(name, value)
             if value is not None and value <= least:
                 raise ConfigError(f"{name} must be more than {least:g}, not {value:g}")
-            if value is not None and self.trial != "forecasts":
+            if value is not None and not self.forecasts:
                 raise ConfigError(f"{name} is for forecasts of whole evaluations; say recipe=forecast")
         if self.begin is not None and self.trial != "runs":
             raise ConfigError("whole runs can begin with a plan; say recipe=runs")
-        if self.order is not None and self.trial == "evaluations":
+        if self.order is not None and self.trial == "evaluations" and not self.forecasts:
             raise ConfigError("single evaluations learn what to reuse, not forecasts; say recipe=runs or recipe=forecast")
         if self.order is not None and not 1 <= self.order <= 3:
             raise ConfigError(f"order must be 1, 2 or 3, not {self.order}")

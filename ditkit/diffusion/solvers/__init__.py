@@ -8,6 +8,7 @@ from ditkit.diffusion.solvers.ddim import ddim
 from ditkit.diffusion.solvers.ddpm import ddpm
 from ditkit.diffusion.solvers.dpm2 import dpm_solver_2
 from ditkit.diffusion.solvers.dpmpp import dpm_solver_pp
+from ditkit.diffusion.solvers.lcm import lcm
 from ditkit.diffusion.solvers.runge_kutta import RUNGE_KUTTAS, runge_kutta
 from ditkit.diffusion.solvers.solver import Denoise, Solver, State
 from ditkit.diffusion.solvers.stochastic import stochastic
@@ -17,6 +18,7 @@ SOLVERS: dict[str, Callable[..., Solver]] = {
     "ddpm": ddpm,
     "dpm-solver-2": dpm_solver_2,
     "dpm-solver++": dpm_solver_pp,
+    "lcm": lcm,
     **RUNGE_KUTTAS,
     **{name: partial(stochastic, name) for name in ("euler-maruyama", "stochastic-heun")},
 }

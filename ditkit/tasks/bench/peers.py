@@ -135,7 +135,7 @@ def as_backbone(ours: Any, against: str = "diffusers", cache: DBCache | None = N
     """
     if against not in PEERS:
         raise UnknownName("peer", against, PEERS)
-    if not isinstance(ours, DiT):
+    if type(ours) is not DiT:
         raise RequestError(f"{against} runs no {type(ours).__name__}; compare with it on a DiT")
     transformer = _transformer(ours)
     _check_agreement(ours, transformer)

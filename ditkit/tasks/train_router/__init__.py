@@ -53,7 +53,7 @@ def run(config: TrainRouterConfig, progress: Progress) -> Report:
 
     Without scores, for forecasts of whole evaluations, search for the plan instead.
     """
-    if config.trial == "forecasts":
+    if config.forecasts:
         return forecasts.run(config, progress)
     with at_work(Path(config.out), _settings(config)):
         return _trained(config, progress)

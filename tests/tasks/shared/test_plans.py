@@ -9,7 +9,7 @@ import torch
 
 from ditkit.cache.plan import CachePlan, read_plan, to_data, write_plan
 from ditkit.cache.policies import every
-from ditkit.config.schema import AutoCache, BottomCache, ForecastCache, RandomCache, SampleConfig, SimilarityCache, TopCache
+from ditkit.config.schema import AutoCache, AutoSampler, BottomCache, ForecastCache, RandomCache, SampleConfig, SimilarityCache, TopCache
 from ditkit.errors import ConfigError, RequestError
 from ditkit.models import checkpoints, registry
 from ditkit.results.progress import NoProgress
@@ -141,10 +141,23 @@ def test_auto_says_so_when_it_has_to_calibrate(tiny: str, weights: str, tmp_path
         with_estimated_plan(bare, SimilarityCache(threshold=0.1), model)
 
 
-def test_every_shipped_plan_fits_the_model_that_it_names() -> None:
-    for path in sorted(plans.SHIPPED.glob("*.json")):
-        plan = read_plan(path)
-        assert plan.model and plan.solver and plan.weights
-        config = SampleConfig(model=plan.model, steps=plan.evaluations, count=1)
-        model = build.model(config)
-        replace(build.request(config, model), plan=plan).check_fits(model)
+@pytest.mark.parametrize("path", sorted(plans.SHIPPED.glob("*.json")), ids=lambda path: path.stem)
+def test_every_shipped_plan_fits_the_model_that_it_names(path: Path) -> None:
+    plan = read_plan(path)
+    assert plan.model and plan.solver and plan.weights
+    model = build.model(SampleConfig(model=plan.model))
+    solver = build.solver(AutoSampler(), model.spec, plan.evaluations)
+    known = {"model": plan.model, "weights": model.origin["sketch"], "solver": solver.name}
+    plan.check_fits(model.backbone.sites, solver.times, **known)
+
+
+def test_every_default_model_has_a_near_lossless_plan_and_one_of_half_the_cost() -> None:
+    speeds: dict[tuple[str | None, int], dict[str, float]] = {}
+    for plan in map(read_plan, plans.SHIPPED.glob("*.json")):
+        if speed := plan.provenance.get("speed"):
+            speeds.setdefault((plan.model, plan.evaluations), {})[speed] = 1 - len(plan.whole) / plan.evaluations
+    assert set(speeds) == {(name, steps) for name in ("dit-emoji", "uvit-emoji") for steps in (20, 50)} | {
+        ("pixart-emoji", 20),
+        ("dit3d-shapes", 25),
+    }
+    assert all(0.65 < kept["near"] <= 0.7 and 0.45 < kept["half"] <= 0.5 for kept in speeds.values())

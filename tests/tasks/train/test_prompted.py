@@ -115,7 +115,7 @@ def test_the_fast_way_resumes_with_the_same_bits_and_says_that_its_pool_was_gone
 
 def test_a_pool_of_another_codec_is_another_pool(sprite_sheet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     train.run(_config(sprite_sheet, tmp_path, steps=1, **FAST), NoProgress())
-    monkeypatch.setattr("ditkit.tasks.train.prompted.load_codec", lambda name: replace(load_codec(name), origin={"sha256": "another"}))
+    monkeypatch.setattr("ditkit.tasks.train.load_codec", lambda *said: replace(load_codec(*said), origin={"sha256": "another"}))
     again = Notes()
     train.run(_config(sprite_sheet, tmp_path, steps=2, **FAST), again)
     assert len(list(tmp_path.glob("pool-*"))) == 2 and "or of another codec or data" in again.said[0]
