@@ -1,12 +1,15 @@
 """Obey a plan: compute what it says, forecast the rest, and keep an output only as long as a later row needs it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from torch import Tensor
 
 from ditkit.cache.forecast import Place
 from ditkit.cache.plan import CachePlan
 from ditkit.execution import Execution, Site
+
+Outputs = Mapping[Site | None, tuple[Tensor, ...]]
+"""The last outputs of every site, and under None of the network as a whole, newest first."""
 
 
 class PlanRun:
@@ -15,9 +18,11 @@ class PlanRun:
     `network(evaluation, compute)` is the network's output, calling `compute` unless the evaluation is forecast as a whole.
     """
 
-    def __init__(self, plan: CachePlan) -> None:
-        self._places = {site: Place(plan.column(column)) for column, site in enumerate(plan.sites)}
-        self.network = Place(plan.network_column)
+    def __init__(self, plan: CachePlan, outputs: Outputs | None = None) -> None:
+        """`outputs` are those of another run of the plan, to go on from where it was."""
+        known = outputs or {}
+        self._places = {site: Place(plan.column(column), known.get(site, ())) for column, site in enumerate(plan.sites)}
+        self.network = Place(plan.network_column, known.get(None, ()))
 
     def at(self, evaluation: int) -> Execution:
         """How to run the network at this evaluation; evaluations must come in order."""
@@ -26,3 +31,7 @@ class PlanRun:
             return self._places[site](evaluation, compute)
 
         return Execution(branch=branch)
+
+    def outputs(self) -> Outputs:
+        """What is kept now."""
+        return {None: self.network.outputs} | {site: place.outputs for site, place in self._places.items()}

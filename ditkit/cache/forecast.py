@@ -77,15 +77,15 @@ class Place:
     Make a new one for every run; evaluations come in order. No more outputs are kept than a later evaluation needs.
     """
 
-    def __init__(self, column: Sequence[Cell | None]) -> None:
+    def __init__(self, column: Sequence[Cell | None], outputs: tuple[Tensor, ...] = ()) -> None:
         self._column, self._kept = column, remembered(column)
-        self._outputs: tuple[Tensor, ...] = ()
+        self.outputs = outputs
 
     def __call__(self, evaluation: int, compute: Callable[[], Tensor]) -> Tensor:
         """The output at this evaluation, calling `compute` if it is not forecast."""
         cell = self._column[evaluation]
         assert cell is not None, "this evaluation is forecast as a whole"
-        output = forecast(cell, self._outputs) if cell else compute()
-        outputs = self._outputs if cell else (output, *self._outputs)
-        self._outputs = outputs[: self._kept[evaluation]]
+        output = forecast(cell, self.outputs) if cell else compute()
+        outputs = self.outputs if cell else (output, *self.outputs)
+        self.outputs = outputs[: self._kept[evaluation]]
         return output

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ditkit.cache.budget import within_budget
 from ditkit.cache.cost import trajectory_cost
+from ditkit.cache.forecast import HELD
 from ditkit.cache.plan import CachePlan
 from ditkit.errors import ConfigError
 from ditkit.execution import Site, Sites
@@ -42,6 +43,27 @@ def spread(budget: float, sites: Sites, times: Sequence[float], costs: Costs) ->
     places = {evaluations - 1 - index * evaluations // reusing for index in range(reusing)} - {0} if reusing else set()
     rows = tuple((index not in places,) * len(sites) for index in range(evaluations))
     return CachePlan(sites, tuple(times), rows, {"policy": "every", "budget": budget})
+
+
+def spread_whole(budget: float, spare: Sequence[int], sites: Sites, times: Sequence[float]) -> CachePlan:
+    """Do without as many evaluations, as a whole, as bring the run nearest to its `budget`; each holds the output before, to be fitted.
+
+    First those that are `spare`, from which no step is made (the first of a single-step solver's two); of these, or else of the others,
+    evenly, the last one included. Raises `ConfigError` where the budget allows no evaluation.
+    """
+    evaluations = len(times)
+    skipped = round((1 - budget) * evaluations)
+    if skipped > evaluations - 1:
+        raise ConfigError(f"a budget of {budget:g} cannot be met: of {evaluations} evaluations at least one is made, {1 / evaluations:.3f}")
+    first = [evaluation for evaluation in spare if evaluation]
+    others = [evaluation for evaluation in range(1, evaluations) if evaluation not in first]
+    places = _evenly(first, min(skipped, len(first))) + _evenly(others, max(0, skipped - len(first)))
+    rows = tuple((evaluation not in places,) * len(sites) for evaluation in range(evaluations))
+    return CachePlan(sites, tuple(times), rows, {"policy": "forecast", "budget": budget}, whole=dict.fromkeys(places, HELD))
+
+
+def _evenly(places: Sequence[int], count: int) -> list[int]:
+    return [places[len(places) - 1 - index * len(places) // count] for index in range(count)]
 
 
 def random(budget: float, seed: int, gated: Sequence[int], sites: Sites, times: Sequence[float], costs: Costs) -> CachePlan:

@@ -30,7 +30,7 @@ def bench(
         list[str] | None, typer.Option(metavar="N", help="A baseline of that many evaluations; may be repeated. Without, equal cost.")
     ] = None,
     against: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Another engine on the same weights: diffusers or cache-dit.")
+        list[str] | None, typer.Option(metavar="NAME", help="On the same weights: diffusers, cache-dit, or dpm-solver++ with fewer steps.")
     ] = None,
     boxes: Annotated[
         str | None, typer.Option(metavar="FILE", help="Compare ways to enforce the boxes of these layouts: a file, or `held-out`.")

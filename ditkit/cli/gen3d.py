@@ -31,6 +31,7 @@ def gen3d(
     solver: options.Solver = None,
     guidance: options.Guidance = None,
     cache: options.Cache = False,
+    budget: options.Budget = None,
     plan: options.Plan = None,
     batch: options.Batch = None,
     mesh: Annotated[bool, typer.Option("--mesh", help="Also write a surface around each cloud, as .obj.")] = False,

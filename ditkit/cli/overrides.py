@@ -52,6 +52,8 @@ KEPT_FROM = ("source", "out")  # all that can be said beside --from
 
 def from_flags(flags: Mapping[str, Value], overrides: Sequence[str]) -> list[str]:
     """The given flags, then the overrides. Raises `ConfigError` when two of them say the same thing, naming both."""
+    if "--cache" in flags and flags.get("--budget") and not flags["--cache"] and not any(each.startswith("cache=") for each in overrides):
+        raise ConfigError(f"--budget {flags['--budget']} says how much of a run --cache keeps; add --cache")
     said: dict[str, str] = {}
     result: list[str] = []
     for setting, shown in [*_settings(flags), *((override, override) for override in overrides)]:
@@ -70,7 +72,8 @@ def _settings(flags: Mapping[str, Value]) -> Iterable[tuple[str, str]]:
     for flag, value in flags.items():
         if value is not None and value is not False and value != []:
             typed = _typed(flag, value)
-            yield from ((setting, typed) for setting in _meaning(flag, value))
+            of_cache = flag == "--budget" and "--cache" in flags  # of a command that samples
+            yield from ((setting, typed) for setting in ([f"cache.budget={value}"] if of_cache else _meaning(flag, value)))
 
 
 def _meaning(flag: str, value: Value) -> list[str]:

@@ -51,3 +51,17 @@ def diff_plans(first: Plan, second: Plan, as_json: Json = False) -> None:
     from ditkit.tasks import plan as task
 
     show(task.diff(first, second), as_json)
+
+
+@app.command("export")
+def export_plan(
+    file: Plan,
+    to: Annotated[str, typer.Option(metavar="LIBRARY", help="For whom: cache-dit.")],
+    out: Annotated[str, typer.Option(metavar="FILE", help="The file to write.")],
+    as_json: Json = False,
+) -> None:
+    """Write a plan as another library takes it."""
+    from ditkit.cli.console import show
+    from ditkit.tasks import plan as task
+
+    show(task.export(file, to, out), as_json)

@@ -31,6 +31,7 @@ def sample(
     solver: options.Solver = None,
     guidance: options.Guidance = None,
     cache: options.Cache = False,
+    budget: options.Budget = None,
     plan: options.Plan = None,
     batch: options.Batch = None,
     out: options.Out = None,

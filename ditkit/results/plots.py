@@ -8,6 +8,7 @@ from math import hypot
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ditkit.cache.forecast import HELD
 from ditkit.cache.plan import CachePlan
 from ditkit.errors import OutputError
 from ditkit.files.atomic import write_atomically
@@ -15,7 +16,7 @@ from ditkit.files.atomic import write_atomically
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-COMPUTED, REUSED = "#1f4e79", "#dbe7f3"
+COMPUTED, REUSED, FORECAST = "#1f4e79", "#dbe7f3", "#e69f00"
 WIDEST = 9.0  # inches of the part with the cells
 TIMES_SHOWN = 26
 
@@ -52,8 +53,9 @@ def _draw_branch(panel: Any, plan: CachePlan, branch: str) -> None:
     from matplotlib.colors import ListedColormap
 
     columns = [index for index, site in enumerate(plan.sites) if site.branch == branch]
-    cells = [[float(row[column]) for row in plan.compute] for column in columns]
-    panel.imshow(cells, cmap=ListedColormap([REUSED, COMPUTED]), vmin=0, vmax=1, aspect="auto", interpolation="nearest")
+    cells = [[_kind(plan, evaluation, column) for evaluation in range(plan.evaluations)] for column in columns]
+    colours = ListedColormap([COMPUTED, REUSED, FORECAST])
+    panel.imshow(cells, cmap=colours, vmin=0, vmax=2, aspect="auto", interpolation="nearest")
     every = -(-len(columns) // 14)
     panel.set_yticks(range(0, len(columns), every), [str(plan.sites[columns[index]].block) for index in range(0, len(columns), every)])
     panel.tick_params(labelsize=7, length=2)
@@ -64,11 +66,21 @@ def _draw_branch(panel: Any, plan: CachePlan, branch: str) -> None:
     panel.tick_params(which="minor", length=0)
 
 
+def _kind(plan: CachePlan, evaluation: int, column: int) -> int:
+    """0 computed, 1 held, 2 forecast, alone or with the whole evaluation."""
+    cell = plan.whole[evaluation] if evaluation in plan.whole else plan.cell(evaluation, column)
+    return 0 if not cell else 1 if cell == HELD else 2
+
+
 def _legend(figure: Any, plan: CachePlan) -> None:
+    """The kinds that the plan has, each with its share of all cells."""
     from matplotlib.patches import Patch
 
-    patches = [Patch(color=COMPUTED, label="computed"), Patch(color=REUSED, label=f"reused ({plan.reused:.0%})")]
-    figure.legend(handles=patches, loc="outside upper right", ncols=2, fontsize=8, frameon=False)
+    cells = [_kind(plan, evaluation, column) for evaluation in range(plan.evaluations) for column in range(len(plan.sites))]
+    kinds = ((COMPUTED, "computed"), (REUSED, "held"), (FORECAST, "forecast"))
+    shares = [cells.count(kind) / max(len(cells), 1) for kind in range(len(kinds))]
+    patches = [Patch(color=colour, label=f"{name} ({share:.0%})") for (colour, name), share in zip(kinds, shares, strict=True) if share]
+    figure.legend(handles=patches, loc="outside upper right", ncols=3, fontsize=8, frameon=False)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ditkit.diffusion.level import Level
 from ditkit.diffusion.prediction import Prediction
 from ditkit.diffusion.solvers import Solver
 from ditkit.errors import ConfigError
@@ -49,17 +50,34 @@ def gates(solver: Solver, period: int = 2) -> tuple[Gate, ...]:
     return tuple(found)
 
 
+def spare_evaluations(solver: Solver) -> tuple[int, ...]:
+    """Those that make no step themselves but only say where the next evaluation is to be, as the first of DPM-Solver-2's two."""
+    steps = evaluations_of_steps(solver)
+    return tuple(e for step, mine in enumerate(steps) for e in mine[:-1] if _probed(solver, step, e)[0] == _probed(solver, step)[0])
+
+
 def evaluations_of_steps(solver: Solver) -> list[list[int]]:
     """The evaluations that each solver step makes, in order: found by taking the steps with a network that says nothing."""
-    found: list[list[int]] = []
+    return [_probed(solver, step)[1] for step in range(solver.steps)]
+
+
+class _Same(Prediction):
+    """The same whatever it is read as, and wherever."""
+
+    def to_x0(self, x: Tensor, level: Level) -> Tensor:
+        return self.value
+
+    to_epsilon = to_velocity = to_score = to_x0
+
+
+def _probed(solver: Solver, step: int, loud: int | None = None) -> tuple[float, list[int]]:
+    """Where a step from 0 ends when the network says 1 at the `loud` evaluation and 0 at all others, and which evaluations it makes."""
+    found: list[int] = []
 
     def denoise(x: Tensor, evaluation: int) -> Prediction:
-        found[-1].append(evaluation)
-        return Prediction(torch.zeros_like(x), "velocity", torch.zeros_like(x))  # which no level makes a solver divide by 0 for
+        found.append(evaluation)
+        return _Same(torch.full_like(x, float(evaluation == loud)), variance=torch.zeros_like(x))
 
-    x = torch.zeros(1)
-    state = solver.init(torch.zeros(solver.draws, 1) if solver.draws else None)
-    for step in range(solver.steps):
-        found.append([])
-        x, state = solver.step(denoise, x, step, state)
-    return found
+    state = torch.zeros(solver.draws, 1) if solver.draws else torch.zeros(1)
+    end, _ = solver.step(denoise, torch.zeros(1), step, state)
+    return float(end), found

@@ -44,7 +44,7 @@ class RouterTask:
             self.module.price.mul_(torch.exp(PRICE_RATE * (kept.detach().double() - self.budget)))
         scores = self.module.scores()
         used = scores if self.threshold is None else straight_through(scores, self.threshold)
-        data, passed_BG = self.trial(used, step_generator(self.seed, step), rows)
+        data, passed_BG = self.trial(used, step_generator(self.seed, step), rows, self.module.weights)
         spent = passed_BG @ (scores * self._weights_S).sum(1)
         losses = data + self.module.price.to(data.dtype) * spent
         return losses.sum(), {"data": data.detach().mean(), "kept": kept.detach(), "price": self.module.price.clone()}

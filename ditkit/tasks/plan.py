@@ -1,16 +1,20 @@
 """`ditkit plan`: what a plan does, somebody else's schedule as a plan, and how two plans differ."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from ditkit.cache.cost import trajectory_cost
+from ditkit.cache.forecast import CALLED, HELD
 from ditkit.cache.imports import plan_from_router, plan_from_smoothcache, read_router
 from ditkit.cache.plan import CachePlan, read_plan, write_plan
-from ditkit.config.checks import check_part
+from ditkit.cache.words import in_words, steps_mask
+from ditkit.config.checks import check_known, check_part
 from ditkit.config.schema import AutoSampler, DDIMConfig
 from ditkit.errors import ConfigError, DitkitError, PlanMismatch
 from ditkit.execution import Site
+from ditkit.files.atomic import write_atomically
 from ditkit.files.tensors import read_options
 from ditkit.models import registry
 from ditkit.models.blank import blank
@@ -18,6 +22,8 @@ from ditkit.results.plots import draw_plan
 from ditkit.results.report import Cell, Report
 from ditkit.tasks.shared import build
 
+LETTERS = {CALLED: "#", HELD: "."}
+EXPORTS = ("cache-dit",)
 PUBLISHED = {  # whose routers have been published, by their number of sites and the side of the pictures
     56: {256: "dit-xl-2-256", 512: "dit-xl-2-512"},
     58: {256: "uvit-h-2-256", 512: "uvit-h-4-512"},
@@ -26,19 +32,38 @@ THRESHOLDS = {"dit": 0.1, "uvit": 0.9}  # that they were published with
 
 
 def show(file: str, png: str | None = None) -> Report:
-    """What a plan computes and reuses, evaluation by evaluation; the heatmap too if `png` names a file."""
+    """What a plan computes and reuses, in a sentence and evaluation by evaluation; the heatmap too if `png` names a file."""
     plan = read_plan(Path(file))
     branches = list(dict.fromkeys(site.branch for site in plan.sites))
     rows: list[list[Cell]] = []
-    for time, row in zip(plan.times, plan.compute, strict=True):
-        patterns = ["".join("#" if cell else "." for cell in _of_branch(plan, row, branch)) for branch in branches]
-        rows.append([f"{time:.2f}", *patterns, f"{1 - sum(row) / len(row):.0%}"])
+    for evaluation, (time, row) in enumerate(zip(plan.times, plan.compute, strict=True)):
+        patterns = [_pattern(plan, evaluation, branch) for branch in branches]
+        rows.append([f"{time:.2f}", *patterns, f"{1 - sum(row) / len(row):.0%}", _weights(plan, evaluation)])
     files = []
     if png:
         draw_plan(plan, Path(png), plan.model or "")
         files.append(Path(png))
-    notes = ["# computed, . reused; blocks from left to right"]
-    return Report(f"plan {file}", _facts(plan), ("time", *branches, "reused"), rows, files, notes, {"reused": plan.reused})
+    columns = ["time", *branches, "reused", "weights"]
+    if not any(row[-1] for row in rows):
+        columns, rows = columns[:-1], [row[:-1] for row in rows]
+    notes = [in_words(plan), _key(plan)]
+    data = {"reused": plan.reused, "in_words": in_words(plan)}
+    return Report(f"plan {file}", _facts(plan), columns, rows, files, notes, data)
+
+
+def export(file: str, to: str, out: str) -> Report:
+    """The plan as another library takes it; of cache-dit that is the mask of steps that are computed."""
+    check_known("library", to, EXPORTS)
+    target, plan = Path(out), read_plan(Path(file))
+    if target.exists():
+        raise DitkitError(f"{target} exists already; remove it or choose another name")
+    mask = steps_mask(plan)
+    text = json.dumps({"steps_computation_mask": mask}) + "\n"
+    write_atomically(target, lambda part: part.write_text(text, encoding="utf-8"))
+    notes = [f"cache_dit.DBCacheConfig(steps_computation_mask=json.load(open({out!r}))['steps_computation_mask'])"]
+    if plan.forecast or plan.whole:
+        notes.append("the mask says where to compute; the weights stay behind: cache-dit forecasts by its own calibrator")
+    return Report("exported", {"computed": f"{sum(mask)} of {len(mask)} steps"}, files=[target], notes=notes, data={"mask": mask})
 
 
 def import_plan(source: str, out: str, *, threshold: float | None = None, model: str | None = None, steps: int | None = None) -> Report:
@@ -52,6 +77,27 @@ def import_plan(source: str, out: str, *, threshold: float | None = None, model:
     plan, notes = (_smoothcache(Path(source), model, steps), []) if schedule else _router(Path(source), threshold, model)
     write_plan(plan, target)
     return Report("imported", _facts(plan), files=[target], notes=notes, data={"reused": plan.reused})
+
+
+def _pattern(plan: CachePlan, evaluation: int, branch: str) -> str:
+    """A letter for each block: # computed, . held, ~ forecast, and _ where the network is not called."""
+    columns = [column for column, site in enumerate(plan.sites) if site.branch == branch]
+    return "".join("_" if (cell := plan.cell(evaluation, column)) is None else LETTERS.get(cell, "~") for column in columns)
+
+
+def _key(plan: CachePlan) -> str:
+    key = "# computed, . reused"
+    key += ", ~ forecast" if plan.forecast else ""
+    key += ", _ network not called" if plan.whole else ""
+    return key + "; blocks from left to right"
+
+
+def _weights(plan: CachePlan, evaluation: int) -> str:
+    """Those of an evaluation that is forecast as a whole, newest output first; of forecast branches how many there are."""
+    if evaluation in plan.whole:
+        return " ".join(f"{weight:+.3f}" for weight in plan.whole[evaluation])
+    own = sum(at == evaluation for at, _ in plan.forecast)
+    return f"of {own} branches" if own else ""
 
 
 def diff(one: str, other: str) -> Report:
@@ -74,6 +120,10 @@ def diff(one: str, other: str) -> Report:
         "differ in": f"{cells} of {mine.evaluations * len(mine.sites)} cells, {len(rows)} of {mine.evaluations} evaluations",
         "reused": f"{mine.reused:.1%} and {theirs.reused:.1%}",
     }
+    if forecasts := [{**plan.forecast, **plan.whole} for plan in (mine, theirs) if plan.forecast or plan.whole]:
+        one_s, other_s = forecasts[0], forecasts[-1] if len(forecasts) > 1 else {}
+        apart = sum(one_s.get(at) != other_s.get(at) for at in {*one_s, *other_s})
+        facts["weights differ in"] = f"{apart} of {len({*one_s, *other_s})} forecasts"
     return Report(f"{one} and {other}", facts, ("time", "only the first computes", "only the second computes"), rows, data={"cells": cells})
 
 
@@ -142,10 +192,6 @@ def _facts(plan: CachePlan) -> dict[str, Cell]:
 def _word(key: str, command: str) -> str:
     """What a value of the file is called where people read it."""
     return command if key == "command" else key.replace("_", " ")
-
-
-def _of_branch(plan: CachePlan, row: tuple[bool, ...], branch: str) -> Iterator[bool]:
-    return (cell for site, cell in zip(plan.sites, row, strict=True) if site.branch == branch)
 
 
 def _named(plan: CachePlan, row: tuple[bool, ...], other: tuple[bool, ...]) -> Iterator[Site]:

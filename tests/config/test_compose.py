@@ -51,8 +51,8 @@ def test_what_cfg_prints_says_which_option_was_chosen():
         ("=3", "no option named '' in sample; ditkit sample --cfg prints all"),
         ("cache@x=every", "no option named 'cache@x' in sample; did you mean 'cache'?"),
         ("cache.period=3", "no option named 'cache.period' with cache=none; it has no options"),
-        ("cache=evry", "no cache named 'evry'; did you mean 'every'? (auto, bottom, every, file, none, random, similarity, top)"),
-        ("cache=null", "no cache named 'null'; choose one of auto, bottom, every, file, none, random, similarity, top"),
+        ("cache=evry", "no cache named 'evry'; did you mean 'every'? (auto, bottom, every, file, forecast, none, random, similarity, top)"),
+        ("cache=null", "no cache named 'null'; choose one of auto, bottom, every, file, forecast, none, random, similarity, top"),
         ("cache=file", "cache=file needs a plan: --plan FILE or cache.path=FILE"),
         ("cache.name=every", "cache.name cannot be set; choose with cache=every"),
         (

@@ -16,4 +16,4 @@ def test_the_folder_in_the_package_comes_first(tmp_path: Path, monkeypatch):
 
 def test_groups_and_options_are_folders_and_files():
     assert {"sampler", "cache", "runtime", "codec", "preset"} <= set(folder.groups())
-    assert folder.options("cache") == ["auto", "bottom", "every", "file", "none", "random", "similarity", "top"]
+    assert folder.options("cache") == ["auto", "bottom", "every", "file", "forecast", "none", "random", "similarity", "top"]

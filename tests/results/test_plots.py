@@ -14,6 +14,7 @@ from ditkit.errors import OutputError
 from ditkit.execution import Site
 from ditkit.results.plots import (
     COMPUTED,
+    FORECAST,
     FRONT,
     GROUPS,
     REUSED,
@@ -41,6 +42,14 @@ def test_a_heatmap_is_coloured_by_what_the_plan_does(tmp_path: Path, period: int
     computed, reused = _share(tmp_path / "plan.png", COMPUTED), _share(tmp_path / "plan.png", REUSED)
     assert computed > 0.2
     assert (reused > 0.2) == (period == 2)
+
+
+def test_forecasts_have_a_colour_of_their_own(tmp_path: Path) -> None:
+    plan = every(2, SITES, tuple(range(8, 0, -1)))
+    whole = dict.fromkeys(range(1, 8, 2), (1.2,))
+    for name, drawn in (("held", plan), ("forecast", replace(plan, whole=whole))):
+        draw_plan(drawn, tmp_path / f"{name}.png", "tiny")
+    assert _share(tmp_path / "held.png", FORECAST) < 0.01 < 0.2 < _share(tmp_path / "forecast.png", FORECAST)
 
 
 def test_a_curve_is_drawn_for_every_value(tmp_path: Path) -> None:

@@ -2,10 +2,10 @@
 
 import pytest
 
-from ditkit.diffusion.schedule import linear, scaled_linear
-from ditkit.diffusion.solvers import Solver, ddim, ddpm, dpm_solver_2, dpm_solver_pp
+from ditkit.diffusion.schedule import linear, named, scaled_linear
+from ditkit.diffusion.solvers import SOLVERS, Solver, ddim, ddpm, dpm_solver_2, dpm_solver_pp
 from ditkit.errors import ConfigError
-from ditkit.routing.gates import Gate, evaluations_of_steps, gates
+from ditkit.routing.gates import Gate, evaluations_of_steps, gates, spare_evaluations
 
 
 @pytest.mark.parametrize(
@@ -42,3 +42,17 @@ def test_a_run_with_nothing_to_gate_is_refused() -> None:
         gates(ddim(linear(), 1))
     with pytest.raises(ConfigError, match="period must be at least 2, not 1"):
         gates(ddim(linear(), 4), 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "schedule", "spare"),
+    [
+        ("ddim", "linear", ()),
+        ("dpm-solver++", "linear", ()),
+        ("dpm-solver-2", "linear", (0, 2, 4)),
+        ("midpoint", "linear-flow", (0, 2, 4)),
+        ("heun", "linear-flow", ()),
+    ],
+)
+def test_evaluations_that_only_find_the_next_ones_are_spare(name: str, schedule: str, spare: tuple[int, ...]) -> None:
+    assert spare_evaluations(SOLVERS[name](named(schedule), 6)) == spare

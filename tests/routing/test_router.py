@@ -1,5 +1,7 @@
 """The router's numbers: parameters, shares of multiply-adds, decisions within a budget, and the plan."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -59,3 +61,23 @@ def test_a_budget_below_what_is_never_gated_is_refused() -> None:
 
 def test_the_threshold_is_strict() -> None:
     assert above(torch.tensor([[0.1, 0.5, 0.9]]), 0.5).tolist() == [[False, False, True]]
+
+
+def test_a_router_begins_with_a_plan_and_becomes_it_again() -> None:
+    keep = torch.rand(len(GATES), len(SITES), generator=torch.Generator().manual_seed(2)) < 0.5
+    held = to_plan(keep, GATES, SITES, SOLVER.times, {})
+    cells = {(gate.evaluation, column): (1.5,) for row, gate in enumerate(GATES) for column in range(len(SITES)) if not keep[row, column]}
+    plan = replace(held, forecast=cells)
+    router = Router(len(GATES), len(SITES), order=2)
+    router.begin_with(plan, GATES, 3.0)
+    assert router.weights is not None and router.logits.abs().unique().tolist() == [3.0]
+    assert to_plan(above(router.scores(), 0.5), GATES, SITES, SOLVER.times, {}, router.weights.detach()) == plan
+
+
+def test_weights_of_outputs_that_are_not_there_go_to_the_oldest() -> None:
+    keep = torch.zeros(len(GATES), len(SITES), dtype=torch.bool)
+    weights = torch.tensor([1.5, -0.75, 0.25]).repeat(len(GATES), len(SITES), 1)
+    plan = to_plan(keep, GATES, SITES, SOLVER.times, {}, weights)
+    first = GATES[0].evaluation
+    known = sum(plan.compute[evaluation][0] for evaluation in range(first))
+    assert plan.cell(first, 0) == ((1.0,) if known == 1 else (1.5, -0.5))

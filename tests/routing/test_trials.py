@@ -86,3 +86,42 @@ def test_the_rows_of_two_processes_are_those_of_one() -> None:
     scores = torch.full((len(trial.gates), 4), 0.5)
     whole, *parts = (trial(scores, torch.Generator().manual_seed(5), rows).errors for rows in (slice(0, 4), slice(0, 1), slice(1, 4)))
     assert_close(whole, torch.cat(parts), _roundings(trial), size=_size(whole))
+
+
+@pytest.mark.parametrize("solver", SOLVERS, ids=lambda solver: solver.name)
+@pytest.mark.parametrize("recompute", [False, True])
+def test_with_scores_of_0_and_1_and_weights_the_error_is_that_of_the_plan_with_forecasts(solver: Solver, recompute: bool) -> None:
+    model = _model()
+    trial = _trial(model, solver)
+    trial.recompute = recompute
+    sites = model.backbone.sites
+    generator = torch.Generator().manual_seed(1)
+    scores = (torch.rand((len(trial.gates), len(sites)), generator=generator) < 0.5).float()
+    weights = torch.tensor([1.4, -0.5, 0.1]) + 0.1 * torch.rand((len(trial.gates), len(sites), 3), generator=generator)
+    errors, _ = trial(scores, torch.Generator().manual_seed(5), slice(0, 4), weights)
+    plan = to_plan(scores.bool(), trial.gates, sites, solver.times, {}, weights)
+    assert max(map(len, plan.forecast.values())) > 1
+    full, cached = (sample_latents(model, _request(solver, each), range(3)) for each in (None, plan))
+    expected = (cached - full).square().flatten(1).sum(1) / full.square().flatten(1).sum(1)
+    assert_close(errors, expected[_drawn(trial)], _roundings(trial), size=_size(expected))
+
+
+def test_making_graphs_again_changes_no_gradient_and_needs_less_of_them() -> None:
+    found, sizes = [], []
+    for recompute in (False, True):
+        trial = _trial(_model(), SOLVERS[0])
+        trial.recompute = recompute
+        logits = torch.zeros(len(trial.gates), 4, requires_grad=True)
+        weights = torch.tensor([1.3, -0.3]).repeat(len(trial.gates), 4, 1).requires_grad_(True)
+        saved: dict[int, int] = {}
+        with torch.autograd.graph.saved_tensors_hooks(
+            lambda tensor, saved=saved: saved.update({tensor.data_ptr(): tensor.numel()}) or tensor, lambda tensor: tensor
+        ):
+            errors, _ = trial(torch.sigmoid(logits), torch.Generator().manual_seed(5), slice(0, 4), weights)
+        sizes.append(sum(saved.values()))
+        errors.sum().backward()
+        assert logits.grad is not None and weights.grad is not None
+        found.append((logits.grad, weights.grad))
+    for mine, other in zip(*found, strict=True):
+        assert_close(mine, other, _roundings(trial))
+    assert sizes[1] < sizes[0] / 2

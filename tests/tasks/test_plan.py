@@ -2,12 +2,13 @@
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from ditkit.cache.plan import read_plan, write_plan
+from ditkit.cache.plan import CachePlan, read_plan, write_plan
 from ditkit.cache.policies import every
 from ditkit.errors import ConfigError, DitkitError, PlanMismatch
 from ditkit.models import registry
@@ -28,6 +29,44 @@ def test_a_plan_is_shown_a_row_per_evaluation(tmp_path: Path) -> None:
     assert list(report.rows) == [["999.00", "#" * 12, "#" * 12, "0%"], ["0.00", "." * 12, "." * 12, "100%"]]
     assert report.facts["reused"] == "50.00% of all branches"
     assert (tmp_path / "plan.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def _forecast(path: Path) -> str:
+    """Computed, branches forecast in part, forecast as a whole, computed."""
+    few = (True, *(False,) * (len(SITES) - 1))
+    rows = ((True,) * len(SITES), (True,) * len(SITES), few, (False,) * len(SITES))
+    cells = {(2, column): (1.5, -0.5) for column in range(1, 12)}
+    write_plan(CachePlan(SITES, (3.0, 2.0, 1.0, 0.0), rows, forecast=cells, whole={3: (1.9, -0.9)}), path)
+    return str(path)
+
+
+def test_a_plan_with_forecasts_is_shown_in_a_sentence_and_in_letters(tmp_path: Path) -> None:
+    report = task.show(_forecast(tmp_path / "plan.json"))
+    assert report.notes == [
+        "computes 2 of 4 evaluations whole, forecasts 1 as a whole from the last 2 outputs, the network not being called "
+        "and in 1 of their branches computes 4%, forecasts 46% from the last 2 outputs and holds 50%",
+        "# computed, . reused, ~ forecast, _ network not called; blocks from left to right",
+    ]
+    assert report.rows[2] == ["1.00", "#~~~~~......", "~~~~~~......", "96%", "of 11 branches"]
+    assert report.rows[3] == ["0.00", "_" * 12, "_" * 12, "100%", "+1.900 -0.900"]
+
+
+def test_a_plan_is_exported_as_the_mask_of_cache_dit(tmp_path: Path) -> None:
+    report = task.export(_forecast(tmp_path / "plan.json"), "cache-dit", str(tmp_path / "mask.json"))
+    assert json.loads((tmp_path / "mask.json").read_text()) == {"steps_computation_mask": [1, 1, 0, 0]}
+    assert report.facts["computed"] == "2 of 4 steps" and "the weights stay behind" in report.notes[-1]
+    with pytest.raises(DitkitError, match="mask.json exists already; remove it or choose another name"):
+        task.export(str(tmp_path / "plan.json"), "cache-dit", str(tmp_path / "mask.json"))
+    with pytest.raises(DitkitError, match="no library named 'cachedit'; did you mean 'cache-dit'"):
+        task.export(str(tmp_path / "plan.json"), "cachedit", str(tmp_path / "other.json"))
+    assert not (tmp_path / "other.json").exists()
+
+
+def test_plans_that_differ_in_weights_alone_differ(tmp_path: Path) -> None:
+    first = _forecast(tmp_path / "a.json")
+    write_plan(replace(read_plan(Path(first)), whole={3: (1.8, -0.8)}), tmp_path / "b.json")
+    report = task.diff(first, str(tmp_path / "b.json"))
+    assert list(report.rows) == [] and report.facts["weights differ in"] == "1 of 12 forecasts"
 
 
 def test_a_router_becomes_a_plan_of_its_model(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ from ditkit.config.schema.runs import RULE_SETS
 from ditkit.config.schema.samplers import AutoSampler, SamplerConfig
 from ditkit.errors import ConfigError
 
-POLICIES = ("every", "random", "top", "bottom", "similarity")
-PEERS = ("diffusers", "cache-dit")
+POLICIES = ("every", "random", "top", "bottom", "similarity", "forecast", "l2p")
+PEERS = ("diffusers", "cache-dit", "dpm-solver++")
 
 
 @dataclass
@@ -27,10 +27,11 @@ class BenchConfig(ModelConfig):
     policies: list[str] = field(default_factory=lambda: ["similarity", "every", "random", "top", "bottom"])  # or NAME:BUDGET
     budget: float | None = None  # of the policies; None is that of the first plan, or 0.7 if there is none
     fewer: list[int] = field(default_factory=list)  # evaluations of the baselines; none: those that cost as much as the budget
+    converged: int = 10  # times the evaluations of the run that errors are also measured to; 0: only to the uncached run
     boxes: str | None = None  # compare sets of rules for these layouts instead, as `ditkit ground` reads them
     rules: list[str] = field(default_factory=lambda: ["pull", "transplant", "default", "fast"])  # of boxes, beside plain
     detector: str | None = None  # of things in boxes; None is the judge if the model draws what it knows, and else nobody
-    against: list[str] = field(default_factory=list)  # other engines on the same weights: diffusers, cache-dit
+    against: list[str] = field(default_factory=list)  # on the same weights: the engines diffusers and cache-dit, or dpm-solver++
     parts: bool = False  # time the parts of an evaluation instead
     beside: list[str] = field(default_factory=list)  # other models whose parts are timed in turns with this one's
     reference: str | None = None  # real pictures, for Frechet distances; of boxes, drawings to put into them
@@ -44,6 +45,7 @@ class BenchConfig(ModelConfig):
         check_least("steps", self.steps, 1)
         for name in ("count", "batch"):
             check_least(name, getattr(self, name), 1)
+        check_least("converged", self.converged, 0)
         for rules in self.rules:
             check_known("set of rules", rules, RULE_SETS)
         for evaluations in self.fewer:

@@ -7,6 +7,8 @@ from ditkit.config.checks import check_budget, check_finite, check_known, check_
 from ditkit.config.schema.samplers import SAMPLERS, SamplerConfig
 from ditkit.errors import ConfigError
 
+FORECASTS = ("evaluations", "branches")
+
 
 @dataclass
 class CacheConfig:
@@ -27,9 +29,15 @@ class NoCache(CacheConfig):
 
 @dataclass
 class AutoCache(CacheConfig):
-    """The best plan known for this model and solver."""
+    """The best plan known for this model and solver: near-lossless, or with a `budget` one that keeps about that share of the run."""
 
     name: str = "auto"
+    budget: float | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.budget is not None:
+            check_budget("cache.budget", self.budget)
 
 
 @dataclass
@@ -102,6 +110,26 @@ class SimilarityCache(CacheConfig):
 
 
 @dataclass
+class ForecastCache(CacheConfig):
+    """What is not computed is forecast from the last outputs, with weights fitted on a few of the model's own runs: whole "evaluations",
+    or all "branches" of an evaluation."""
+
+    name: str = "forecast"
+    budget: float = 0.7
+    order: int = 2  # how many outputs a forecast is made from, 1 to 3
+    of: str = "evaluations"
+    samples: int = 16
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_budget("cache.budget", self.budget)
+        check_known("kind of forecast", self.of, FORECASTS)
+        check_least("cache.samples", self.samples, 2)
+        if not 1 <= self.order <= 3:
+            raise ConfigError(f"cache.order must be 1, 2 or 3, not {self.order}")
+
+
+@dataclass
 class FileCache(CacheConfig):
     """A plan read from a file."""
 
@@ -116,7 +144,7 @@ class FileCache(CacheConfig):
 
 GROUPS: dict[str, tuple[type[SamplerConfig] | type[CacheConfig], ...]] = {
     "sampler": SAMPLERS,
-    "cache": (NoCache, AutoCache, EveryCache, RandomCache, TopCache, BottomCache, SimilarityCache, FileCache),
+    "cache": (NoCache, AutoCache, EveryCache, RandomCache, TopCache, BottomCache, SimilarityCache, ForecastCache, FileCache),
 }
 
 

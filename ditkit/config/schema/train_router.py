@@ -33,9 +33,18 @@ class TrainRouterConfig(ModelConfig):
     text: TextConfig = field(default_factory=TextConfig)
     period: int = 2  # one evaluation in this many computes everything; from `evaluations` on only the first does
     trial: str = "evaluations"  # what an error is of: one evaluation at a time, as published, or the end of whole "runs"
+    forecasts: bool = False  # no scores: evaluations are forecast as a whole, by a search
     data: DataConfig = field(default_factory=DataConfig)  # no path: the model's own trajectories
     samples: int = 64  # how many trajectories
     budget: float | None = 0.7  # share of a run's multiply-adds to keep; null: keep what scores above the threshold
+    max_error: float | None = None  # of forecasts, in place of a budget: keep as little as ends that near
+    speed_up: float | None = None  # of forecasts, in place of a budget: keep this part of a run
+    order: int | None = None  # how many outputs a forecast is made from; None: 2, or where scores are learned, outputs are held
+    begin: str | None = None  # of whole runs: a plan to begin with
+    recompute: bool = False  # of whole runs: make the graph of each evaluation again in the backward pass, for less memory
+    search: bool = True  # of forecasts: choose evaluations by how runs respond; false: evenly spread
+    window: int = 4  # of forecasts: how far back, in evaluations, one may look
+    iterations: int = 2  # of forecasts: refinements of the weights on whole runs
     threshold: float = 0.5
     price: float = 1e-4  # of computing one branch, in units of the mean squared error; with a budget only where it starts
     penalty: str = "multiply-adds"  # or "branches": all alike, as published
@@ -66,6 +75,7 @@ class TrainRouterConfig(ModelConfig):
             check_positive(name, getattr(self, name))
         if self.budget is not None:
             check_budget("budget", self.budget)
+        self._check_forecasts()
         check_part("threshold", self.threshold)
         check_known("penalty", self.penalty, PENALTIES)
         check_known("trial", self.trial, TRIALS)
@@ -73,3 +83,22 @@ class TrainRouterConfig(ModelConfig):
             raise ConfigError("whole runs are the model's own and need no data; leave out --data, or say trial=evaluations")
         check_seed(self.seed)
         check_folder(self.out)
+
+    def _check_forecasts(self) -> None:
+        if self.max_error is not None and self.speed_up is not None:
+            raise ConfigError("give either max_error or speed_up: each of them says what to keep")
+        for name, least in (("max_error", 0.0), ("speed_up", 1.0)):
+            value = getattr(self, name)
+            check_finite(name, value)
+            if value is not None and value <= least:
+                raise ConfigError(f"{name} must be more than {least:g}, not {value:g}")
+            if value is not None and not self.forecasts:
+                raise ConfigError(f"{name} is for forecasts of whole evaluations; say recipe=forecast")
+        if self.begin is not None and self.trial != "runs":
+            raise ConfigError("whole runs can begin with a plan; say recipe=runs")
+        if self.order is not None and self.trial == "evaluations" and not self.forecasts:
+            raise ConfigError("single evaluations learn what to reuse, not forecasts; say recipe=runs or recipe=forecast")
+        if self.order is not None and not 1 <= self.order <= 3:
+            raise ConfigError(f"order must be 1, 2 or 3, not {self.order}")
+        check_least("window", self.window, 1)
+        check_least("iterations", self.iterations, 0)

@@ -13,6 +13,8 @@ from torch import Tensor
 from ditkit.config.schema import BenchConfig, TrainConfig
 from ditkit.engine.model import Model
 from ditkit.engine.race import race
+from ditkit.engine.request import SamplingRequest
+from ditkit.engine.sampler import sample_latents
 from ditkit.errors import MissingDependency, RequestError
 from ditkit.files.atomic import write_atomically
 from ditkit.metrics.bootstrap import Interval
@@ -24,7 +26,7 @@ from ditkit.results.progress import Progress
 from ditkit.results.report import Cell, Report
 from ditkit.shapes import preview
 from ditkit.tasks.bench import boxes, parts, training
-from ditkit.tasks.bench.contenders import FEWER, UNCACHED, contenders
+from ditkit.tasks.bench.contenders import FEWER, UNCACHED, contenders, converged
 from ditkit.tasks.bench.scores import Judges, Score, decoded, scored
 from ditkit.tasks.shared import build
 from ditkit.tasks.shared.command_line import command_line
@@ -35,7 +37,8 @@ SIDE = 160  # pixels of a cloud's picture
 CHAMFER = "CD x 1000"
 UNPLOTTED = (UNCACHED, "diffusers")  # no error by definition
 NOTE = (
-    "error: |z - z'| / |z'| of the latents, z' from the uncached run with the same seed; CD: Chamfer distance of clouds to that run's; "
+    "error: |z - z'| / |z'| of the latents, z' from the uncached run with the same seed; converged: the same with z' from "
+    "a run of many more evaluations, which favours no way to save any; CD: Chamfer distance of clouds to that run's; "
     "kept: share of the uncached run's multiply-adds (of its own where another engine runs); speed-up: median ratio to the uncached run "
     "over rounds; intervals: 95 % bootstrap."
 )
@@ -55,10 +58,20 @@ def run(config: BenchConfig, progress: Progress) -> Report:
     if config.reference and not judges:
         raise RequestError(f"a Frechet distance is measured by the judge, which knows the {JUDGED} classes only; leave out --reference")
     entries = contenders(config, model, progress)
+    truth = _converged(config, model, entries[0].request, progress)
     progress.start(sum(len(entry.request.seeds) * len(entry.request.solver.times) for entry in entries), "sampling in turns")
     outcomes = race(entries, progress.advance)
     made = [decoded(model, outcome.latents) for outcome in outcomes]
-    return _finish(config, model, scored(entries, outcomes, made, judges), made, build.names(model, entries[0].request))
+    return _finish(config, model, scored(entries, outcomes, made, judges, truth), made, build.names(model, entries[0].request))
+
+
+def _converged(config: BenchConfig, model: Model, plain: SamplingRequest, progress: Progress) -> Tensor | None:
+    """Where the same samples end with many more evaluations of the same solver."""
+    request = converged(config, model, plain.prompts)
+    if request is None:
+        return None
+    progress.start(len(request.seeds) * len(request.solver.times), f"{len(request.solver.times)} evaluations, the converged run")
+    return torch.cat([sample_latents(model, request, batch, progress.advance).cpu() for batch in request.batches()])
 
 
 def run_training(config: TrainConfig, progress: Progress) -> Report:
@@ -91,15 +104,18 @@ def _finish(config: BenchConfig, model: Model, scores: Sequence[Score], made: Se
     }
     judged = ["judged"] if scores[0].judged else []
     frechet = ["Frechet"] if scores[0].judged and scores[0].judged.frechet is not None else []
-    columns = ["", "kept", "speed-up", "s/sample", "p95", "error", "PSNR" if scores[0].psnr else CHAMFER, *judged, *frechet]
+    truths = ["converged"] if scores[0].converged is not None else []
+    columns = ["", "kept", "speed-up", "s/sample", "p95", "error", *truths, "PSNR" if scores[0].psnr else CHAMFER, *judged, *frechet]
     rows = [_row(score)[: len(columns)] for score in scores]
     notes = ["error: relative L2 of the latents to the uncached run, same seeds; speed-up: median over interleaved rounds"]
+    notes += [f"converged: the same to a run of {config.converged} times the evaluations"] if truths else []
     return Report(f"bench {config.model}", facts, columns, rows, [numbers, plot, page], notes, record)
 
 
 def _row(score: Score) -> list[Cell]:
     row: list[Cell] = [score.name, f"{score.kept:.3f}", f"{score.speedup:.2f}x", f"{score.seconds:.3f}", f"{score.seconds_p95:.3f}"]
-    row += [f"{score.error:.4f}", f"{score.psnr:.1f}" if score.chamfer is None else f"{1000 * score.chamfer:.3f}"]
+    row += [f"{score.error:.4f}", *([] if score.converged is None else [f"{score.converged:.4f}"])]
+    row += [f"{score.psnr:.1f}" if score.chamfer is None else f"{1000 * score.chamfer:.3f}"]
     if judged := score.judged:
         row.append(f"{judged.accuracy:.3f}")
         if judged.frechet_interval:
@@ -108,7 +124,9 @@ def _row(score: Score) -> list[Cell]:
 
 
 def _table(scores: Sequence[Score], compared: str | None) -> Table:
-    columns = ["", "kept", "GMACs", "cache MiB", "speed-up", "s/sample", "p95", "error", "PSNR dB" if scores[0].psnr else CHAMFER]
+    columns = ["", "kept", "GMACs", "cache MiB", "speed-up", "s/sample", "p95", "error"]
+    columns += ["converged"] if scores[0].converged is not None else []
+    columns += ["PSNR dB" if scores[0].psnr else CHAMFER]
     judged = scores[0].judged
     columns += ["judged"] if judged else []
     columns += ["Frechet"] if judged and judged.frechet is not None else []
@@ -117,7 +135,10 @@ def _table(scores: Sequence[Score], compared: str | None) -> Table:
     for score in scores:
         row: list[Cell | Measured] = [score.name, score.kept, score.multiply_adds / 1e9, score.cache_bytes / 2**20, score.speedup]
         fidelity = score.psnr if score.chamfer is None else 1000 * score.chamfer
-        row += [score.seconds, score.seconds_p95, _spread(score.error, score.error_interval), fidelity]
+        row += [score.seconds, score.seconds_p95, _spread(score.error, score.error_interval)]
+        if score.converged is not None and score.converged_interval:
+            row.append(_spread(score.converged, score.converged_interval))
+        row.append(fidelity)
         if score.judged:
             row.append(score.judged.accuracy)
             if score.judged.frechet is not None and score.judged.frechet_interval:

@@ -6,23 +6,33 @@ from dataclasses import replace
 from pathlib import Path
 
 from ditkit.cache.cost import trajectory_cost
+from ditkit.cache.forecast import MOST
 from ditkit.cache.plan import CachePlan, read_plan
-from ditkit.config.schema import BenchConfig, option
+from ditkit.config.schema import BenchConfig, ForecastCache, option
 from ditkit.engine.conditions import PromptTable
 from ditkit.engine.model import Model
 from ditkit.engine.race import Contender
 from ditkit.engine.request import SamplingRequest
 from ditkit.errors import RequestError, ScheduleError
 from ditkit.results.progress import Progress
+from ditkit.routing.l2p import learned
 from ditkit.tasks.bench.peers import DBCache, as_backbone
 from ditkit.tasks.shared import build
+from ditkit.tasks.shared.calibrated import calibration_request, draft, made_for
 from ditkit.tasks.shared.memory import check_room
 from ditkit.tasks.shared.plans import shipped_plans, with_plan
 from ditkit.tasks.shared.prompts import table_for
 
 UNCACHED, FEWER = "uncached", "fewer steps"
 DEFAULT_BUDGET = 0.7
-CACHE_DIT = (DBCache(), DBCache(taylor=1), DBCache(threshold=0.12, taylor=1))  # as SGLang runs it, forecasting, and more carefully
+DPM = "dpm-solver++"
+CACHE_DIT = (  # as SGLang runs it, forecasting, more carefully, and of second order
+    DBCache(),
+    DBCache(taylor=1),
+    DBCache(threshold=0.12, taylor=1),
+    DBCache(taylor=2),
+    DBCache(threshold=0.12, taylor=2),
+)
 
 
 def contenders(config: BenchConfig, model: Model, progress: Progress) -> list[Contender]:
@@ -34,7 +44,7 @@ def contenders(config: BenchConfig, model: Model, progress: Progress) -> list[Co
     entries += [Contender(name, _group(plan), model, plan) for name, plan in plans]
     entries += [_policy(words, budget, model, plain, progress) for words in config.policies]
     entries += _cheaper(config, model, plain, budget)
-    entries += [entry for name in config.against for entry in _peers(name, model, plain)]
+    entries += [entry for name in config.against for entry in _rivals(name, config, model, plain, budget)]
     return _renamed(entries)
 
 
@@ -85,8 +95,31 @@ def _group(request: SamplingRequest) -> str:
 
 def _policy(words: str, budget: float, model: Model, plain: SamplingRequest, progress: Progress) -> Contender:
     name, _, own = words.partition(":")
-    cache = option("cache", name, budget=float(own) if own else budget)
+    share = float(own) if own else budget
+    if name == "l2p":
+        return Contender(name, name, model, replace(plain, plan=_l2p(share, model, plain, progress)))
+    cache = option("cache", name, budget=share)
     return Contender(name, name, model, with_plan(plain, cache, model, progress))
+
+
+def _l2p(budget: float, model: Model, plain: SamplingRequest, progress: Progress) -> CachePlan:
+    """Learned on as many samples, of the same seeds, as forecasts are fitted on, and skipping the same evaluations."""
+    cache = ForecastCache(budget=budget, order=MOST)
+    trial = calibration_request(cache.samples, model, plain)
+    progress.start(cache.samples * len(plain.solver.times), "learning L2P's coefficients")
+    plan = learned(model, trial, draft(cache, model, plain), cache.order, progress.advance)
+    return made_for(plan, model, plain, samples=cache.samples)
+
+
+def converged(config: BenchConfig, model: Model, prompts: PromptTable | None) -> SamplingRequest | None:
+    """The same samples from many more evaluations of the same solver; None where noise of their own or the time grid forbids it."""
+    evaluations = config.converged * (config.steps or model.spec.defaults.steps)
+    if not evaluations:
+        return None
+    with suppress(ScheduleError):
+        request = plain_request(config, model, prompts, evaluations)
+        return None if request.solver.draws else request
+    return None
 
 
 def _cheaper(config: BenchConfig, model: Model, plain: SamplingRequest, budget: float) -> Iterator[Contender]:
@@ -107,6 +140,16 @@ def _equal_cost(plain: SamplingRequest, budget: float) -> list[int]:
     evaluations = len(plain.solver.times)
     near = {int(evaluations * budget), -int(-evaluations * budget // 1)}
     return sorted(number for number in near if 1 <= number < evaluations)
+
+
+def _rivals(name: str, config: BenchConfig, model: Model, plain: SamplingRequest, budget: float) -> Iterator[Contender]:
+    if name != DPM:
+        yield from _peers(name, model, plain)
+        return
+    other = replace(config, sampler=option("sampler", DPM))
+    for evaluations in config.fewer or _equal_cost(plain, budget):
+        with suppress(ScheduleError):
+            yield Contender(f"{evaluations} of {DPM}", DPM, model, plain_request(other, model, plain.prompts, evaluations))
 
 
 def _peers(name: str, model: Model, plain: SamplingRequest) -> Iterator[Contender]:

@@ -39,8 +39,9 @@ class Score:
     """What one contender costs and how far off it is; seconds are per image, the speed-up is the median ratio of the same rounds.
 
     `kept` is the share of the uncached run's multiply-adds (for another engine, of its own); `error` the mean relative L2 error of
-    the latents, `psnr` that of pictures in dB and `chamfer` the mean distance of clouds, all to the uncached run; `behind` by how much its
-    errors exceed those of `compared`, the first plan, paired over the seeds.
+    the latents, `psnr` that of pictures in dB and `chamfer` the mean distance of clouds, all to the uncached run; `converged` as `error`,
+    to the run of many more evaluations; `behind` by how much its errors exceed those of `compared`, the first plan, paired over the seeds.
+    `errors` and `errors_converged` are those of every sample.
     """
 
     name: str
@@ -59,15 +60,27 @@ class Score:
     behind: Interval | None
     compared: str | None
     judged: Judged | None
+    errors: tuple[float, ...] = ()
+    converged: float | None = None
+    converged_interval: Interval | None = None
+    errors_converged: tuple[float, ...] = ()
 
 
-def scored(entries: Sequence[Contender], outcomes: Sequence[Outcome], made: Sequence[Tensor], judges: "Judges | None") -> list[Score]:
-    """All scores, against the first contender, the uncached run; `made` are pictures (N, 3, H, W), uint8, or clouds (N, 3, P)."""
+def scored(
+    entries: Sequence[Contender],
+    outcomes: Sequence[Outcome],
+    made: Sequence[Tensor],
+    judges: "Judges | None",
+    converged: Tensor | None = None,
+) -> list[Score]:
+    """All scores, against the first contender, the uncached run; `made` are pictures (N, 3, H, W), uint8, or clouds (N, 3, P), and
+    `converged` the latents of the run of many more evaluations."""
     clouds = bool(entries[0].model.spec.points)
     errors = [relative_errors(outcome.latents, outcomes[0].latents) for outcome in outcomes]
     first_plan = next((place for place, entry in enumerate(entries) if entry.request.plan), None)
     full = _multiply_adds(entries[0])
     scores = []
+    apart = [None if converged is None else relative_errors(outcome.latents, converged) for outcome in outcomes]
     for place, (entry, outcome) in enumerate(zip(entries, outcomes, strict=True)):
         alone = first_plan is None or place in (0, first_plan)
         kept = _kept(entry, entries[0])
@@ -89,6 +102,10 @@ def scored(entries: Sequence[Contender], outcomes: Sequence[Outcome], made: Sequ
                 behind=None if alone else paired_interval(errors[place], errors[first_plan or 0]),
                 compared=None if alone else entries[first_plan or 0].name,
                 judged=judges.of(made[place], entry.request.labels) if judges else None,
+                errors=tuple(errors[place].tolist()),
+                converged=None if (far := apart[place]) is None else far.mean().item(),
+                converged_interval=None if far is None else mean_interval(far),
+                errors_converged=() if far is None else tuple(far.tolist()),
             )
         )
     return scores

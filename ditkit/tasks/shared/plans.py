@@ -13,12 +13,12 @@ from ditkit.config.schema import (
     CacheConfig,
     EveryCache,
     FileCache,
+    ForecastCache,
     NoCache,
     RandomCache,
     SimilarityCache,
     TopCache,
 )
-from ditkit.engine.calibrate import output_changes
 from ditkit.engine.distributed import World, gather
 from ditkit.engine.model import Model
 from ditkit.engine.request import SamplingRequest
@@ -26,11 +26,11 @@ from ditkit.errors import PlanMismatch, RequestError
 from ditkit.files.weights import ASSETS
 from ditkit.results.progress import NoProgress, Progress
 from ditkit.routing.gates import gates
-from ditkit.tasks.shared import build
-from ditkit.tasks.shared.memory import check_room
+from ditkit.tasks.shared.calibrated import calibrated, estimated
 
 SHIPPED = ASSETS.parent / "plans"
-CALIBRATION_SEED = 2**40  # far from the seeds of pictures that people ask for
+NEAR_LOSSLESS = 0.6  # of a run's multiply-adds: shipped plans keep some 0.7, or half
+ABOUT = 0.025  # how far from a budget a shipped plan may be
 
 
 def check_file(cache: CacheConfig) -> None:
@@ -55,13 +55,18 @@ def _plan(cache: CacheConfig, model: Model, request: SamplingRequest, progress: 
         raise PlanMismatch(f"{request.solver.name} chooses its times as it goes: no plan fits it; choose another --solver, or cache=none")
     title = "calibrating a plan"
     if isinstance(cache, AutoCache):
-        if found := best_shipped(model, request):
+        if found := best_shipped(model, request, cache.budget):
             return found
-        cache, title = SimilarityCache(), "no shipped plan fits this run, calibrating one"
-    if isinstance(cache, SimilarityCache):
-        mine = _calibrated(cache, model, request, progress, title) if world.rank == 0 else None
+        cache, title = _in_place_of(cache), "no shipped plan fits this run, calibrating one"
+    if isinstance(cache, SimilarityCache | ForecastCache):
+        mine = calibrated(cache, model, request, progress, title) if world.rank == 0 else None
         return gather(mine, world)[0]
     return _ruled(cache, model, request)
+
+
+def _in_place_of(cache: AutoCache) -> ForecastCache:
+    """What is calibrated where no plan ships."""
+    return ForecastCache() if cache.budget is None else ForecastCache(budget=cache.budget)
 
 
 def with_estimated_plan(request: SamplingRequest, cache: CacheConfig, model: Model) -> SamplingRequest:
@@ -69,8 +74,10 @@ def with_estimated_plan(request: SamplingRequest, cache: CacheConfig, model: Mod
 
     Raises `RequestError` where a threshold and not a budget decides.
     """
-    if request.plan is None and isinstance(cache, AutoCache) and not best_shipped(model, request):
-        cache = SimilarityCache()
+    if request.plan is None and isinstance(cache, AutoCache) and not best_shipped(model, request, cache.budget):
+        cache = _in_place_of(cache)
+    if request.plan is None and isinstance(cache, ForecastCache):
+        return replace(request, plan=estimated(cache, model, request))
     if isinstance(cache, SimilarityCache):
         if cache.threshold is not None:
             raise RequestError("what a threshold reuses is known only once the plan is calibrated; for an estimate say cache.budget")
@@ -78,15 +85,24 @@ def with_estimated_plan(request: SamplingRequest, cache: CacheConfig, model: Mod
     return with_plan(request, cache, model)
 
 
-def best_shipped(model: Model, request: SamplingRequest) -> CachePlan | None:
-    """Of the shipped plans that fit, the one that saves most; of those that save the same percentage, the one of the least error."""
+def best_shipped(model: Model, request: SamplingRequest, budget: float | None = None) -> CachePlan | None:
+    """Of the shipped plans that fit, one that keeps about the `budget`; without one, the near-lossless one that saves most.
+
+    Near-lossless are those that keep `NEAR_LOSSLESS` of the run or more, if there are any. Plans that forecast come before plans that only
+    hold; of those that save the same percentage the one of the least error is taken.
+    """
     costs = model.backbone.multiply_adds()
+    plans = [(1 - trajectory_cost(costs, plan.evaluations, 1, plan).saved, plan) for plan in shipped_plans(model, request)]
+    if budget is None:
+        plans = [(kept, plan) for kept, plan in plans if kept >= NEAR_LOSSLESS] or plans
+    else:
+        plans = [(kept, plan) for kept, plan in plans if abs(kept - budget) <= max(ABOUT, 0.5 / plan.evaluations)]
 
-    def worth(plan: CachePlan) -> tuple[float, float]:
-        saved = trajectory_cost(costs, plan.evaluations, 1, plan).saved
-        return round(saved, 2), -float(plan.quality.get("latent_error", math.inf))
+    def worth(found: tuple[float, CachePlan]) -> tuple[bool, float, float]:
+        kept, plan = found
+        return bool(plan.whole or plan.forecast), round(1 - kept, 2), -float(plan.quality.get("latent_error", math.inf))
 
-    return max(shipped_plans(model, request), key=worth, default=None)
+    return max(plans, key=worth, default=(1.0, None))[1]
 
 
 def shipped_plans(model: Model, request: SamplingRequest) -> list[CachePlan]:
@@ -121,25 +137,3 @@ def _ruled(cache: CacheConfig, model: Model, request: SamplingRequest) -> CacheP
             case BottomCache():
                 return policies.bottom(cache.budget, gated, sites, times, costs)
     return None
-
-
-def _calibrated(cache: SimilarityCache, model: Model, request: SamplingRequest, progress: Progress, title: str) -> CachePlan:
-    sites, times = model.backbone.sites, request.solver.times
-    trial = SamplingRequest(
-        labels=build.labels((), cache.samples, model, request.prompts),
-        seeds=range(CALIBRATION_SEED, CALIBRATION_SEED + cache.samples),
-        solver=request.solver,
-        guidance=request.guidance,
-        batch=min(cache.samples, request.batch),
-        prompts=request.prompts,
-    )
-    check_room(model, trial)
-    progress.start(cache.samples * len(times), title)
-    changes = output_changes(model, trial, cache.longest, progress.advance)
-    if cache.threshold is not None:
-        plan = policies.similarity(changes, cache.threshold, sites, times)
-    else:
-        plan = policies.similarity_within(changes, cache.budget, sites, times, model.backbone.multiply_adds())
-    provenance = {**plan.provenance, "samples": cache.samples, "guidance": request.guidance}
-    made_for = {"model": model.spec.name, "weights": model.origin.get("sketch"), "solver": request.solver.name}
-    return replace(plan, provenance=provenance, **made_for)

@@ -10,7 +10,7 @@ import torch
 from ditkit.cache.plan import read_plan, write_plan
 from ditkit.cache.policies import random
 from ditkit.config.compose import compose
-from ditkit.config.schema import BenchConfig, DDIMConfig
+from ditkit.config.schema import BenchConfig, DDIMConfig, DDPMConfig
 from ditkit.diffusion.schedule import named
 from ditkit.diffusion.solvers import SOLVERS
 from ditkit.errors import ConfigError, PlanMismatch, RequestError, ScheduleError, UnknownName
@@ -69,6 +69,31 @@ def test_the_numbers_the_plot_and_the_page_are_written_with_the_command_that_mak
         [2],
         str(tmp_path / "bench"),
     )
+
+
+def test_errors_are_measured_to_the_uncached_and_to_the_converged_run(tiny: str, weights: str, tmp_path: Path) -> None:
+    report = _run(tiny, weights, tmp_path / "bench", policies=["forecast:0.5", "l2p:0.5"], converged=3)
+    scores = {score["name"]: score for score in report.data["scores"]}
+    assert list(scores) == ["uncached", "forecast", "l2p", "2 evaluations"]
+    assert scores["forecast"]["kept"] == scores["l2p"]["kept"] == near(0.5)
+    assert scores["forecast"]["errors"] != scores["l2p"]["errors"]
+    for score in scores.values():
+        assert len(score["errors"]) == len(score["errors_converged"]) == 4
+        assert score["converged"] == near(sum(score["errors_converged"]) / 4, dtype=torch.float32)
+    assert scores["uncached"]["error"] == 0 < scores["uncached"]["converged"]
+    assert "converged" in report.columns and [len(row) for row in report.rows] == [len(report.columns)] * 4
+
+
+def test_no_run_converges_to_one_of_other_noise(tiny: str, weights: str, tmp_path: Path) -> None:
+    sampler = DDPMConfig(variance="fixedsmall")
+    report = _run(tiny, weights, tmp_path / "bench", policies=["every"], sampler=sampler)
+    assert "converged" not in report.columns and report.data["scores"][0]["converged"] is None
+
+
+def test_another_solver_with_fewer_evaluations_takes_part(tiny: str, weights: str, tmp_path: Path) -> None:
+    report = _run(tiny, weights, tmp_path / "bench", policies=[], against=["dpm-solver++"], converged=0)
+    assert [score["name"] for score in report.data["scores"]] == ["uncached", "2 evaluations", "2 of dpm-solver++"]
+    assert report.data["scores"][2]["kept"] == near(2 / 6)
 
 
 def test_without_a_plan_the_baselines_cost_the_default_budget(tiny: str, weights: str, tmp_path: Path) -> None:

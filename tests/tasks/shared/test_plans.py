@@ -1,14 +1,17 @@
 """From the group `cache` to the plan of a run."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
-from ditkit.cache.plan import read_plan, write_plan
+from ditkit.cache.plan import CachePlan, read_plan, to_data, write_plan
 from ditkit.cache.policies import every
-from ditkit.config.schema import AutoCache, BottomCache, RandomCache, SampleConfig, SimilarityCache, TopCache
-from ditkit.errors import RequestError
+from ditkit.config.schema import AutoCache, AutoSampler, BottomCache, ForecastCache, RandomCache, SampleConfig, SimilarityCache, TopCache
+from ditkit.errors import ConfigError, RequestError
+from ditkit.models import checkpoints, registry
 from ditkit.results.progress import NoProgress
 from ditkit.tasks.bench.contenders import share
 from ditkit.tasks.shared import build, plans
@@ -18,13 +21,25 @@ from ditkit.tasks.shared.plans import with_estimated_plan, with_plan
 class Titles(NoProgress):
     def __init__(self) -> None:
         self.seen: list[str] = []
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
 
     def start(self, total: int, label: str, done: int = 0) -> None:
         self.seen.append(label)
 
 
 @pytest.mark.parametrize(
-    "cache", [RandomCache(budget=0.8), TopCache(budget=0.8), BottomCache(budget=0.8), SimilarityCache(budget=0.8, samples=2)]
+    "cache",
+    [
+        RandomCache(budget=0.8),
+        TopCache(budget=0.8),
+        BottomCache(budget=0.8),
+        SimilarityCache(budget=0.8, samples=2),
+        ForecastCache(budget=0.5, samples=2),
+        ForecastCache(budget=0.5, samples=2, of="branches", order=3),
+    ],
 )
 def test_every_policy_makes_a_plan_that_fits_its_run(tiny: str, weights: str, cache) -> None:
     config = SampleConfig(model=tiny, weights=weights, steps=6, count=2)
@@ -53,6 +68,60 @@ def test_auto_takes_the_shipped_plan_that_saves_most_and_of_equals_the_closest(
     assert with_estimated_plan(bare, AutoCache(), model).plan == planned.plan
 
 
+def test_a_budget_takes_the_shipped_plan_that_keeps_about_as_much(
+    tiny: str, weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plans, "SHIPPED", tmp_path)
+    config = SampleConfig(model=tiny, weights=weights, steps=6, count=2)
+    model = build.model(config)
+    bare = build.request(config, model)
+    for name, whole in (("near", (2, 4)), ("half", (1, 3, 5))):
+        rows = tuple((e not in whole,) * len(model.backbone.sites) for e in range(6))
+        plan = CachePlan(model.backbone.sites, bare.solver.times, rows, {"name": name}, whole=dict.fromkeys(whole, (1.0,)))
+        write_plan(replace(plan, model=tiny), tmp_path / f"{name}.json")
+    for budget, name in ((None, "near"), (0.5, "half"), (0.68, "near")):
+        planned = with_plan(bare, AutoCache(budget=budget), model)
+        assert planned.plan is not None and planned.plan.provenance["name"] == name
+    assert with_plan(bare, AutoCache(budget=0.34), model).plan.provenance["policy"] == "forecast"  # pyright: ignore[reportOptionalMemberAccess]
+
+
+def test_a_plan_is_made_again_for_other_weights_guidance_or_budget_and_when_its_file_is_damaged(tiny: str, tmp_path: Path) -> None:
+    titles = Titles()
+    for name in ("a", "b"):
+        spec = registry.SPECS[tiny]
+        torch.manual_seed(ord(name))
+        state = {key: torch.randn_like(value) / 4 for key, value in registry.build(spec).state_dict().items()}
+        checkpoints.save(state, tmp_path / f"{name}.safetensors", model=tiny, params=spec.params)
+    wanted = [("a", 2.0, 0.5), ("a", 2.0, 0.5), ("b", 2.0, 0.5), ("a", 1.5, 0.5), ("a", 2.0, 0.7)]
+    for name, guidance, budget in wanted:
+        config = SampleConfig(model=tiny, weights=str(tmp_path / f"{name}.safetensors"), steps=6, count=2, guidance=guidance)
+        model = build.model(config)
+        with_plan(build.request(config, model), ForecastCache(budget=budget, samples=2), model, titles)
+    assert len(titles.seen) == 4
+    for file in (Path(os.environ["DITKIT_CACHE"]) / "plans").glob("*.json"):
+        file.write_text("{")
+    with_plan(build.request(config, model), ForecastCache(budget=0.7, samples=2), model, titles)
+    assert len(titles.seen) == 5
+
+
+@pytest.mark.parametrize("of", ["evaluations", "branches"])
+def test_an_estimate_costs_and_keeps_what_the_calibrated_plan_does(tiny: str, weights: str, of: str) -> None:
+    config = SampleConfig(model=tiny, weights=weights, steps=9, count=2)
+    model = build.model(config)
+    bare, cache = build.request(config, model), ForecastCache(budget=0.5, samples=2, of=of, order=3)
+    made, estimated = with_plan(bare, cache, model), with_estimated_plan(bare, cache, model)
+    assert share(model, made) == share(model, estimated)
+    assert build.cache_bytes(model, made) == build.cache_bytes(model, estimated) > 0
+
+
+def test_a_budget_that_allows_no_evaluation_says_the_least(tiny: str, weights: str) -> None:
+    config = SampleConfig(model=tiny, weights=weights, steps=6, count=2)
+    model = build.model(config)
+    with pytest.raises(ConfigError) as caught:
+        with_plan(build.request(config, model), ForecastCache(budget=0.05, samples=2), model)
+    assert str(caught.value) == "a budget of 0.05 cannot be met: of 6 evaluations at least one is made, 0.167"
+
+
 def test_auto_says_so_when_it_has_to_calibrate(tiny: str, weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plans, "SHIPPED", tmp_path)
     config = SampleConfig(model=tiny, weights=weights, steps=8, count=2)
@@ -60,6 +129,11 @@ def test_auto_says_so_when_it_has_to_calibrate(tiny: str, weights: str, tmp_path
     bare = build.request(config, model)
     planned = with_plan(bare, AutoCache(), model, titles)
     assert titles.seen == ["no shipped plan fits this run, calibrating one"]
+    kept = list((Path(os.environ["DITKIT_CACHE"]) / "plans").glob("*.json"))
+    assert len(kept) == 1 and titles.notes == [f"the plan is kept in {kept[0]}"]
+    again = with_plan(bare, AutoCache(), model, titles).plan
+    assert again is not None and to_data(again) == to_data(planned.plan)
+    assert len(titles.seen) == 1, "a second run does not calibrate again"
     assert planned.plan is not None and planned.plan.model == tiny and planned.plan.weights == model.origin["sketch"]
     estimated = with_estimated_plan(bare, AutoCache(), model)
     assert estimated.plan is not None and abs(share(model, estimated) - 0.7) <= 0.5 / 8
@@ -67,10 +141,23 @@ def test_auto_says_so_when_it_has_to_calibrate(tiny: str, weights: str, tmp_path
         with_estimated_plan(bare, SimilarityCache(threshold=0.1), model)
 
 
-def test_every_shipped_plan_fits_the_model_that_it_names() -> None:
-    for path in sorted(plans.SHIPPED.glob("*.json")):
-        plan = read_plan(path)
-        assert plan.model and plan.solver and plan.weights
-        config = SampleConfig(model=plan.model, steps=plan.evaluations, count=1)
-        model = build.model(config)
-        replace(build.request(config, model), plan=plan).check_fits(model)
+@pytest.mark.parametrize("path", sorted(plans.SHIPPED.glob("*.json")), ids=lambda path: path.stem)
+def test_every_shipped_plan_fits_the_model_that_it_names(path: Path) -> None:
+    plan = read_plan(path)
+    assert plan.model and plan.solver and plan.weights
+    model = build.model(SampleConfig(model=plan.model))
+    solver = build.solver(AutoSampler(), model.spec, plan.evaluations)
+    known = {"model": plan.model, "weights": model.origin["sketch"], "solver": solver.name}
+    plan.check_fits(model.backbone.sites, solver.times, **known)
+
+
+def test_every_default_model_has_a_near_lossless_plan_and_one_of_half_the_cost() -> None:
+    speeds: dict[tuple[str | None, int], dict[str, float]] = {}
+    for plan in map(read_plan, plans.SHIPPED.glob("*.json")):
+        if speed := plan.provenance.get("speed"):
+            speeds.setdefault((plan.model, plan.evaluations), {})[speed] = 1 - len(plan.whole) / plan.evaluations
+    assert set(speeds) == {(name, steps) for name in ("dit-emoji", "uvit-emoji") for steps in (20, 50)} | {
+        ("pixart-emoji", 20),
+        ("dit3d-shapes", 25),
+    }
+    assert all(0.65 < kept["near"] <= 0.7 and 0.45 < kept["half"] <= 0.5 for kept in speeds.values())

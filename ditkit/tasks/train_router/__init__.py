@@ -12,7 +12,7 @@ import torch
 
 from ditkit.cache.budget import within_budget
 from ditkit.cache.cost import trajectory_cost
-from ditkit.cache.plan import CachePlan, write_plan
+from ditkit.cache.plan import CachePlan, read_plan, write_plan
 from ditkit.codecs.points import Points
 from ditkit.config.schema import TrainRouterConfig
 from ditkit.data.clouds import CloudDraws
@@ -40,13 +40,21 @@ from ditkit.tasks.shared.clouds import labelled
 from ditkit.tasks.shared.latents import encoded
 from ditkit.tasks.shared.loop import HOUSEKEEPING, asked, at_work, read_log, run_steps
 from ditkit.tasks.shared.prompts import table_for
+from ditkit.tasks.train_router import forecasts
 from ditkit.training.trainer import TrainSettings
 
 TRAJECTORY_BATCH = 32
+LEARNED = ("logits", "weights")
+BEGIN = 2.0  # the scores, before the sigmoid, of a plan to begin with
 
 
 def run(config: TrainRouterConfig, progress: Progress) -> Report:
-    """Train the scores until `steps` and write the plan that they make. Interrupted, it leaves what it needs to go on."""
+    """Train the scores until `steps` and write the plan that they make. Interrupted, it leaves what it needs to go on.
+
+    Without scores, for forecasts of whole evaluations, search for the plan instead.
+    """
+    if config.forecasts:
+        return forecasts.run(config, progress)
     with at_work(Path(config.out), _settings(config)):
         return _trained(config, progress)
 
@@ -83,7 +91,13 @@ def _task(
     world: World,
     progress: Progress,
 ) -> RouterTask:
-    router = Router(len(gated), len(model.backbone.sites), start=config.start, price=config.price, seed=config.seed).to(model.device)
+    size = len(gated), len(model.backbone.sites)
+    router = Router(*size, start=config.start, price=config.price, seed=config.seed, order=config.order)
+    if config.begin is not None:
+        begin = read_plan(Path(config.begin))
+        begin.check_fits(model.backbone.sites, solver.times, model=model.spec.name, solver=solver.name)
+        router.begin_with(begin, gated, abs(config.start or BEGIN))
+    router = router.to(model.device)
     if config.budget is not None:  # refused before any work, not after hours
         within_budget(router.logits.detach().cpu(), len(solver.times), model.backbone.sites, costs, config.budget)
     prompts = table_for(config, model, progress, world)
@@ -91,7 +105,7 @@ def _task(
     trial: Trial
     if config.trial == "runs":
         assert isinstance(starts, Trajectories)  # TrainRouterConfig refuses data for them
-        trial = WholeRuns(model, solver, gated, starts, config.batch, guidance, prompts)
+        trial = WholeRuns(model, solver, gated, starts, config.batch, guidance, prompts, recompute=config.recompute)
     else:
         trial = SingleEvaluations(GatedRun(model, solver, gated, guidance, prompts), starts, config.batch)
     return RouterTask(
@@ -197,22 +211,23 @@ def _finish(
 ) -> Report:
     state = read_tensors(folder / "weights.safetensors")
     logits = state["logits"]
-    plan = _plan(config, model, solver, gated, logits, costs, step)
+    plan = _plan(config, model, solver, gated, state, costs, step)
     cost = trajectory_cost(costs, plan.evaluations, 1, plan)
     router_file, plan_file, picture, curve = (folder / name for name in ("router.safetensors", "plan.json", "heatmap.png", "curve.png"))
     words = {"ditkit": "1", "family": "router", "model": config.model, "solver": solver.name, "times": json.dumps(solver.times)}
     words |= {"gated": json.dumps([gate.evaluation for gate in gated]), "sites": json.dumps(list(map(str, plan.sites)))}
-    write_tensors(router_file, {"logits": logits}, words)
+    write_tensors(router_file, {name: value for name, value in state.items() if name in LEARNED}, words)
     write_plan(plan, plan_file)
     draw_plan(plan, picture, f"{config.model}, {solver.name}, {plan.evaluations} evaluations")
     files = [router_file, plan_file, picture]
     if log := read_log(folder):
         draw_curves(curve, list(log), {name: [entry[name] for entry in log.values()] for name in ("loss", "data", "kept", "price")})
         files.append(curve)
+    numbers = sum(state[name].numel() for name in LEARNED if name in state)
     facts: dict[str, Any] = {
         "steps": f"{step} of {config.steps}",
         "minutes": f"{seconds / 60:.1f}",
-        "trained parameters": f"{logits.numel()} ({len(gated)} gated evaluations x {len(plan.sites)} sites)",
+        "trained parameters": f"{numbers} ({len(gated)} gated evaluations x {len(plan.sites)} sites)",
         "reused": f"{plan.reused:.1%} of all branches",
         "multiply-adds": f"{cost.saved:.1%} less",
     }
@@ -227,18 +242,18 @@ def _plan(
     model: Model,
     solver: Solver,
     gated: tuple[Gate, ...],
-    logits: torch.Tensor,
+    state: Mapping[str, torch.Tensor],
     costs: Mapping[Site | str, int],
     step: int,
 ) -> CachePlan:
-    sites = model.backbone.sites
+    sites, logits = model.backbone.sites, state["logits"]
     if config.budget is None:
         keep = above(torch.sigmoid(logits), config.threshold)
     else:
         keep = within_budget(logits, len(solver.times), sites, costs, config.budget)
     learned = {name: value for name, value in asdict(config).items() if name not in HOUSEKEEPING}
     provenance = {"policy": "l2c", "steps": step, "config": learned}
-    plan = to_plan(keep, gated, sites, solver.times, provenance)
+    plan = to_plan(keep, gated, sites, solver.times, provenance, state.get("weights"))
     return replace(plan, model=config.model, weights=model.origin.get("sketch"), solver=solver.name)
 
 

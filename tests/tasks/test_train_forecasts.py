@@ -1,0 +1,80 @@
+"""`ditkit train-router recipe=forecast`: a plan that fits its run, measured stage by stage on samples that no stage has seen."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ditkit.cache.plan import read_plan
+from ditkit.config.schema import TrainRouterConfig
+from ditkit.errors import ConfigError
+from ditkit.results.progress import NoProgress
+from ditkit.tasks import train_router
+from tests.closeness import near
+
+
+class Titles(NoProgress):
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def start(self, total: int, label: str, done: int = 0) -> None:
+        self.seen.append(label)
+
+
+def _config(model: str, weights: str, out: Path, **changes: object) -> TrainRouterConfig:
+    values = {"forecasts": True, "evaluations": 6, "samples": 3, "batch": 3, "budget": 0.5, "iterations": 1, **changes}
+    return TrainRouterConfig(model=model, weights=weights, out=str(out), **values)  # pyright: ignore[reportArgumentType]
+
+
+def test_the_plan_of_the_best_stage_is_written_with_what_it_was_measured_at(tiny: str, weights: str, tmp_path: Path) -> None:
+    report = train_router.run(_config(tiny, weights, tmp_path), NoProgress())
+    plan = read_plan(tmp_path / "plan.json")
+    assert len(plan.whole) == 3 and plan.model == tiny and plan.provenance["samples"] == 3
+    assert [row[0] for row in report.rows] == ["evenly spread, closed form", "chosen by the response", "refined on whole runs"]
+    means = [sum(stage["errors"]) / 3 for stage in json.loads((tmp_path / "stages.json").read_text())]
+    assert plan.quality["latent_error"] == near(min(means), within=1e-4)
+    assert report.data["kept"] == near(0.5)
+    assert (tmp_path / "heatmap.png").exists()
+
+
+def test_what_was_recorded_serves_another_budget(tiny: str, weights: str, tmp_path: Path) -> None:
+    for budget, seen in ((0.5, True), (0.7, False)):
+        titles = Titles()
+        train_router.run(_config(tiny, weights, tmp_path, budget=budget), titles)
+        assert ("how runs respond" in titles.seen) == seen == ("runs without a plan" in titles.seen)
+    assert len(read_plan(tmp_path / "plan.json").whole) == 2
+
+
+def test_an_error_or_a_speed_up_stands_in_for_the_budget(tiny: str, weights: str, tmp_path: Path) -> None:
+    train_router.run(_config(tiny, weights, tmp_path, speed_up=3.0), NoProgress())
+    assert len(read_plan(tmp_path / "plan.json").whole) == 4
+    train_router.run(_config(tiny, weights, tmp_path, max_error=1e-9), NoProgress())
+    assert not read_plan(tmp_path / "plan.json").whole
+
+
+def test_evenly_spread_forecasts_take_no_search(tiny: str, weights: str, tmp_path: Path) -> None:
+    titles = Titles()
+    report = train_router.run(_config(tiny, weights, tmp_path, search=False), titles)
+    assert "how runs respond" not in titles.seen
+    assert [row[0] for row in report.rows] == ["evenly spread, closed form", "refined on whole runs"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"max_error": 0.1, "speed_up": 2.0}, "give either max_error or speed_up: each of them says what to keep"),
+        ({"max_error": -0.1}, "max_error must be more than 0, not -0.1"),
+        ({"speed_up": 1.0}, "speed_up must be more than 1, not 1"),
+        ({"speed_up": 2.0, "forecasts": False}, "speed_up is for forecasts of whole evaluations; say recipe=forecast"),
+        ({"order": 4}, "order must be 1, 2 or 3, not 4"),
+    ],
+)
+def test_settings_that_contradict_are_refused_in_words(changes: dict[str, object], line: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        _config("dit-emoji", "random", tmp_path, **changes)
+    assert str(caught.value) == line
+
+
+def test_what_cannot_be_kept_is_refused(tiny: str, weights: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="a budget of 0.05 cannot be met: of 6 evaluations from 0.167 to 0.833 can be kept"):
+        train_router.run(_config(tiny, weights, tmp_path, budget=0.05), NoProgress())
