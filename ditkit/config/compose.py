@@ -107,16 +107,15 @@ def _check_numbers(node: DictConfig, settings: Sequence[str]) -> None:
                 raise ConfigError(f"{key} is one list, without another in it, as in {key}=[a,b]")
             most = LARGEST_SEED if key.rpartition(".")[2] == "seed" else LARGEST
             if isinstance(each, int) and not isinstance(each, bool) and not -most <= each <= most:
-                raise ConfigError(f"{key} must be at most {most}, not {_short(each)}")
+                raise ConfigError(f"{key} must be at most {most}, not {_cut(str(each))}")
 
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _short(value: int) -> str:
-    text = str(value)
-    return text if len(text) <= 40 else f"{text[:20]}... of {len(text)} digits"
+def _cut(text: str) -> str:
+    return text if len(text) <= 40 else f"{text[:20]}... of {len(text)} letters"
 
 
 def _setting(override: str, command: str) -> str:
@@ -155,7 +154,7 @@ def _explain_value(error: OmegaConfBaseException, command: str, settings: Sequen
     if re.match(r"Key '.*' not in", text):
         return _unknown(key, command, settings)
     if found := re.match(r"Value '(.*)' of type '\w+' could not be converted to (\w+)", text):
-        return f"{key} must be {KINDS.get(found[2], found[2])}, not '{found[1]}'"
+        return f"{key} must be {KINDS.get(found[2], found[2])}, not '{_cut(found[1])}'"
     if found := re.match(r"Value '(.*)' is not a valid bool", text):
         return f"{key} must be true or false, not '{found[1]}'"
     if re.match(r"Invalid value assigned: \w+ is not a ListConfig", text):

@@ -97,7 +97,8 @@ class GroundedPictures:
     ) -> Iterator[SampleBatch]:
         assert isinstance(request, GroundedRequest)
         last = len(request.solver.times) - 1
-        shown = {round(frame * last / max(config.frames - 1, 1)) for frame in range(config.frames)}
+        frames = min(config.frames, last + 1)  # more would be the same ones again
+        shown = {round(frame * last / max(frames - 1, 1)) for frame in range(frames)}
         believed: dict[int, dict[int, Tensor]] = {}
 
         def belief(indices: Sequence[int], evaluation: int, x0_BChw: Tensor) -> None:
