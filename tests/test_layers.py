@@ -22,7 +22,7 @@ LAYERS = (  # from the top; `ditkit` is __init__.py, which offers the public API
     {"models", "codecs", "text"},
     {"nn", "diffusion", "cache"},
     {"execution", "config", "files"},
-    {"errors", "signals"},
+    {"errors"},
 )
 DEPTH = {unit: depth for depth, layer in enumerate(LAYERS) for unit in layer}
 BLIND = {"models": {"cache", "diffusion"}}  # a backbone does not know what calls it
@@ -79,6 +79,6 @@ def test_one_package_alone_imports(library: str) -> None:
 
 
 def test_the_command_line_starts_without_heavy_libraries() -> None:
-    light = [name for name, _ in modules() if unit(name) in ("ditkit", "cli", "config", "errors", "signals")]
+    light = [name for name, _ in modules() if unit(name) in ("ditkit", "cli", "config", "errors")]
     code = f"import {', '.join(light)}, sys; print(*sorted({HEAVY} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == ""

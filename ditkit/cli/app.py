@@ -14,9 +14,10 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from ditkit import __version__, signals
+from ditkit import __version__
 from ditkit.cli import accelerate, bench, doctor, eval, gen3d, ground, models, plan, process, sample, train, train_router
 from ditkit.cli.words import check_readable
+from ditkit.engine import signals
 from ditkit.errors import DitkitError, is_out_of_memory
 from ditkit.results.printable import one_line
 

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from ditkit import signals
+from ditkit.engine import signals
 from ditkit.engine.distributed import World, averaged, gather, sum_gradients
 from ditkit.errors import CheckpointError, ConfigError, OutputError
 from ditkit.files.state import read_state, write_state

@@ -10,8 +10,8 @@ import pytest
 import ditkit
 import ditkit.tasks
 from ditkit.config.folder import options
+from ditkit.engine.signals import Stopped
 from ditkit.errors import CheckpointError
-from ditkit.signals import Stopped
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -103,7 +105,7 @@ def test_a_constant_stride_starts_at_the_cleanest_level() -> None:
 
 @pytest.mark.parametrize("spacing", ["leading", "trailing"])
 @pytest.mark.parametrize("count", [1, 4, 20, 50, 1000])
-def test_the_spacings_are_those_of_diffusers(spacing: str, count: int) -> None:
+def test_the_spacings_are_those_of_diffusers(spacing: Any, count: int) -> None:
     from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 
     theirs = DDIMScheduler(timestep_spacing=spacing)

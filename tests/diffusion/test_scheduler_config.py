@@ -27,7 +27,7 @@ def config(scheduler: Any) -> dict[str, Any]:
 def test_the_noise_schedule_is_the_schedulers(numbers: dict[str, Any]) -> None:
     theirs = DDIMScheduler(clip_sample=False, **numbers)
     said = read_scheduler(config(theirs))
-    schedule = named(said.schedule, **said.numbers)
+    schedule: Any = named(said.schedule, **said.numbers)
     assert schedule.first_time == 0
     assert_close(torch.from_numpy(schedule.betas.copy()).float(), theirs.betas)
 

@@ -164,7 +164,7 @@ def test_peft_on_diffusers_networks_says_the_same(family: str, tmp_path: Path) -
         if family == "dit":
             said = torch.cat([theirs(x[i : i + 1], t[i : i + 1].round(), class_labels=y[i : i + 1]).sample for i in range(len(x))])
         else:
-            prompts = Prompts(torch.randn(3, 5, params.caption_width), torch.ones(3, 5))
+            prompts = Prompts(torch.randn(3, 5, PIXART.caption_width), torch.ones(3, 5))
             out = loaded(x, loaded.condition(t.round(), loaded.prepare(prompts)))
             said = theirs(x, encoder_hidden_states=prompts.features, timestep=t.round(), encoder_attention_mask=prompts.mask,
                           added_cond_kwargs={"resolution": None, "aspect_ratio": None}).sample  # fmt: skip

@@ -1,6 +1,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -303,7 +304,7 @@ def test_the_published_file_is_read_and_tells_what_it_is(tmp_path: Path) -> None
     checkpoint = read_checkpoint(tmp_path / "PixArt.pth")
     model = from_reference(TINY, reference)
     assert checkpoint.state.keys() == model.state_dict().keys()  # the null caption is left out
-    params = identify(checkpoint.state)
+    params: Any = identify(checkpoint.state)
     assert params == replace(TINY, heads=1, caption_tokens=120)  # a width of 64 may be one head
     assert describe(TINY) == "PixArt of width 64, depth 4, patch 2 with input 16"
     told = replace(params, caption_tokens=8)  # as many as its null caption has

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from ditkit.diffusion.noise import step_generator
 from ditkit.engine.distributed import World, barrier, join_world
+from ditkit.engine.signals import Stopped
 from ditkit.errors import CheckpointError, ConfigError
-from ditkit.signals import Stopped
 from ditkit.training.trainer import TrainSettings, rate_factor, train
 from tests.closeness import assert_close, evaluated, near
 
