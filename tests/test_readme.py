@@ -3,11 +3,13 @@
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from ditkit.cli.app import app
+from tests.pipelines.tiny import tiny
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 
@@ -32,12 +34,26 @@ def test_the_sampling_commands_run_in_order(tmp_path: Path, monkeypatch: pytest.
     assert [file.read_bytes() for file in first] == [file.read_bytes() for file in again]
 
 
+class Worded:
+    """A tiny pipeline that is asked in words, of which it minds the length."""
+
+    def __init__(self) -> None:
+        self._pipe = tiny("DiT")[0]
+        self.transformer, self.scheduler = self._pipe.transformer, self._pipe.scheduler
+
+    def __call__(self, prompt: str, num_inference_steps: int, generator: Any = None) -> Any:
+        return self._pipe([len(prompt)], generator=generator, num_inference_steps=num_inference_steps)
+
+
 @pytest.mark.slow
-def test_the_python_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.filterwarnings("ignore:::diffusers")
+def test_the_python_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {"pipe": Worded(), "prompts": ["a cat", "a rabbit", "two foxes"]}
     for block in blocks("python"):
-        exec(compile(block, "README.md", "exec"), {})
+        exec(compile(block, "README.md", "exec"), names)
     assert (tmp_path / "fox.png").exists()
+    assert names["image"].size == (8, 8) and names["plan"].model == "Worded" and (tmp_path / "flux-28.json").exists()
 
 
 @pytest.mark.parametrize("words", commands(), ids=" ".join)
