@@ -69,11 +69,8 @@ class Scheduled:
 
 
 def read_scheduler(config: Config) -> Scheduled:
-    """What the configuration says; raises `CheckpointError` for a noise schedule or a prediction that ditkit does not know."""
+    """What the configuration says; raises `CheckpointError` for a noise schedule that ditkit does not know."""
     name = str(config.get("_class_name"))
-    if config.get("prediction_type", "epsilon") != "epsilon":
-        said = _shown(config, "prediction_type")
-        raise CheckpointError(f"its {name} says prediction_type = {said}; known is a network that predicts epsilon")
     schedule = NAMES.get(str(config.get("beta_schedule", "linear")))
     for word in ("trained_betas", "rescale_betas_zero_snr"):
         if config.get(word):

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from ditkit.errors import CheckpointError
 from ditkit.models import pipeline
@@ -11,11 +11,6 @@ from ditkit.models.spec import Defaults, ModelSpec
 CONFIG = Path("scheduler") / "scheduler_config.json"
 Prediction = Literal["epsilon", "v", "sample"]
 PREDICTIONS: dict[str, Prediction] = {"epsilon": "epsilon", "v_prediction": "v", "sample": "sample"}
-# ditkit's schedules in diffusers' words
-BETAS = {
-    "linear": ("linear", 1e-4, 0.02),
-    "scaled-linear": ("scaled_linear", 0.00085, 0.012),
-}
 FEW_STEPS = {"LCMScheduler": Defaults(solver="lcm", steps=4, guidance=1.0)}
 LCM_LEVELS, LCM_SCALING = 50, 10.0  # that solver lcm takes for granted
 
@@ -23,14 +18,13 @@ LCM_LEVELS, LCM_SCALING = 50, 10.0  # that solver lcm takes for granted
 def scheduled(spec: ModelSpec, path: Path) -> ModelSpec:
     """The model with the prediction and, where the scheduler is one of few steps, the solver that its folder says.
 
-    Raises `CheckpointError` for noise levels, or a distillation, that ditkit has not.
+    Raises `CheckpointError` for a prediction, or a distillation, that ditkit has not. Its noise levels are `tasks.shared.pipeline`'s.
     """
     folder = pipeline.folder_of(path)
     if folder is None or not (folder / CONFIG).is_file():
         return spec
     config, where = pipeline.read_object(folder / CONFIG), folder / CONFIG
     name = str(config.get("_class_name"))
-    _check_betas(config, spec, where)
     said = config.get("prediction_type", "epsilon")
     if said not in PREDICTIONS:
         raise CheckpointError(f"{where} says prediction_type {said}; ditkit knows {', '.join(PREDICTIONS)}")
@@ -40,13 +34,3 @@ def scheduled(spec: ModelSpec, path: Path) -> ModelSpec:
         if other:
             raise CheckpointError(f"{where} says {other} {config[other]}; ditkit's solver lcm is for {known[other]:g}")
     return replace(spec, prediction=PREDICTIONS[said], defaults=FEW_STEPS.get(name, spec.defaults))
-
-
-def _check_betas(config: dict[str, Any], spec: ModelSpec, where: Path) -> None:
-    if spec.schedule not in BETAS:
-        return
-    wanted = dict(zip(("beta_schedule", "beta_start", "beta_end"), BETAS[spec.schedule], strict=True)) | {"num_train_timesteps": 1000}
-    other = next((key for key, value in wanted.items() if config.get(key, value) != value), None)
-    if other or config.get("trained_betas"):
-        key = other or "trained_betas"
-        raise CheckpointError(f"{where} says {key} {config[key]}; {spec.name} was trained with {wanted.get(key, 'none of its own')}")

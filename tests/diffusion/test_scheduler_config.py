@@ -79,7 +79,6 @@ def test_a_way_of_sampling_that_cannot_be_run_is_named(scheduler: Any, line: str
 @pytest.mark.parametrize(
     ("numbers", "line"),
     [
-        ({"prediction_type": "v_prediction"}, 'prediction_type = "v_prediction"; known is a network that predicts epsilon'),
         ({"beta_schedule": "squaredcos_cap_v2"}, 'beta_schedule = "squaredcos_cap_v2"; known are linear, scaled_linear'),
         ({"rescale_betas_zero_snr": True}, "rescale_betas_zero_snr = true, which is no noise schedule that ditkit knows"),
         ({"trained_betas": [0.1, 0.2]}, "trained_betas = [0.1, 0.2], which is no noise schedule that ditkit knows"),

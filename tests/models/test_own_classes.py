@@ -50,7 +50,7 @@ def test_the_number_of_classes_is_read_from_the_file(tmp_path: Path, family: str
 def test_a_model_with_its_own_number_keeps_its_list_of_names(tmp_path: Path) -> None:
     spec = spec_of("dit")
     torch.save(build(spec).state_dict(), tmp_path / "w.pt")
-    assert load_backbone(spec, str(tmp_path / "w.pt")).spec is spec
+    assert load_backbone(spec, str(tmp_path / "w.pt")).spec == spec
 
 
 @pytest.mark.parametrize(

@@ -37,8 +37,6 @@ def test_the_kind_of_prediction_is_the_schedulers(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("config", "words"),
     [
-        ({"beta_schedule": "scaled_linear"}, "says beta_schedule scaled_linear; pixart-xl-2-1024-ms was trained with linear"),
-        ({"beta_end": 0.012}, "says beta_end 0.012; pixart-xl-2-1024-ms was trained with 0.02"),
         ({"prediction_type": "flow"}, "says prediction_type flow; ditkit knows epsilon, v_prediction, sample"),
         (
             {"_class_name": "LCMScheduler", "original_inference_steps": 20},

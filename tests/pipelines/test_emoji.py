@@ -23,7 +23,6 @@ from ditkit.metrics.fidelity import relative_errors
 from ditkit.tasks.bench.peers import DBCache, as_backbone, cached
 from ditkit.tasks.shared import build
 from ditkit.tasks.shared.calibrated import draft
-from tests.closeness import near
 
 diffusers: Any = import_module("diffusers")
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:::diffusers")]
@@ -94,7 +93,7 @@ def test_half_of_the_calls_end_as_near_as_the_engine_s_own_plan_and_nearer_than_
     own = fitted(model, trial, draft(ForecastCache(budget=BUDGET, order=2), model, request_), 2).plan
     ends = [torch.cat([sample_latents(model, replace(request_, plan=each), at) for at in request_.batches()]) for each in (None, own)]
     engine = float(relative_errors(ends[1], ends[0]).mean())
-    assert error == near(engine, within=0.05 * engine)
+    assert error <= 1.05 * engine
     pytest.importorskip("cache_dit")
     for order in (0, 1, 2):
         with in_cache_dits_hands(pipe.transformer, DBCache(taylor=order, steps=tuple(steps_mask(plan)))):

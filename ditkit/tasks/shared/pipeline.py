@@ -52,6 +52,8 @@ def _alike(a: NoiseSchedule, b: NoiseSchedule) -> bool:
 
 
 def _defaults(own: Defaults, said: Scheduled) -> Defaults:
+    if own.solver == "lcm":  # a network of few steps, which `models.scheduler` has seen already
+        return own
     if said.solver is None:
         return replace(own, refused=said.refused)
     return replace(own, solver=said.solver, grid=said.grid, start=1.0)

@@ -11,7 +11,7 @@ import pytest
 from diffusers.pipelines.dit import pipeline_dit
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultistepScheduler
-from diffusers.schedulers.scheduling_lcm import LCMScheduler
+from diffusers.schedulers.scheduling_euler_ancestral_discrete import EulerAncestralDiscreteScheduler
 from PIL import Image
 
 from ditkit.config.schema import CodecConfig, SampleConfig, option
@@ -177,12 +177,12 @@ def test_class_names_are_read_in_whatever_shape_they_are(tmp_path: Path, id2labe
 
 
 def test_a_scheduler_that_ditkit_has_not_asks_for_a_solver(tmp_path: Path) -> None:
-    dit_pipeline(scheduler=LCMScheduler()).save_pretrained(tmp_path / "pipe")
+    dit_pipeline(scheduler=EulerAncestralDiscreteScheduler()).save_pretrained(tmp_path / "pipe")
     asked: dict[str, Any] = {"classes": ["3"], "guidance": 1.0}
     with pytest.raises(RequestError) as caught:
         drawn(tmp_path / "pipe", tmp_path, **asked)
     assert str(caught.value) == (
-        "LCMScheduler is not among ditkit's solvers, and these weights came with it; choose a solver with --solver"
+        "EulerAncestralDiscreteScheduler is not among ditkit's solvers, and these weights came with it; choose a solver with --solver"
     )
     assert drawn(tmp_path / "pipe", tmp_path, sampler=option("sampler", "ddim"), **asked).std() > 20
 
