@@ -11,7 +11,7 @@ import torch
 
 from ditkit.engine.transfers import sent
 from ditkit.models.backbone import Backbone
-from ditkit.models.pixart import Prompts
+from ditkit.models.prompts import Prompts
 
 
 @dataclass(frozen=True, eq=False)
