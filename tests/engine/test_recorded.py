@@ -79,12 +79,15 @@ def _request(model: Model, solver: str, **changes: Any) -> SamplingRequest:
     kinds = [[True] * len(sites), [True] * len(sites), [column % 2 == 0 for column in range(len(sites))], [False] * len(sites)]
     rows = tuple(tuple(kinds[min(evaluation, 3)]) for evaluation in range(EVALUATIONS))
     plan = CachePlan(sites, tuple(made.times), rows, forecast={(2, 1): (1.4, -0.4), (3, 0): (1.5, -0.6)}, whole={4: (1.0,), 5: (1.7, -0.7)})
-    table = PromptTable(("a", "b", "c"), prompts(model.spec.params, 4), (3, 3, 3)) if model.spec.text else None
+    params: Any = model.spec.params
+    table = PromptTable(("a", "b", "c"), prompts(params, 4), (3, 3, 3)) if model.spec.text else None
     values = {"guidance": 2.0, "interval": GuidanceInterval(high=700.0), "plan": plan, "batch": 2, "prompts": table, **changes}
     return SamplingRequest((0, 1, 2, 2, 1, 0, 1), range(7), made, **values)
 
 
-@pytest.mark.parametrize(("family", "solver"), [("dit", name) for name in SOLVERS] + [(name, "ddim") for name in ("uvit", "pixart", "dit3d")])
+@pytest.mark.parametrize(
+    ("family", "solver"), [("dit", name) for name in SOLVERS] + [(name, "ddim") for name in ("uvit", "pixart", "dit3d")]
+)
 def test_a_replayed_run_makes_the_bits_of_the_launched_one(family: str, solver: str) -> None:
     model = _model(family)
     request = _request(model, solver)
