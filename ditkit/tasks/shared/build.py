@@ -34,7 +34,7 @@ from ditkit.models.blank import blank
 from ditkit.models.spec import ModelSpec
 from ditkit.results.progress import NoProgress, Progress
 from ditkit.tasks.shared import classes
-from ditkit.tasks.shared import pipeline as parts
+from ditkit.tasks.shared import pipeline_parts as parts
 
 COUNT = 16  # samples, unless it is said how many
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
