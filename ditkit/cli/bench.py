@@ -67,9 +67,8 @@ def bench(
         return launch_training(context)
     if data is not None:
         raise ConfigError("--data is what a training step learns from: say --train too")
-    if gpu_report and model is None:
-        return launch(context, {**typed(context)[0], "MODEL": EVERY})
-    launch(context)
+    flags, _ = typed(context)
+    launch(context, {**flags, "MODEL": EVERY} if gpu_report and flags["MODEL"] is None else None)
 
 
 def launch_training(context: typer.Context) -> None:

@@ -60,7 +60,6 @@ def launched(work: Callable[[], object], device: torch.device, *, compiled: bool
 
 
 def _profiled(work: Callable[[], object], device: torch.device) -> Launched:
-    from torch.autograd import DeviceType
     from torch.profiler import ProfilerActivity, profile
 
     with contextlib.suppress(RuntimeError):  # whoever may not profile is told nothing
@@ -68,7 +67,8 @@ def _profiled(work: Callable[[], object], device: torch.device) -> Launched:
             work()
             torch.cuda.synchronize(device)
         events = list(seen.events() or [])
-        calls = sum(event.name.startswith(LAUNCHES) for event in events if event.device_type == DeviceType.CPU)
-        kernels = sum(event.device_type == DeviceType.CUDA for event in events)
+        on_device = [event.device_type.name == "CUDA" for event in events]
+        calls = sum(event.name.startswith(LAUNCHES) for event, there in zip(events, on_device, strict=True) if not there)
+        kernels = sum(on_device)
         return Launched(calls or None, kernels or None)
     return Launched()

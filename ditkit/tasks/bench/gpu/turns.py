@@ -47,7 +47,7 @@ class Turns:
         self._flops = 2 * ceiling**3
         self._a, self._b = torch.randn(2, ceiling, ceiling, device=device, dtype=dtype)
         self._product: list[float] = []
-        self._a @ self._b  # the first loads what it needs
+        torch.mm(self._a, self._b)  # the first loads what it needs
         self.eager: Tensor | None = None
 
     def warm(self, row: Row, of: Subject) -> None:
