@@ -170,7 +170,9 @@ class Shapes:
             for path in (cloud, mesh)
             if path
         ]
-        return html.Figure([_graph(solid(mesh or cloud), caption, {"shape": index}), html.Figcaption([caption, " ", *files])])
+        return html.Figure(
+            [_graph(solid(mesh or cloud), caption, {"shape": index}), html.Figcaption([caption, " ", *files])], key=f"{cloud}{mesh}"
+        )
 
     def _wanted(self, *values: Any) -> Asked:
         *fields, part = values

@@ -10,7 +10,7 @@ from ditkit.errors import DataError
 
 POINTS = 4096  # of a cloud that are shown at most
 SCALE = "Viridis"
-EYE = {"x": 1.1, "y": 0.8, "z": 1.5}
+EYE = {"x": 1.3, "y": 0.9, "z": 1.7}
 
 
 def solid(path: Path) -> go.Figure:
@@ -39,7 +39,7 @@ def solid(path: Path) -> go.Figure:
 def _points(points_P3: np.ndarray) -> Any:
     x, y, z = points_P3.T
     return go.Scatter3d(
-        x=x, y=y, z=z, mode="markers", hoverinfo="skip", marker={"size": 2.5, "color": y, "colorscale": SCALE, "opacity": 1}
+        x=x, y=y, z=z, mode="markers", hoverinfo="skip", marker={"size": 1.8, "color": y, "colorscale": SCALE, "opacity": 1}
     )
 
 
