@@ -9,18 +9,17 @@ from dash import ALL, Dash, Input, Output, State, ctx, dcc, html, no_update
 from dash.development.base_component import Component
 
 from ditkit.config.schema import GroundConfig
-from ditkit.errors import DitkitError, RequestError
+from ditkit.errors import DitkitError
 from ditkit.grounding.layout_file import as_data
 from ditkit.ui import choices, drawn, form, uploads
-from ditkit.ui.asked import Asked, asked
+from ditkit.ui.box_runs import BESIDE, HOW, PLAIN, bare, wanted
+from ditkit.ui.canvas import aspect, canvas, colour_of, row
 from ditkit.ui.drawn import Boxes as Drawn
 from ditkit.ui.folders import Served, captions, manifest_of, pictures_in
 from ditkit.ui.gallery import gallery, heading
 from ditkit.ui.job import Job
 from ditkit.ui.queue import Queue
 
-PLAIN = "rules.name=plain"
-BESIDE, FAST, CACHED = "plain beside it", "one pull a step (--fast)", "near-lossless (--cache)"
 FIELDS = ("model", "prompt", "size", "count", "steps", "guidance", "seed", "how")
 BUTTONS: Any = {"displaylogo": False, "modeBarButtons": [["drawrect", "eraseshape"]], "displayModeBar": True}
 
@@ -34,22 +33,22 @@ class Boxes:
 
     def layout(self) -> Component:
         known = choices.chosen(GroundConfig.model)
-        canvas = html.Div(
-            dcc.Graph(id="boxes-canvas", figure=drawn.canvas((), known.shapes[0]), config=BUTTONS, responsive=True),
+        frame = html.Div(
+            dcc.Graph(id="boxes-canvas", figure=canvas(()), config=BUTTONS, responsive=True),
             id="boxes-frame",
             className="canvas",
             role="img",
-            **{"aria-label": "canvas to draw boxes on; the fields of each box say the same in words"},
+            **form.said("canvas to draw boxes on; the fields of each box say the same in words"),
         )
         fields = [
             form.field("Prompt", form.text("boxes-prompt", "made of the labels"), wide=True),
             form.field("Model", form.choice("boxes-model", choices.grounded(), GroundConfig.model, clearable=False), wide=True),
-            form.field("Height x width", form.choice("boxes-size", known.shapes, known.shapes[0], clearable=False)),
+            form.size("boxes", known),
             form.field("Count", form.number("boxes-count", "1")),
             form.field("Seed", form.number("boxes-seed", "0")),
             form.field("Steps", form.number("boxes-steps", str(known.steps))),
             form.field("Guidance", form.number("boxes-guidance", f"{known.guidance:g}")),
-            form.field("How", form.ticks("boxes-how", (BESIDE, FAST, CACHED), (BESIDE,)), wide=True),
+            form.field("How", form.ticks("boxes-how", HOW, (BESIDE,)), wide=True),
         ]
         files = [
             html.Button("Add a box", id="boxes-add", type="button"),
@@ -58,7 +57,7 @@ class Boxes:
             dcc.Download(id="boxes-file"),
         ]
         stores = [dcc.Store(id="boxes-drawn", data=[], storage_type="session"), dcc.Store(id="boxes-seen")]
-        drawing = [canvas, html.P("Drag to draw; click a box to move, resize or erase it.", className="note"), html.Div(id="boxes-rows")]
+        drawing = [frame, html.P("Drag to draw; click a box to move, resize or erase it.", className="note"), html.Div(id="boxes-rows")]
         return html.Div(
             [
                 *stores,
@@ -107,13 +106,11 @@ class Boxes:
             State(*rows["edges"]),
         )(self.redraw)
         app.callback(
-            Output("boxes-size", "options"),
+            Output("boxes-shapes", "children"),
+            Output("boxes-size", "placeholder"),
             Output("boxes-steps", "placeholder"),
             Output("boxes-guidance", "placeholder"),
-            Output("boxes-size", "value", allow_duplicate=True),
             Input("boxes-model", "value"),
-            State("boxes-size", "value"),
-            prevent_initial_call=True,
         )(self.suit)
         asks = [Input(f"boxes-{name}", "value") for name in FIELDS]
         app.callback(Output("boxes-line", "children"), Input("boxes-drawn", "data"), *asks)(self.show_line)
@@ -131,7 +128,6 @@ class Boxes:
             State("boxes-drawn", "data"),
             State("boxes-prompt", "value"),
             State("boxes-size", "value"),
-            State("boxes-model", "value"),
             prevent_initial_call=True,
         )(self.save)
         app.callback(Output("boxes-made", "children"), Output("boxes-seen", "data"), Input("news", "data"), State("boxes-seen", "data"))(
@@ -171,22 +167,21 @@ class Boxes:
     def _opened(self, contents: str, filename: str) -> tuple[Any, Any, Any, Any]:
         first, *others = uploads.layouts_in(contents, filename)
         said = f"{filename}: the first of {len(others) + 1} layouts" if others else f"{filename} is drawn here"
-        return drawn.of_layout(first), said, first.prompt, f"{first.height}x{first.width}" if first.height else no_update
+        return drawn.of_layout(first), said, first.prompt, f"{first.height}x{first.width}" if first.height else ""
 
     def redraw(
-        self, boxes: Drawn, size: str, ids: Sequence[dict[str, Any]], labels: Sequence[str | None], edges: Sequence[str | None]
+        self, boxes: Drawn, size: str | None, ids: Sequence[dict[str, Any]], labels: Sequence[str | None], edges: Sequence[str | None]
     ) -> tuple[Any, Any, Any, Any]:
         """The canvas and the rows; rows that say it already stay as they are, with whoever is typing in them."""
-        height, width = map(int, size.split("x"))
         there = list(zip((each["box"] for each in ids), labels, edges, strict=True))
         rows = [(box["id"], box["label"], drawn.in_words(box["edges"])) for box in boxes]
-        colours = {box["id"]: {"background": drawn.colour_of(boxes, box)} for box in boxes}
-        shown = no_update if rows == there else [_row(boxes, box) for box in boxes]
-        return drawn.canvas(boxes, size), {"aspectRatio": f"{width} / {height}"}, shown, [colours.get(each["box"]) for each in ids]
+        colours = {box["id"]: {"background": colour_of(boxes, box)} for box in boxes}
+        shown = no_update if rows == there else [row(boxes, box) for box in boxes]
+        return canvas(boxes), {"aspectRatio": aspect(size)}, shown, [colours.get(each["box"]) for each in ids]
 
-    def suit(self, model: str, size: str) -> tuple[Any, ...]:
+    def suit(self, model: str) -> tuple[Any, ...]:
         known = choices.chosen(model)
-        return list(known.shapes), str(known.steps), f"{known.guidance:g}", size if size in known.shapes else known.shapes[0]
+        return form.shapes(known), known.shapes[0], str(known.steps), f"{known.guidance:g}"
 
     def show_line(self, boxes: Drawn, *values: Any) -> str:
         try:
@@ -203,22 +198,19 @@ class Boxes:
             return str(error)
         return f"run{'s' * (len(numbers) > 1)} {' and '.join(map(str, numbers))} {'are' if len(numbers) > 1 else 'is'} in the queue"
 
-    def save(self, clicks: int | None, boxes: Drawn, prompt: str | None, size: str, model: str) -> tuple[Any, str]:
+    def save(self, clicks: int | None, boxes: Drawn, prompt: str | None, size: str | None) -> tuple[Any, str]:
         """The layout as a file that `ditkit ground --boxes` takes."""
         try:
-            data = as_data(drawn.layout_from(boxes, (prompt or "").strip() or drawn.prompt_of(boxes)))
+            layout = drawn.layout_from(boxes, prompt, size)
         except DitkitError as error:
             return no_update, str(error)
-        if size != choices.chosen(model).shapes[0]:
-            height, width = map(int, size.split("x"))
-            data |= {"width": width, "height": height}
-        return {"content": json.dumps(data, indent=2) + "\n", "filename": "boxes.json", "type": "application/json"}, ""
+        return {"content": json.dumps(as_data(layout), indent=2) + "\n", "filename": "boxes.json", "type": "application/json"}, ""
 
     def show(self, news: Any, seen: Any) -> tuple[Any, Any]:
         """The newest grounded run's pictures, and those of the same without enforcing the boxes."""
         jobs = [job for job in self.queue.jobs() if job.asked.command == "ground"]
         last = self.queue.latest("ground")
-        shown = [job for job in jobs if last and _bare(job.asked) == _bare(last.asked)][-2:]
+        shown = [job for job in jobs if last and bare(job.asked) == bare(last.asked)][-2:]
         now = [[job.number, job.in_words(), len(pictures_in(job.folder)), len(job.notes)] for job in shown]
         if now == seen:
             return no_update, no_update
@@ -235,59 +227,3 @@ class Boxes:
             html.P(kind, className="note"),
             gallery(self.served, [path for path in boxed if path.is_file()], named),
         ]
-
-
-def wanted(
-    boxes: Drawn,
-    model: str,
-    prompt: str | None,
-    size: str,
-    count: str | None,
-    steps: str | None,
-    guidance: str | None,
-    seed: str | None,
-    how: Sequence[str],
-) -> list[Asked]:
-    """The runs that the form asks for: the plain one first if it is wanted too. Raises `RequestError` for what cannot be drawn."""
-    if not boxes:
-        raise RequestError("draw a box first, or add one")
-    said = (prompt or "").strip() or drawn.prompt_of(boxes)
-    drawn.layout_from(boxes, said)
-    flags = {
-        "--prompt": said,
-        "--box": drawn.as_options(boxes),
-        "--size": None if size == choices.chosen(model).shapes[0] else size,
-        "--count": count,
-        "--seed": seed,
-        "--steps": steps,
-        "--guidance": guidance,
-        "--cache": CACHED in how,
-    }
-    grounded = asked("ground", model, {**flags, "--fast": FAST in how})
-    return [*([asked("ground", model, flags, [PLAIN])] if BESIDE in how else []), grounded]
-
-
-def _bare(run: Asked) -> tuple[str, ...]:
-    """The words of a run but for how boxes are enforced."""
-    return tuple(word for word in run.words if word not in (PLAIN, "--fast"))
-
-
-def _row(boxes: Drawn, box: drawn.Box) -> Component:
-    """The fields of a box; what is typed counts when the field is left, or at Enter."""
-    number, name = box["id"], box["label"] or f"box {box['id']}"
-
-    def typed(kind: str, value: str, label: str, placeholder: str) -> Component:
-        control = dcc.Input(
-            id={"boxes": kind, "box": number}, type="text", value=value, debounce=True, placeholder=placeholder, autoComplete="off"
-        )
-        return html.Label([html.Span(label, className="hidden"), control], className=kind)
-
-    return html.Div(
-        [
-            html.Span(id={"boxes": "swatch", "box": number}, className="swatch", style={"background": drawn.colour_of(boxes, box)}),
-            typed("label", box["label"], f"what {name} holds", "what it holds"),
-            typed("edges", drawn.in_words(box["edges"]), f"left, top, right, bottom of {name}", "left, top, right, bottom"),
-            html.Button("Remove", id={"boxes": "remove", "box": number}, type="button", title=f"remove {name}"),
-        ],
-        className="box",
-    )

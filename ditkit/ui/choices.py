@@ -35,10 +35,10 @@ def chosen(model: str) -> Chosen:
     """Raises `UnknownName` for no model."""
     from ditkit.models import registry
     from ditkit.models.aspect_bins import bins
-    from ditkit.tasks.shared import build
+    from ditkit.tasks.shared.classes import class_names
 
     spec = registry.find(model)
-    names: Sequence[str] = build.class_names(spec) or tuple(map(str, range(spec.label_count)))
+    names: Sequence[str] = class_names(spec) or tuple(map(str, range(spec.label_count)))
     own = f"{spec.image_size}x{spec.image_size}"
     shapes = [f"{shape.height}x{shape.width}" for shape in bins(spec.image_size)] if spec.family == "pixart" else []
     return Chosen(

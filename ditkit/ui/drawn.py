@@ -1,22 +1,21 @@
-"""Boxes as they are drawn: values that a stroke, a typed word or a file turns into the next, and the canvas that shows them.
+"""Boxes as they are drawn: values that a stroke, a typed word or a file turns into the next.
 
 A box is {"id", "label", "edges"}: a number that stays its own, its phrase, and left, top, right, bottom as fractions of the picture.
 """
 
+import re
 from collections.abc import Mapping, Sequence
-from html import escape
+from dataclasses import replace
 from typing import Any
-
-import plotly.graph_objects as go
 
 from ditkit.data.captions import one
 from ditkit.errors import RequestError
-from ditkit.grounding.draw import COLOURS
 from ditkit.grounding.layout import Layout
 from ditkit.grounding.layout_file import layout_of, parse_box
 
 DIGITS = 3  # of an edge that is drawn: a thousandth of the picture
 LEAST = 0.01  # of the picture's side; less is a click, no box
+SIZE = re.compile(r"([0-9]{1,5})x([0-9]{1,5})")
 FIRST = [0.25, 0.25, 0.75, 0.75]  # a box that is added without drawing it
 
 Box = dict[str, Any]
@@ -89,57 +88,23 @@ def prompt_of(boxes: Boxes) -> str:
     return things[0] if len(things) == 1 else ", ".join(things[:-1]) + " and " + things[-1] if things else ""
 
 
-def layout_from(boxes: Boxes, prompt: str) -> Layout:
-    """What is drawn, checked as the command line checks it; raises `RequestError`."""
+def layout_from(boxes: Boxes, prompt: str | None, size: str | None = None) -> Layout:
+    """What is drawn, checked as the command line checks it; without a prompt, one of its labels. Raises `RequestError`."""
     from ditkit.grounding.phrases import check_words
 
-    layout = layout_of(prompt, as_options(boxes))
+    layout = layout_of((prompt or "").strip() or prompt_of(boxes), as_options(boxes))
     check_words(layout)
-    return layout
+    if not (size or "").strip():
+        return layout
+    height, width = sides(size)
+    return replace(layout, height=height, width=width)
 
 
-def canvas(boxes: Boxes, shape: str) -> go.Figure:
-    """A figure on which rectangles are drawn, moved and erased; every box in its phrase's colour, its label as plain text."""
-    phrases = list(dict.fromkeys(box["label"] for box in boxes))
-    figure = go.Figure(go.Scatter(x=[0, 1], y=[0, 1], mode="none", hoverinfo="skip"))
-    for box in boxes:
-        left, top, right, bottom = box["edges"]
-        colour = COLOURS[phrases.index(box["label"]) % len(COLOURS)]
-        figure.add_shape(
-            type="rect",
-            x0=left,
-            y0=top,
-            x1=right,
-            y1=bottom,
-            name=str(box["id"]),
-            editable=True,
-            line={"color": colour, "width": 3},
-            fillcolor=f"{colour}22",
-            label={"text": escape(box["label"], quote=False), "textposition": "top left", "font": {"size": 16}},
-        )
-    axis: dict[str, Any] = {
-        "fixedrange": True,
-        "dtick": 0.25,
-        "showticklabels": False,
-        "zeroline": False,
-        "gridcolor": "rgba(128,128,128,.35)",
-    }
-    figure.update_layout(
-        xaxis={**axis, "range": [0, 1]},
-        yaxis={**axis, "range": [1, 0]},
-        dragmode="drawrect",
-        margin={"l": 2, "r": 2, "t": 2, "b": 2},
-        newshape={"line": {"color": COLOURS[len(phrases) % len(COLOURS)], "width": 3}},
-        showlegend=False,
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(128,128,128,.08)",
-        uirevision=None,
-    )
-    return figure
-
-
-def colour_of(boxes: Boxes, box: Box) -> str:
-    return COLOURS[list(dict.fromkeys(other["label"] for other in boxes)).index(box["label"]) % len(COLOURS)]
+def sides(size: str | None) -> tuple[int, int]:
+    """Height and width in pixels of "96x128"; raises `RequestError`."""
+    if not (found := SIZE.fullmatch((size or "").strip())):
+        raise RequestError(f"cannot read the size {size}; write height and width in pixels, as 96x128")
+    return int(found[1]), int(found[2])
 
 
 def _new(boxes: Boxes, edges: list[float], label: str = "") -> Box:

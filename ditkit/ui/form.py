@@ -7,14 +7,20 @@ from dash import dcc, html
 from dash.development.base_component import Component
 
 from ditkit.ui.asked import SPEEDS
+from ditkit.ui.choices import Chosen
 
 KEPT: dict[str, Any] = {"persistence": True, "persistence_type": "session"}  # what was typed outlives a reload
 
 
+def said(words: str) -> dict[str, Any]:
+    """What a screen reader says of a part that has no text of its own."""
+    return {"aria-label": words}
+
+
 def field(label: str, control: Component, note: str = "", wide: bool = False) -> Component:
     """A control with its label, which a screen reader says too, and a few words below."""
-    said = [html.Small(note)] if note else []
-    return html.Div([html.Label(label, htmlFor=getattr(control, "id", None)), control, *said], className="field wide" if wide else "field")
+    below = [html.Small(note)] if note else []
+    return html.Div([html.Label(label, htmlFor=getattr(control, "id", None)), control, *below], className="field wide" if wide else "field")
 
 
 def text(name: str, placeholder: str = "", **more: Any) -> Component:
@@ -38,6 +44,16 @@ def ticks(name: str, options: Iterable[str], value: Sequence[str] = ()) -> Compo
     return dcc.Checklist(id=name, options=list(options), value=list(value), className="radio", **KEPT)
 
 
+def size(tab: str, known: Chosen) -> Component:
+    """Any size can be typed; those that the model was trained on are suggested."""
+    typed = text(f"{tab}-size", known.shapes[0], list=f"{tab}-shapes")
+    return html.Div([field("Height x width", typed), html.Datalist(shapes(known), id=f"{tab}-shapes")])
+
+
+def shapes(known: Chosen) -> list[Component]:
+    return [html.Option(value=shape) for shape in known.shapes]
+
+
 def speed(name: str) -> Component:
     return field("Speed", radio(name, SPEEDS, "uncached"), "forecasts save network calls; see the command line", wide=True)
 
@@ -55,7 +71,7 @@ def command(tab: str, button: str) -> Component:
             ),
             html.Div(
                 [
-                    html.Pre(html.Code(id=f"{tab}-line"), tabIndex="0", **{"aria-label": "the command line that makes the same run"}),
+                    html.Pre(html.Code(id=f"{tab}-line"), tabIndex="0", **said("the command line that makes the same run")),
                     dcc.Clipboard(target_id=f"{tab}-line", title="copy the command line", className="copy"),
                 ],
                 className="line",

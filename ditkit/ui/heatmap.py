@@ -5,7 +5,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from ditkit.cache.plan import CachePlan
-from ditkit.results.plots import COMPUTED, FORECAST, REUSED, _kind
+from ditkit.results.heatmap import COMPUTED, FORECAST, REUSED, kind_of
 
 KINDS = {"computed": COMPUTED, "held": REUSED, "forecast": FORECAST}
 ROW, LEAST = 9, 160  # pixels
@@ -14,7 +14,7 @@ ROW, LEAST = 9, 160  # pixels
 def heatmap(plan: CachePlan) -> go.Figure:
     """Every cell says, when pointed at, which it is; those that are computed for another reason than their own look no different."""
     order = sorted(range(len(plan.sites)), key=lambda column: (plan.sites[column].branch, plan.sites[column].block))
-    kinds = [[_kind(plan, evaluation, column) for evaluation in range(plan.evaluations)] for column in order]
+    kinds = [[kind_of(plan, evaluation, column) for evaluation in range(plan.evaluations)] for column in order]
     names, colours = list(KINDS), list(KINDS.values())
     last = len(KINDS) - 1
     scale = [[place / len(KINDS), colours[index]] for index in range(len(KINDS)) for place in (index, index + 1)]

@@ -1,5 +1,6 @@
 """A process that runs one command line, and what it says meanwhile."""
 
+import contextlib
 import json
 import os
 import signal
@@ -25,16 +26,20 @@ class Helper:
     def started(cls, command: Sequence[str] = READY) -> Self:
         """One that waits for its words."""
         report = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 (`result` and `end` close it)
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=report,
-            stderr=subprocess.PIPE,
-            encoding="utf-8",
-            errors="replace",
-            env=os.environ | SPEAKS,
-            start_new_session=True,
-        )
+        try:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=report,
+                stderr=subprocess.PIPE,
+                encoding="utf-8",
+                errors="replace",
+                env=os.environ | SPEAKS,
+                start_new_session=True,
+            )
+        except OSError:
+            report.close()
+            raise
         return cls(process, report)
 
     def takes(self, words: Sequence[str]) -> bool:
@@ -70,4 +75,7 @@ class Helper:
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
-        self.stdout.close()
+        for stream in (self.process.stdin, self.process.stderr, self.stdout):
+            with contextlib.suppress(OSError):  # of words that could not be told
+                if stream is not None:
+                    stream.close()

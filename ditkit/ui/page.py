@@ -1,7 +1,6 @@
-"""The page: four tabs above one queue. It is put together anew each time that a browser asks for it."""
+"""The page: four tabs above one queue. The tabs come after the rest, as soon as the models that they offer are loaded."""
 
 from pathlib import Path
-from typing import Any, Protocol
 
 from dash import Dash, Input, Output, html
 from dash.development.base_component import Component
@@ -9,7 +8,7 @@ from dash.development.base_component import Component
 from ditkit.results import page as written
 from ditkit.ui.boxes import Boxes
 from ditkit.ui.folders import Served
-from ditkit.ui.form import radio
+from ditkit.ui.form import radio, said
 from ditkit.ui.pictures import Pictures
 from ditkit.ui.queue import Queue
 from ditkit.ui.runs import Runs
@@ -35,15 +34,8 @@ INDEX = """<!doctype html>
 """
 
 
-class Tab(Protocol):
-    """`layout` is what it shows, asked for with each page; `connect` tells the program what its parts do."""
-
-    name: str
-    label: str
-
-    def layout(self) -> Component: ...
-
-    def connect(self, app: Dash) -> None: ...
+Tab = Pictures | Boxes | Shapes | Runs
+"""`layout` is what it shows, asked for with each page; `connect` tells the program what its parts do."""
 
 
 def application(queue: Queue, served: Served) -> Dash:
@@ -62,16 +54,20 @@ def application(queue: Queue, served: Served) -> Dash:
     app.layout = lambda: _layout(tabs, waiting)
     for part in (*tabs, waiting):
         part.connect(app)
+    app.callback(Output("tabs", "children"), Input("tabs", "id"))(lambda _: _panels(tabs))
     app.callback(*[Output(f"tab-{tab.name}", "hidden") for tab in tabs], Input("tab", "value"))(lambda label: _hidden(tabs, label))
     return app
 
 
 def _layout(tabs: list[Tab], waiting: Waiting) -> Component:
-    first = tabs[0].label
-    chooser = html.Nav(radio("tab", [tab.label for tab in tabs], first), className="tabs", **{"aria-label": "tabs"})
-    shown = [html.Div(tab.layout(), id=f"tab-{tab.name}", hidden=tab.label != first) for tab in tabs]
-    return html.Main([html.Header([html.H1("ditkit"), chooser]), *shown, waiting.layout()])
+    chooser = html.Nav(radio("tab", [tab.label for tab in tabs], tabs[0].label), className="tabs", **said("tabs"))
+    loading = html.P("loading the models \u2026", className="note", role="status")
+    return html.Main([html.Header([html.H1("ditkit"), chooser]), html.Div(loading, id="tabs"), waiting.layout()])
 
 
-def _hidden(tabs: list[Tab], label: str) -> list[Any]:
+def _panels(tabs: list[Tab]) -> list[Component]:
+    return [html.Div(tab.layout(), id=f"tab-{tab.name}", hidden=True) for tab in tabs]
+
+
+def _hidden(tabs: list[Tab], label: str) -> list[bool]:
     return [tab.label != label for tab in tabs]

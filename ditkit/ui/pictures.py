@@ -14,7 +14,7 @@ from ditkit.ui.folders import Served, captions, manifest_of, pictures_in
 from ditkit.ui.gallery import gallery, heading
 from ditkit.ui.queue import Queue
 
-FIELDS = ("model", "classes", "prompt", "negative", "count", "steps", "guidance", "speed", "seed", "batch")
+FIELDS = ("model", "classes", "prompt", "negative", "size", "count", "steps", "guidance", "speed", "seed", "batch")
 AT_A_TIME = "4"  # pictures appear as batches end
 
 
@@ -38,6 +38,7 @@ class Pictures:
                 [
                     form.field("Prompts, one a line", dcc.Textarea(id="pictures-prompt", rows=2, **form.KEPT), wide=True),
                     form.field("Away from", form.text("pictures-negative", "the empty prompt"), wide=True),
+                    form.size("pictures", known),
                 ],
                 id="pictures-by-prompt",
                 className="wide",
@@ -64,6 +65,8 @@ class Pictures:
             Output("pictures-classes", "options"),
             Output("pictures-by-class", "hidden"),
             Output("pictures-by-prompt", "hidden"),
+            Output("pictures-shapes", "children"),
+            Output("pictures-size", "placeholder"),
             Output("pictures-steps", "placeholder"),
             Output("pictures-guidance", "placeholder"),
             Input("pictures-model", "value"),
@@ -77,7 +80,8 @@ class Pictures:
     def suit(self, model: str) -> tuple[Any, ...]:
         """What the form offers for a model."""
         known = choices.chosen(model)
-        return list(known.classes), known.reads, not known.reads, str(known.steps), f"{known.guidance:g}"
+        shown = (known.reads, not known.reads, form.shapes(known), known.shapes[0])
+        return list(known.classes), *shown, str(known.steps), f"{known.guidance:g}"
 
     def show_line(self, *values: Any) -> str:
         return wanted(*values).line(self.queue.root)
@@ -107,6 +111,7 @@ def wanted(
     classes: list[str] | None,
     prompt: str | None,
     negative: str | None,
+    size: str | None,
     count: str | None,
     steps: str | None,
     guidance: str | None,
@@ -117,6 +122,6 @@ def wanted(
     """The run that the form asks for; of classes and prompts what the model is asked in."""
     reads = choices.chosen(model).reads
     prompts = [line.strip() for line in (prompt or "").splitlines() if line.strip()]
-    words = {"--prompt": prompts, "--negative": negative} if reads else {"--class": classes}
+    words = {"--prompt": prompts, "--negative": negative, "--size": size} if reads else {"--class": classes}
     numbers = {"--count": count, "--seed": seed, "--steps": steps, "--guidance": guidance, "--batch": batch}
     return asked("sample", model, {**words, **numbers, **SPEEDS[speed]})

@@ -1,5 +1,6 @@
 """Runs one after another, each in a process of its own, whoever looks on: a page that is closed stops nothing."""
 
+import contextlib
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -96,13 +97,16 @@ class Queue:
             except (OSError, ValueError) as error:  # words that no process can be given; no process to be had
                 self._update(job.number, lambda now, said=str(error): replace(now.noted([said]), state="failed"))
             finally:
+                if self._running is not None:
+                    self._running.end()
                 self._running = None
 
     def _next(self) -> Job | None:
         """The next job, from now on running; None once the queue is closed. While there is none, a process is made ready for it."""
         with self._changed:
             if self._ready is None and not self._closed:
-                self._ready = Helper.started(self.command)
+                with contextlib.suppress(OSError):  # the job that would have used it will say so
+                    self._ready = Helper.started(self.command)
             while not self._closed:
                 if (job := next((job for job in self._jobs.values() if job.state == "waiting"), None)) is not None:
                     self._jobs[job.number] = running = replace(job, state="running")

@@ -12,11 +12,13 @@ from dash.development.base_component import Component
 from ditkit.errors import DitkitError
 from ditkit.ui import form
 from ditkit.ui.folders import Served, as_text, captions, manifest_of, pictures_in
+from ditkit.ui.gallery import gallery
 from ditkit.ui.queue import Queue
 
 MOST_RUNS, MOST_PICTURES = 6, 24  # that are shown side by side
 SHOWN = ("model", "solver", "guidance", "batch", "precision", "size", "negative")  # of a request, beside what is counted
-WHOLE = ("grid.png", "turntable.gif", "pareto.png", "heatmap.png")  # pictures of a run as a whole
+GRID = "grid.png"
+WHOLE = (GRID, "turntable.gif", "pareto.png", "heatmap.png")  # pictures of a run as a whole
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class Runs:
                 found[name] = self.served.root / name
             except DitkitError as error:
                 shown.append(html.P(str(error), className="note error"))
-        if any(pictures_in(folder) for folder in found.values()):
+        if len(found) > 1 and any(pictures_in(folder) for folder in found.values()):
             shown.append(self._beside(found))
         return [*shown, *(self._run(name, folder) for name, folder in found.items())]
 
@@ -70,12 +72,12 @@ class Runs:
         made = {name: pictures_in(folder) for name, folder in found.items()}
         named = {name: captions(manifest_of(folder), len(made[name])) for name, folder in found.items()}
         rows = min(MOST_PICTURES, max(map(len, made.values())))
-        cells = [html.Div(html.Strong(name), className="name") for name in found]
+        cells: list[Component] = [html.Div(html.Strong(name), className="name") for name in found]
         for index in range(rows):
             for name, paths in made.items():
                 shown = [html.Img(src=self.served.url(paths[index]), alt=f"{name}: {named[name][index]}")] if index < len(paths) else []
                 cells.append(html.Figure([*shown, html.Figcaption(named[name][index] if shown else "")]))
-        return html.Div(cells, className="beside", style={"gridTemplateColumns": f"repeat({len(found)}, minmax(0, 1fr))"})
+        return html.Div(cells, className="beside", style={"gridTemplateColumns": f"repeat({len(found)}, minmax(0, 13rem))"})
 
     def _run(self, name: str, folder: Path) -> Component:
         manifest = manifest_of(folder)
@@ -83,14 +85,19 @@ class Runs:
         if manifest:
             parts += [_facts(manifest), *_again(manifest, folder)]
         parts += _plan(folder, manifest)
-        parts += [
-            html.Img(src=self.served.url(path), alt=f"{path.stem} of {name}") for path in map(folder.joinpath, WHOLE) if path.is_file()
-        ]
+        made = pictures_in(folder)
+        parts += [gallery(self.served, made, captions(manifest, len(made)))] if made else []
+        parts += [html.Img(src=self.served.url(path), alt=f"{path.stem} of {name}") for path in _whole(folder, bool(made))]
         if (page := folder / "report.html").is_file():
             parts.append(html.Iframe(src=self.served.url(page), title=f"the report of {name}", className="report"))
         if manifest:
             parts.append(html.Details([html.Summary("manifest.json"), html.Pre(html.Code(as_text(manifest)), tabIndex="0")]))
         return html.Section(parts, className="run")
+
+
+def _whole(folder: Path, pictured: bool) -> list[Path]:
+    """The pictures of a run as a whole; a grid says nothing more where its pictures are shown."""
+    return [path for path in map(folder.joinpath, WHOLE) if path.is_file() and not (pictured and path.name == GRID)]
 
 
 def _facts(manifest: Mapping[str, Any]) -> Component:
@@ -134,4 +141,4 @@ def _plan(folder: Path, manifest: Mapping[str, Any]) -> list[Component]:
         return [html.P(str(error), className="note error")]
     said = in_words(plan)
     graph = dcc.Graph(figure=heatmap(plan), responsive=True, config={"displaylogo": False, "displayModeBar": False})
-    return [html.Figure([html.Div(graph, role="img", **{"aria-label": f"cache plan: {said}"}), html.Figcaption(said)])]
+    return [html.Figure([html.Div(graph, role="img", **form.said(f"cache plan: {said}")), html.Figcaption(said)])]

@@ -208,4 +208,4 @@ def _seen_from(figure: dict[str, Any], camera: Any) -> dict[str, Any]:
 
 def _graph(figure: Any, caption: str, name: dict[str, int]) -> Component:
     graph = dcc.Graph(id=name, figure=figure, responsive=True, config={"displaylogo": False, "displayModeBar": False})
-    return html.Div(graph, className="solid", role="img", **{"aria-label": f"{caption}; drag to turn it"})
+    return html.Div(graph, className="solid", role="img", **form.said(f"{caption}; drag to turn it"))

@@ -51,9 +51,10 @@ def kept_cloud(contents: str, name: str, folder: Path) -> tuple[Path, np.ndarray
 def content(contents: str, name: str, largest: int) -> bytes:
     """The bytes of an upload, which comes as a data URL; raises `RequestError` for more than are taken."""
     _, _, encoded = contents.partition(";base64,")
-    if len(encoded) > (largest + 2) // 3 * 4:
-        raise RequestError(f"{name} has {len(encoded) * 3 / 4 / 2**20:.1f} MiB; at most {largest / 2**20:.0f} MiB are taken here")
     try:
-        return base64.b64decode(encoded, validate=True)
+        data = base64.b64decode(encoded, validate=True)
     except binascii.Error as error:
         raise RequestError(f"{name} did not arrive whole; choose it once more") from error
+    if len(data) > largest:
+        raise RequestError(f"{name} has {len(data) / 2**20:.1f} MiB; at most {largest / 2**20:.0f} MiB are taken here")
+    return data

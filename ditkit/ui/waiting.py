@@ -6,6 +6,7 @@ from typing import Any
 from dash import ALL, Dash, Input, Output, State, ctx, dcc, html, no_update
 from dash.development.base_component import Component
 
+from ditkit.ui import form
 from ditkit.ui.gallery import notes
 from ditkit.ui.job import Job
 from ditkit.ui.queue import Queue
@@ -22,7 +23,7 @@ class Waiting:
             [
                 dcc.Interval(id="tick", interval=MILLISECONDS),
                 dcc.Store(id="news"),
-                html.Div(id="line", className="queue", role="region", **{"aria-label": "queue of runs"}),
+                html.Div(id="line", className="queue", role="region", **form.said("queue of runs")),
             ]
         )
 
@@ -60,7 +61,7 @@ def _made(job: Job) -> int:
 
 def _present(job: Job) -> Component:
     words = job.in_words()
-    bar = html.Progress(value=str(job.done), max=str(max(job.total, 1)), **{"aria-label": f"{job.name}: {words}"})
+    bar = html.Progress(value=str(job.done), max=str(max(job.total, 1)), **form.said(f"{job.name}: {words}"))
     button = html.Button("Leave out" if job.state == "waiting" else "Stop", id={"stop": job.number}, disabled=job.state == "stopping")
     return html.Div([html.Span(job.name, className="name"), bar, html.Span(words, className="state"), button], className="job")
 
