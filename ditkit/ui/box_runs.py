@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from ditkit.errors import RequestError
 from ditkit.ui import drawn
 from ditkit.ui.asked import Asked, asked
 
@@ -23,8 +22,6 @@ def wanted(
     how: Sequence[str],
 ) -> list[Asked]:
     """The runs that the form asks for: the plain one first if it is wanted too. Raises `RequestError` for what cannot be drawn."""
-    if not boxes:
-        raise RequestError("draw a box first, or add one")
     layout = drawn.layout_from(boxes, prompt, size)
     flags = {
         "--prompt": layout.prompt,

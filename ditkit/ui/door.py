@@ -5,6 +5,7 @@ from flask import Flask, Response, abort, request, send_file
 from ditkit.errors import OutputError
 from ditkit.ui.folders import Served
 
+NAMES = ("127.0.0.1", "localhost")
 LARGEST_REQUEST = 2**28  # bytes; what may be uploaded is much less, and said
 PAGE = "default-src 'self'; script-src 'self' 'unsafe-eval' {hashes}; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; \
 font-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
@@ -17,22 +18,21 @@ HEADERS = {
 }
 
 
-def guard(server: Flask, port: int, hashes: list[str]) -> None:
+def guard(server: Flask, hashes: list[str]) -> None:
     """Answer only what is asked of this machine by its own page.
 
     Another name in the Host header is how a foreign page reaches a server on loopback (DNS rebinding); another Origin is a foreign
-    page that posts. Both are refused.
+    page that posts. Both are refused. The port may be another one, as of a tunnel.
     """
-    hosts = {f"{name}:{port}" for name in ("127.0.0.1", "localhost")}
     policy = PAGE.format(hashes=" ".join(hashes))
     server.config["MAX_CONTENT_LENGTH"] = LARGEST_REQUEST
 
     @server.before_request
     def _known() -> None:
-        if request.host not in hosts:
+        if request.host.partition(":")[0] not in NAMES:
             abort(403, "ditkit ui answers to this machine only")
         origin, site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site", "none")
-        if (origin is not None and origin not in {f"http://{host}" for host in hosts}) or site not in ("same-origin", "none"):
+        if origin not in (None, f"http://{request.host}") or site not in ("same-origin", "none"):
             abort(403, "ditkit ui answers to its own page only")
 
     @server.after_request

@@ -92,6 +92,8 @@ def layout_from(boxes: Boxes, prompt: str | None, size: str | None = None) -> La
     """What is drawn, checked as the command line checks it; without a prompt, one of its labels. Raises `RequestError`."""
     from ditkit.grounding.phrases import check_words
 
+    if not boxes:
+        raise RequestError("draw a box first, or add one")
     layout = layout_of((prompt or "").strip() or prompt_of(boxes), as_options(boxes))
     check_words(layout)
     if not (size or "").strip():

@@ -49,24 +49,28 @@ def application(queue: Queue, served: Served) -> Dash:
         suppress_callback_exceptions=True,  # rows and shapes come and go
         index_string=INDEX.replace("STYLE", written.STYLE.read_text(encoding="utf-8") + STYLE.read_text(encoding="utf-8")),
     )
-    tabs: list[Tab] = [Pictures(queue, served), Boxes(queue, served), Shapes(queue, served), Runs(queue, served)]
-    waiting = Waiting(queue)
-    app.layout = lambda: _layout(tabs, waiting)
-    for part in (*tabs, waiting):
+    shown, waiting = tabs(queue, served), Waiting(queue)
+    app.layout = lambda: _layout(shown, waiting)
+    for part in (*shown, waiting):
         part.connect(app)
-    app.callback(Output("tabs", "children"), Input("tabs", "id"))(lambda _: _panels(tabs))
-    app.callback(*[Output(f"tab-{tab.name}", "hidden") for tab in tabs], Input("tab", "value"))(lambda label: _hidden(tabs, label))
+    app.callback(Output("tabs", "children"), Input("tabs", "id"))(lambda _: panels(shown))
+    app.callback(*[Output(f"tab-{tab.name}", "hidden") for tab in shown], Input("tab", "value"))(lambda label: _hidden(shown, label))
     return app
+
+
+def tabs(queue: Queue, served: Served) -> list[Tab]:
+    return [Pictures(queue, served), Boxes(queue, served), Shapes(queue, served), Runs(queue, served)]
+
+
+def panels(tabs: list[Tab]) -> list[Component]:
+    """What the tabs show, one of which is not hidden."""
+    return [html.Div(tab.layout(), id=f"tab-{tab.name}", hidden=True) for tab in tabs]
 
 
 def _layout(tabs: list[Tab], waiting: Waiting) -> Component:
     chooser = html.Nav(radio("tab", [tab.label for tab in tabs], tabs[0].label), className="tabs", **said("tabs"))
     loading = html.P("loading the models \u2026", className="note", role="status")
     return html.Main([html.Header([html.H1("ditkit"), chooser]), html.Div(loading, id="tabs"), waiting.layout()])
-
-
-def _panels(tabs: list[Tab]) -> list[Component]:
-    return [html.Div(tab.layout(), id=f"tab-{tab.name}", hidden=True) for tab in tabs]
 
 
 def _hidden(tabs: list[Tab], label: str) -> list[bool]:

@@ -51,7 +51,7 @@ def _server(root: Path, listener: socket.socket) -> "tuple[BaseWSGIServer, Queue
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line for each request would hide the others
     queue, served, port = Queue(root), Served(root), listener.getsockname()[1]
     app = application(queue, served)
-    guard(app.server, port, list(app.csp_hashes()))
+    guard(app.server, list(app.csp_hashes()))
     serve_files(app.server, served)
     return make_server(HOST, port, app.server, threaded=True, fd=listener.fileno()), queue
 
