@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 
 from ditkit.models.backbone import Backbone
-from ditkit.models.pixart import Prompts
+from ditkit.models.prompts import Prompts
 
 
 @dataclass(frozen=True, eq=False)

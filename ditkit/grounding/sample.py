@@ -23,7 +23,7 @@ from ditkit.grounding.generate import Grounding, Texts, grounded, object_states,
 from ditkit.grounding.layout import Layout
 from ditkit.grounding.pull import OnPull
 from ditkit.grounding.rules import DEFAULT, Rules
-from ditkit.models.pixart import Prompts
+from ditkit.models.prompts import Prompts
 from ditkit.models.sizes import pixels_per_cell, sizes
 
 OnBelief = Callable[[Sequence[int], int, Tensor], None]
