@@ -35,7 +35,7 @@ from ditkit.models.pipeline import folder_of
 from ditkit.models.spec import ModelSpec
 from ditkit.results.progress import NoProgress, Progress
 from ditkit.tasks.shared import classes
-from ditkit.tasks.shared import pipeline as parts
+from ditkit.tasks.shared import pipeline_parts as parts
 
 COUNT = 16  # samples, unless it is said how many
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -66,7 +66,8 @@ def model(config: ModelConfig, progress: Progress | None = None) -> Model:
     spec, codec = _with_codec(config, scheduled, loaded)
     backbone = loaded.backbone.to(where, dtype).eval().requires_grad_(False)
     spec, names = _named(_guided(spec, config.guidance_channels), loaded.class_names)
-    return Model(spec, backbone, codec.to(where, dtype), where, dtype, names, loaded.origin, compiled(config.runtime, where))
+    how = {"compiled": compiled(config.runtime, where), "recorded": recorded(config.runtime, where)}
+    return Model(spec, backbone, codec.to(where, dtype), where, dtype, names, loaded.origin, **how)
 
 
 def _with_codec(config: ModelConfig, spec: ModelSpec, loaded: checkpoints.Loaded) -> tuple[ModelSpec, Codec]:
@@ -84,6 +85,13 @@ def compiled(runtime: RuntimeConfig, where: torch.device) -> bool:
     if runtime.compile and where.type == "cpu" and not (os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")):
         raise MissingDependency("runtime.compile=true needs a C++ compiler; on Debian, 'apt install g++' brings one")
     return runtime.compile
+
+
+def recorded(runtime: RuntimeConfig, where: torch.device) -> bool:
+    """Whether to record runs as CUDA graphs; raises `RequestError` if they are asked for on another device."""
+    if runtime.graphs and where.type != "cuda":
+        raise RequestError(f"runtime.graphs=true records CUDA graphs, and the device is {where.type}; leave it out")
+    return where.type == "cuda" and (runtime.compile if runtime.graphs is None else runtime.graphs)
 
 
 def blank_model(config: ModelConfig) -> Model:
