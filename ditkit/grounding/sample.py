@@ -57,6 +57,8 @@ class GroundedRequest(SamplingRequest):
         super().check_fits(model)
         if model.compiled:
             raise RequestError("grounded sampling does not run as compiled graphs; leave out runtime.compile=true")
+        if model.recorded:
+            raise RequestError("grounded sampling is not recorded as CUDA graphs; leave out runtime.graphs=true")
         if not self.solver.times:
             raise RequestError(f"grounded sampling needs steps that are known beforehand; {self.solver.name} chooses its own")
 

@@ -22,7 +22,7 @@ from ditkit.nn.cross_attention import CrossAttention
 from ditkit.nn.embed import CaptionProjection, TimeEmbedding, stretched_positions_2d
 from ditkit.nn.mlp import MLP
 from ditkit.nn.modulation import Modulation, modulate, modulation_layer, unbound
-from ditkit.nn.patch import PatchEmbedding, unpatchify
+from ditkit.nn.patch import PatchEmbedding, placed, unpatchify
 
 MASKED = -10000.0  # added to the logit of a token that does not count; finite, so that a prompt without any stays a number
 
@@ -192,7 +192,7 @@ class PixArt(nn.Module):
     def embed(self, x_BChw: Tensor) -> Tensor:
         """Tokens (B, T, D) of a latent, each with its place in this latent's own grid."""
         rows, columns = (side // self.params.patch for side in x_BChw.shape[2:])
-        return self.x_embedder(x_BChw) + self.positions(rows, columns)
+        return placed(self.x_embedder(x_BChw), self.positions(rows, columns))
 
     def denoise(self, x_BTD: Tensor, conditioning: PixArtConditioning, execution: Execution = PLAIN) -> Tensor:
         """The blocks and the final layer: tokens of one latent, or of several side by side, to patches of the prediction."""

@@ -66,7 +66,7 @@ class Clouds:
     def sample(
         self, config: Gen3DConfig, model: Model, request: SamplingRequest, folder: RunFolder, batches: Sequence[range], on_step: OnStep
     ) -> Iterator[SampleBatch]:
-        return sampler.sample(model, request, batches, on_step)
+        return sampler.sample(model, request, batches, on_step, overlap=True)
 
     def file(self, folder: RunFolder, index: int) -> Path:
         return folder.cloud_file(index)

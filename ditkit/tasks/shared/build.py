@@ -64,7 +64,8 @@ def model(config: ModelConfig, progress: Progress | None = None) -> Model:
     spec, codec = _with_codec(config, parts.as_scheduled(loaded.spec, loaded.pipeline), loaded)
     backbone = loaded.backbone.to(where, dtype).eval().requires_grad_(False)
     spec, names = _named(_guided(spec, config.guidance_channels), loaded.class_names)
-    return Model(spec, backbone, codec.to(where, dtype), where, dtype, names, loaded.origin, compiled(config.runtime, where))
+    how = {"compiled": compiled(config.runtime, where), "recorded": recorded(config.runtime, where)}
+    return Model(spec, backbone, codec.to(where, dtype), where, dtype, names, loaded.origin, **how)
 
 
 def _with_codec(config: ModelConfig, spec: ModelSpec, loaded: checkpoints.Loaded) -> tuple[ModelSpec, Codec]:
@@ -82,6 +83,13 @@ def compiled(runtime: RuntimeConfig, where: torch.device) -> bool:
     if runtime.compile and where.type == "cpu" and not (os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")):
         raise MissingDependency("runtime.compile=true needs a C++ compiler; on Debian, 'apt install g++' brings one")
     return runtime.compile
+
+
+def recorded(runtime: RuntimeConfig, where: torch.device) -> bool:
+    """Whether to record runs as CUDA graphs; raises `RequestError` if they are asked for on another device."""
+    if runtime.graphs and where.type != "cuda":
+        raise RequestError(f"runtime.graphs=true records CUDA graphs, and the device is {where.type}; leave it out")
+    return where.type == "cuda" and (runtime.compile if runtime.graphs is None else runtime.graphs)
 
 
 def blank_model(config: ModelConfig) -> Model:

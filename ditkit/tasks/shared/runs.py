@@ -4,6 +4,7 @@ import hashlib
 import json
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -18,6 +19,7 @@ from ditkit.engine.finite import Fault, first_fault
 from ditkit.engine.model import Model
 from ditkit.engine.request import SamplingRequest
 from ditkit.errors import RequestError
+from ditkit.files.writer import Writer
 from ditkit.models import registry
 from ditkit.results.folder import RunFolder, changed_keys, read_manifest
 from ditkit.results.progress import NoProgress, Progress
@@ -156,14 +158,15 @@ def _make(
     seconds, halved, fault, shape = 0.0, 0, None, ()
     spoiled: list[int] = []
     progress.start(sum(map(len, mine)) * request.evaluations, "sampling")
-    for batch in kind.sample(config, model, request, folder, mine, progress.advance):
-        if here := batch.spoiled:
-            fault, shape = fault or first_fault(model, request, batch), tuple(batch.pictures.shape[1:])
-            spoiled += here
-        for index, made in zip(batch.indices, batch.pictures, strict=True):
-            if index not in here:
-                kind.save(config, folder, index, made)
-        seconds, halved = seconds + batch.seconds, max(halved, batch.halved)
+    with Writer() as writer:
+        for batch in kind.sample(config, model, request, folder, mine, progress.advance):
+            if here := batch.spoiled:
+                fault, shape = fault or first_fault(model, request, batch), tuple(batch.pictures.shape[1:])
+                spoiled += here
+            for index, made in zip(batch.indices, batch.pictures, strict=True):
+                if index not in here:
+                    writer.put(partial(kind.save, config, folder, index, made))
+            seconds, halved = seconds + batch.seconds, max(halved, batch.halved)
     return Share(sum(map(len, mine)), seconds, halved, tuple(spoiled), shape, fault)
 
 
