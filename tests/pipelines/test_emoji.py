@@ -105,6 +105,9 @@ def test_half_of_the_calls_end_as_near_as_the_engine_s_own_plan_and_nearer_than_
     plan = ditkit.calibrate(pipe, request_.labels[:FITTED], STEPS, BUDGET, guidance_scale=2.0)
     with ditkit.accelerate(pipe, plan):
         own = error("ditkit", lambda: latents(pipe, request_.labels))
+    searched = ditkit.calibrate(pipe, request_.labels[:FITTED], STEPS, BUDGET, search=True, guidance_scale=2.0)
+    with ditkit.accelerate(pipe, searched):
+        assert error("ditkit, searched", lambda: latents(pipe, request_.labels)) < own
     error("half of the steps", lambda: latents(pipe, request_.labels, steps=round(BUDGET * STEPS)))
     trial = replace(request_, labels=request_.labels[:FITTED], seeds=request_.seeds[:FITTED])
     by_engine = fitted(model, trial, draft(ForecastCache(budget=BUDGET, order=2), model, request_), 2).plan
