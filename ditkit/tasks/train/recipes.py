@@ -29,6 +29,7 @@ from ditkit.tasks.shared.classes import sized_for
 from ditkit.tasks.shared.clouds import to_learn
 from ditkit.tasks.shared.latents import encoded
 from ditkit.tasks.shared.prompts import FOLDER
+from ditkit.tasks.train import gpu
 from ditkit.tasks.train.prompted import scene_draws, starting_encoder, trained_encoder, vocabulary_of
 from ditkit.text.small import save_encoder
 from ditkit.training.autoencoder import AutoencoderTask, picture_batch
@@ -120,7 +121,9 @@ def _denoiser(config: TrainConfig, spec: ModelSpec, module: Any, examples: Examp
     else:
         objective = DenoisingObjective(schedule, where, config.min_snr, config.noisy_weight, start=config.start, by_weight=by_weight)
     dropout = config.label_dropout if spec.can_be_guided else 0.0
-    return DenoiserTask(module, examples, objective, batch=config.batch, seed=config.seed, label_dropout=dropout)
+    return DenoiserTask(
+        gpu.compiled(module, config.runtime, where), examples, objective, batch=config.batch, seed=config.seed, label_dropout=dropout
+    )
 
 
 def _prompted(config: TrainConfig, spec: ModelSpec, where: torch.device, progress: Progress) -> Recipe:
