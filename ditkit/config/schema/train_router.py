@@ -42,7 +42,7 @@ class TrainRouterConfig(ModelConfig):
     order: int | None = None  # how many outputs a forecast is made from; None: 2, or where scores are learned, outputs are held
     begin: str | None = None  # of whole runs: a plan to begin with
     recompute: bool = False  # of whole runs: make the graph of each evaluation again in the backward pass, for less memory
-    search: bool = True  # of forecasts: choose evaluations by how runs respond; false: evenly spread
+    search: bool = True  # of forecasts: choose evaluations in miniature; false: evenly spread
     iterations: int = 2  # of forecasts: refinements of the weights on whole runs
     threshold: float = 0.5
     price: float = 1e-4  # of computing one branch, in units of the mean squared error; with a budget only where it starts
