@@ -7,13 +7,18 @@ from typing import Any
 import torch
 
 from ditkit.codecs.codec import Codec
+from ditkit.diffusion.limit import Limit
+from ditkit.diffusion.prediction import Reading
 from ditkit.models.backbone import Backbone
 from ditkit.models.spec import ModelSpec
 
 
 @dataclass(frozen=True)
 class Model:
-    """What `ditkit.load` returns. `origin` says which file the weights came from, for manifests; `compiled`: run as compiled graphs."""
+    """What `ditkit.load` returns. `origin` says which file the weights came from, for manifests.
+
+    `compiled`: run as compiled graphs; `recorded`: all that a batch's run launches is recorded as one CUDA graph.
+    """
 
     spec: ModelSpec
     backbone: Backbone
@@ -23,3 +28,9 @@ class Model:
     class_names: tuple[str, ...] = ()
     origin: Mapping[str, Any] = field(default_factory=dict)
     compiled: bool = False
+    recorded: bool = False
+
+    @property
+    def reading(self) -> Reading:
+        """How the network's output is read."""
+        return Reading(self.spec.prediction, self.backbone.predicts_variance, Limit(*self.spec.limit) if self.spec.limit else None)

@@ -21,9 +21,10 @@ from ditkit.engine.sampler import sample as sample_batches
 from ditkit.errors import RequestError
 from ditkit.grounding.generate import Grounding, Texts, grounded, object_states, prepare
 from ditkit.grounding.layout import Layout
+from ditkit.grounding.objects import Asking
 from ditkit.grounding.pull import OnPull
 from ditkit.grounding.rules import DEFAULT, Rules
-from ditkit.models.pixart import Prompts
+from ditkit.models.prompts import Prompts
 from ditkit.models.sizes import pixels_per_cell, sizes
 
 OnBelief = Callable[[Sequence[int], int, Tensor], None]
@@ -57,6 +58,8 @@ class GroundedRequest(SamplingRequest):
         super().check_fits(model)
         if model.compiled:
             raise RequestError("grounded sampling does not run as compiled graphs; leave out runtime.compile=true")
+        if model.recorded:
+            raise RequestError("grounded sampling is not recorded as CUDA graphs; leave out runtime.graphs=true")
         if not self.solver.times:
             raise RequestError(f"grounded sampling needs steps that are known beforehand; {self.solver.name} chooses its own")
 
@@ -117,6 +120,7 @@ def prepared(model: Model, request: GroundedRequest, label: int) -> Grounding:
         return Prompts(*chosen)
 
     scene = request.scenes[label]
+    scales = tuple(request.guidance if inside else 1.0 for inside in request.interval.covers(request.solver.times))
     texts = Texts(taken([label]), taken([request.prompts.null[label]]), taken(scene.phrases), scene.tokens)
     return prepare(
         network,
@@ -126,7 +130,6 @@ def prepared(model: Model, request: GroundedRequest, label: int) -> Grounding:
         pixels_per_cell(model.spec),
         sizes(model.spec),
         request.rules,
-        [request.guidance if inside else 1.0 for inside in request.interval.covers(request.solver.times)],
-        model.spec.guided_channels,
+        Asking(scales, model.spec.guided_channels, model.reading),
         recompute=request.recompute,
     )

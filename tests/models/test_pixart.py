@@ -7,14 +7,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from ditkit.diffusion.prediction import split_learned_sigma
+from ditkit.diffusion.prediction import Reading
 from ditkit.errors import CheckpointError, ConfigError
 from ditkit.execution import PLAIN, Execution, Site
 from ditkit.models import pixart_layout
 from ditkit.models.blank import blank
 from ditkit.models.checkpoints import convert, load_backbone, load_into, read_checkpoint, save, with_compat
 from ditkit.models.identify import describe, identify
-from ditkit.models.pixart import PixArt, PixArtConditioning, PixArtParams, Prompts, position_table
+from ditkit.models.pixart import PixArt, PixArtParams, position_table
+from ditkit.models.prompts import PixArtConditioning, Prompts
 from ditkit.models.registry import find
 from ditkit.nn.embed import stretched_positions_2d
 from tests.closeness import assert_close, close, evaluated
@@ -70,7 +71,7 @@ def test_the_published_forward_is_reproduced_whatever_the_mask() -> None:
     }
     for name, mask in cases.items():
         assert_close(run(model, x, t, Prompts(features, mask)), reference[f"out.{name}"], evaluated(model, foreign=True))
-    noise = split_learned_sigma(run(model, x, t, Prompts(features, cases["masked"]))).value
+    noise = Reading(variance=True).of(run(model, x, t, Prompts(features, cases["masked"]))).value
     assert_close(noise, reference["out.forward_with_dpmsolver_masked"], evaluated(model, foreign=True))
 
 

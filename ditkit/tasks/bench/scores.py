@@ -19,7 +19,7 @@ from ditkit.metrics.reconstruction import psnr
 from ditkit.models.judge import Judge
 from ditkit.tasks.bench.contenders import share
 from ditkit.tasks.bench.peers import PeerBackbone
-from ditkit.tasks.shared import build
+from ditkit.tasks.shared import costs
 
 BATCH = 128
 APART = 0.1  # of the uncached cost, between plans that others are compared with
@@ -80,11 +80,11 @@ def scored(
     `converged` the latents of the run of many more evaluations."""
     clouds = bool(entries[0].model.spec.points)
     errors = [relative_errors(outcome.latents, outcomes[0].latents) for outcome in outcomes]
-    full, costs = _multiply_adds(entries[0]), [_kept(entry, entries[0]) for entry in entries]
+    full, shares = _multiply_adds(entries[0]), [_kept(entry, entries[0]) for entry in entries]
     scores = []
     apart = [] if converged is None else [relative_errors(outcome.latents, converged) for outcome in outcomes]
     for place, (entry, outcome) in enumerate(zip(entries, outcomes, strict=True)):
-        kept, far, beside = costs[place], apart[place] if apart else None, _beside(place, entries, costs)
+        kept, far, beside = shares[place], apart[place] if apart else None, _beside(place, entries, shares)
         behind = None if beside is None else paired_interval(errors[place], errors[beside])
         behind_far = paired_interval(apart[place], apart[beside]) if apart and beside is not None else None
         scores.append(
@@ -94,7 +94,7 @@ def scored(
                 evaluations=len(entry.request.solver.times),
                 kept=kept,
                 multiply_adds=kept * full,
-                cache_bytes=build.cache_bytes(entry.model, entry.request),
+                cache_bytes=costs.cache_bytes(entry.model, entry.request),
                 seconds=median(outcome.seconds),
                 seconds_p95=torch.tensor(outcome.seconds).quantile(0.95).item(),
                 speedup=median(theirs / mine for mine, theirs in zip(outcome.seconds, outcomes[0].seconds, strict=True)),
@@ -115,15 +115,15 @@ def scored(
     return scores
 
 
-def _beside(place: int, entries: Sequence[Contender], costs: Sequence[float]) -> int | None:
-    """Who a contender is compared with: of those that lead and are first of their cost the one that costs nearest. None for themselves."""
+def _beside(place: int, entries: Sequence[Contender], shares: Sequence[float]) -> int | None:
+    """Who a contender is compared with: of those that lead and are first of their cost the one that shares nearest. None for themselves."""
     first: list[int] = []
     for plan in (each for each, entry in enumerate(entries) if entry.leads):
-        if all(abs(costs[plan] - costs[other]) >= APART for other in first):
+        if all(abs(shares[plan] - shares[other]) >= APART for other in first):
             first.append(plan)
     if place == 0 or place in first:
         return None
-    return min(first, key=lambda plan: abs(costs[plan] - costs[place]), default=None)
+    return min(first, key=lambda plan: abs(shares[plan] - shares[place]), default=None)
 
 
 def _chamfer(clouds_N3P: Tensor, others_N3P: Tensor) -> float:

@@ -16,10 +16,10 @@ from ditkit.engine.distributed import World
 from ditkit.engine.model import Model
 from ditkit.engine.request import SamplingRequest
 from ditkit.errors import RequestError
-from ditkit.results.plots import draw_plan
+from ditkit.results.heatmap import draw_plan
 from ditkit.results.progress import Progress
 from ditkit.results.report import Cell, Report
-from ditkit.tasks.shared import build
+from ditkit.tasks.shared import build, classes, costs
 from ditkit.tasks.shared.calibrated import CALIBRATION_SEED
 from ditkit.tasks.shared.prompts import table_for
 from ditkit.tasks.train_router.stages import Search, Stage
@@ -38,7 +38,7 @@ def run(config: TrainRouterConfig, progress: Progress) -> Report:
     stages = Search(config, model, request, held_out, Path(config.out), progress).stages()
     best = min((stage for stage in stages if stage.plan), key=lambda stage: stage.mean)
     assert best.plan
-    kept = 1 - trajectory_cost(build.multiply_adds(model), best.plan.evaluations, 1, best.plan).saved
+    kept = 1 - trajectory_cost(costs.multiply_adds(model), best.plan.evaluations, 1, best.plan).saved
     files = _write(config, best.plan, best, kept, stages, Path(config.out))
     return _report(config, model, stages, best, kept, files)
 
@@ -46,7 +46,7 @@ def run(config: TrainRouterConfig, progress: Progress) -> Report:
 def _request(config: TrainRouterConfig, model: Model, seed: int, progress: Progress) -> SamplingRequest:
     defaults, prompts = model.spec.defaults, table_for(config, model, progress, World())
     request = SamplingRequest(
-        labels=build.labels((), config.samples, model, prompts),
+        labels=classes.labels((), config.samples, model, prompts),
         seeds=tuple(range(seed, seed + config.samples)),
         solver=build.solver(config.sampler, model.spec, config.evaluations or defaults.steps),
         guidance=defaults.guidance if config.guidance is None else config.guidance,
