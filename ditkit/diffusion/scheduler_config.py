@@ -17,6 +17,7 @@ WITHOUT_EFFECT = (
     *("clip_sample_range", "sample_max_value", "dynamic_thresholding_ratio", "flow_shift", "time_shift_type"),  # of what is fixed to be off
     *("lower_order_final", "euler_at_final"),  # a run that ends clean ends with a step of first order
 )
+MOST_LEVELS = 10**6  # of noise; everyone trains on 1000
 LOWEST = (None, -math.inf)
 NAMES = {"linear": "linear", "scaled_linear": "scaled-linear"}  # of noise schedules: theirs, ours
 
@@ -92,7 +93,11 @@ def _numbers(config: Config, name: str) -> dict[str, float]:
         "end": config.get("beta_end", 0.02),
     }
     wrong = [number for number in numbers.values() if isinstance(number, bool) or not isinstance(number, int | float)]
-    if wrong or not isinstance(numbers["steps"], int) or not (numbers["steps"] > 0 and 0 < numbers["start"] <= numbers["end"] < 1):
+    if (
+        wrong
+        or not isinstance(numbers["steps"], int)
+        or not (0 < numbers["steps"] <= MOST_LEVELS and 0 < numbers["start"] <= numbers["end"] < 1)
+    ):
         said = ", ".join(f"{word} = {_shown(config, word)}" for word in EVERYWHERE[:3])
         raise CheckpointError(f"its {name} says {said}, which is no noise schedule")
     return {**numbers, "first_time": 0}
@@ -104,7 +109,7 @@ def _refused(config: Config, name: str) -> str | None:
     if known is None:
         return f"{name} is not among ditkit's solvers"
     spacing = config.get("timestep_spacing", next(iter(known.grids)))
-    if spacing not in known.grids:
+    if not isinstance(spacing, str) or spacing not in known.grids:
         return f"{name} with timestep_spacing = {json.dumps(spacing)} is not among ditkit's time grids"
     said = {**{word: values[0] for word, values in known.fixed.items()}, **known.unsaid, **config}
     for word, value in said.items():

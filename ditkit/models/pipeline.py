@@ -1,8 +1,11 @@
 """What the folder of a diffusers pipeline says beside its weights: which pipeline it is, its class names, how long its prompts are."""
 
+import json
+import os
 from pathlib import Path
 from typing import Any
 
+from ditkit.errors import CheckpointError
 from ditkit.files.json_object import read_object
 
 INDEX = "model_index.json"
@@ -13,13 +16,19 @@ TOKENS = {"PixArtAlpha": 120, "PixArtSigma": 300}  # that a pipeline reads unles
 
 def folder_of(path: Path) -> Path | None:
     """The pipeline's folder that `path` is, or whose transformer (or a file of that) it is; None for what is in no pipeline."""
-    above = (path, *((path.parent,) if path.name == TRANSFORMER else ()), *((path.parents[1],) if path.parent.name == TRANSFORMER else ()))
+    if (path / INDEX).is_file():
+        return path
+    places = (Path(os.path.abspath(path)), path.resolve())  # as it is called, and as it is where that is a link
+    above = (folder.parent for place in places for folder in (place, place.parent) if folder.name == TRANSFORMER)
     return next((folder for folder in above if (folder / INDEX).is_file()), None)
 
 
 def class_of(folder: Path | None) -> str | None:
-    """The name of its class, as `DiTPipeline`."""
-    return None if folder is None else read_object(folder / INDEX).get("_class_name")
+    """The name of its class, as `DiTPipeline`; raises `CheckpointError` for what is no name."""
+    name = None if folder is None else read_object(folder / INDEX).get("_class_name")
+    if not isinstance(name, str | None):
+        raise CheckpointError(f"{folder}/{INDEX} says _class_name = {json.dumps(name)[:80]}, which is no name of a pipeline")
+    return name
 
 
 def class_names(folder: Path | None) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ def scheduled(spec: ModelSpec, path: Path) -> ModelSpec:
     config, where = pipeline.read_object(folder / CONFIG), folder / CONFIG
     name = str(config.get("_class_name"))
     said = config.get("prediction_type", "epsilon")
-    if said not in PREDICTIONS:
+    if not isinstance(said, str) or said not in PREDICTIONS:
         raise CheckpointError(f"{where} says prediction_type {said}; ditkit knows {', '.join(PREDICTIONS)}")
     if name == "LCMScheduler":
         known = {"original_inference_steps": LCM_LEVELS, "timestep_scaling": LCM_SCALING}

@@ -37,6 +37,8 @@ def test_the_kind_of_prediction_is_the_schedulers(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("config", "words"),
     [
+        ({"prediction_type": ["epsilon"]}, r"says prediction_type \['epsilon'\]; ditkit knows"),
+        ({"prediction_type": None}, "says prediction_type None; ditkit knows"),
         ({"prediction_type": "flow"}, "says prediction_type flow; ditkit knows epsilon, v_prediction, sample"),
         (
             {"_class_name": "LCMScheduler", "original_inference_steps": 20},
