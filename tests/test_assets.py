@@ -32,7 +32,7 @@ def test_a_card_tells_the_truth(name: str) -> None:
 @pytest.mark.parametrize("spec", [spec for spec in SPECS.values() if spec.classes], ids=lambda spec: spec.name)
 def test_class_names_on_file_are_as_many_as_the_classes(spec: object) -> None:
     from ditkit.models.spec import ModelSpec
-    from ditkit.tasks.shared.build import class_names
+    from ditkit.tasks.shared.classes import class_names
 
     assert isinstance(spec, ModelSpec)
     names = class_names(spec)

@@ -16,7 +16,8 @@ from torch import Tensor
 from ditkit.codecs.codec import from_uint8
 from ditkit.data.captions import ARTICLELESS, COLOURS, all_shown, caption, one
 from ditkit.data.pool import Kind, Pool
-from ditkit.data.scenes import Box, Scene, Sprites, arrange, background, paste, resized, to_uint8
+from ditkit.data.scenes import Box, Scene, arrange, background, paste, resized, to_uint8
+from ditkit.data.sprites import Sprites
 from ditkit.text.vocabulary import PAD
 
 BARE = 0.8  # of pictures of one object that fills the frame, the share of those under the noun alone

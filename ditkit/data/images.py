@@ -14,7 +14,8 @@ import numpy as np
 from PIL import Image
 
 from ditkit.data.pictures import LIKE, WHITE, Note, find_pictures, ignore, is_picture, left_out, once, read_picture
-from ditkit.data.scenes import Sprites, load_sprites, sprite_on
+from ditkit.data.scenes import sprite_on
+from ditkit.data.sprites import Sprites, load_sprites
 from ditkit.errors import DataError
 from ditkit.files.listing import files_in, folders_in, named
 

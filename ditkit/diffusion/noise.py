@@ -20,12 +20,13 @@ class SampleNoise:
         Draw once for a whole run: row 0 as the starting point, the rest for the solver's steps. Row i is the same for every count,
         and the numbers are drawn in float32 on the CPU, so they depend neither on `device` nor on `dtype` (but for rounding).
         """
-        noise = torch.empty(count, len(self.seeds), *shape)
+        pinned = torch.device(device).type == "cuda"  # which then fetches it by itself
+        noise = torch.empty(count, len(self.seeds), *shape, pin_memory=pinned)
         for column, seed in enumerate(self.seeds):
             generator = torch.Generator().manual_seed(seed)
             for row in range(count):  # one call each: how randn fills a tensor depends on the tensor's length
                 torch.randn(*shape, generator=generator, out=noise[row, column])
-        return noise.to(device, dtype)
+        return noise.to(device, dtype, non_blocking=pinned)
 
 
 def step_generator(seed: int, step: int) -> torch.Generator:

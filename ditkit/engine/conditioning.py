@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_leaves, tree_map
 
 from ditkit.engine.conditions import Conditions
+from ditkit.engine.transfers import sent
 from ditkit.models.backbone import Backbone
 
 PIECE_BYTES = 256 * 2**20  # a table larger than this is computed in pieces of consecutive evaluations
@@ -25,7 +26,7 @@ class ConditioningTable:
 
     def __init__(self, backbone: Backbone, times: Sequence[float], conditions: Conditions, device: torch.device) -> None:
         self._backbone = backbone
-        self._times_E1 = torch.tensor(times, dtype=torch.float32, device=device)[:, None]
+        self._times_E1 = sent(torch.tensor(times, dtype=torch.float32), device)[:, None]
         self._conditions = conditions
         self._timeless = {id(value) for value in tree_leaves(conditions.columns)}
         self._device = device
@@ -37,7 +38,8 @@ class ConditioningTable:
     def rows(self, labels: Sequence[int], *, guided: bool) -> Callable[[int], Any]:
         """What a network batch is told at each evaluation: a row for each label, then if guided for what each is guided away from."""
         own, null = self._conditions.own, self._conditions.null
-        columns_R = torch.tensor([own[label] for label in labels] + [null[label] for label in labels if guided], device=self._device)
+        columns = torch.tensor([own[label] for label in labels] + [null[label] for label in labels if guided])
+        columns_R = sent(columns, self._device)
         taken: dict[int, Tensor] = {}
 
         def at(evaluation: int) -> Any:

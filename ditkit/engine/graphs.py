@@ -44,8 +44,8 @@ class GraphedNetwork:
     """A network under a plan, for all batches of a request.
 
     Before the first evaluation of a batch size an eager one shows the shapes; from then on nothing is allocated but what
-    the graphs themselves need, so on a GPU they are captured as CUDA graphs. Its output is not used: bits would depend on which
-    batch came first. A graph knows its row and no more: all evaluations with the same row share one.
+    the graphs themselves need. Its output is not used: bits would depend on which batch came first. A graph knows its row and no
+    more: all evaluations with the same row share one. On a GPU, `engine.recorded` makes one CUDA graph of all that a run launches.
     """
 
     def __init__(
@@ -62,7 +62,6 @@ class GraphedNetwork:
             fullgraph=True,
             dynamic=False,
             backend=backend,
-            mode="reduce-overhead" if device.type == "cuda" else None,
             recompile_limit=8 * max(1, len(set(self._rows))),  # for each batch size: the last batch may be smaller, or is halved
             isolate_recompiles=True,
         )
@@ -76,7 +75,7 @@ class GraphedNetwork:
         if buffers.weights.numel():
             buffers.weights.copy_(self._weights[evaluation])
         row = self._rows[evaluation] if self._rows else self._everything
-        return self._graph(self._backbone, buffers, row).clone()  # a captured graph writes its next output to the same address
+        return self._graph(self._backbone, buffers, row)
 
     def _shown(self, x: Tensor, conditioning: Any) -> Buffers:
         """Room for the inputs and for the outputs that are kept."""
@@ -90,10 +89,7 @@ class GraphedNetwork:
 
         self._backbone(x, conditioning, Execution(branch=branch))
         x, conditioning = tree_map(lambda value: value.clone(memory_format=torch.contiguous_format), (x, conditioning))
-        buffers = Buffers(x, conditioning, self._weights[0].clone(), kept)
-        if x.is_cuda:
-            _stays(buffers.x, buffers.weights, *kept.values())
-        return buffers
+        return Buffers(x, conditioning, self._weights[0].clone(), kept)
 
 
 def _rows(plan: CachePlan) -> list[Row]:
@@ -111,14 +107,6 @@ def _weights(plan: CachePlan, device: torch.device) -> Tensor:
     for (evaluation, column), cell in plan.forecast.items():
         weights[evaluation, column, : len(cell)] = torch.tensor(cell)
     return weights.to(device)
-
-
-def _stays(*values: Tensor) -> None:
-    """Tell the compiler that it may capture these addresses; it is imported only now, because that takes a second."""
-    import torch._dynamo
-
-    for value in values:
-        torch._dynamo.mark_static_address(value)
 
 
 def _evaluate(backbone: Backbone, buffers: Buffers, row: Row) -> Tensor:

@@ -13,7 +13,10 @@ from ditkit.models.spec import ModelSpec
 
 @dataclass(frozen=True)
 class Model:
-    """What `ditkit.load` returns. `origin` says which file the weights came from, for manifests; `compiled`: run as compiled graphs."""
+    """What `ditkit.load` returns. `origin` says which file the weights came from, for manifests.
+
+    `compiled`: run as compiled graphs; `recorded`: all that a batch's run launches is recorded as one CUDA graph.
+    """
 
     spec: ModelSpec
     backbone: Backbone
@@ -23,3 +26,4 @@ class Model:
     class_names: tuple[str, ...] = ()
     origin: Mapping[str, Any] = field(default_factory=dict)
     compiled: bool = False
+    recorded: bool = False

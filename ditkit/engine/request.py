@@ -67,7 +67,7 @@ class SamplingRequest:
         """What needs times that are known beforehand."""
         if self.plan:
             raise PlanMismatch(f"{self.solver.name} chooses its times as it goes, so no plan fits it; choose another --solver, or no plan")
-        if self.known is not None or model.compiled:
+        if self.known is not None or model.compiled or model.recorded:
             raise RequestError(f"{self.solver.name} chooses its times as it goes, for plain runs only; choose another --solver")
 
     @property

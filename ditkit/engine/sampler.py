@@ -1,12 +1,12 @@
 """The sampling loop: any backbone, any solver, guided or not, with or without a plan.
 
 Nothing in the loop waits for the device: times, coefficients and plan rows are host numbers known before it starts, and
-noise and conditioning are on the device by the first step.
+noise and conditioning are on the device by the first step. Where the device has a stream to spare, a finished batch is decoded and
+brought home while the next one is sampled.
 
 Shapes: B samples, R rows of the network's batch, C channels, h w latent.
 """
 
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -20,21 +20,18 @@ from ditkit.diffusion.guidance import combine
 from ditkit.diffusion.noise import SampleNoise
 from ditkit.diffusion.prediction import Prediction, split_learned_sigma
 from ditkit.diffusion.solvers import Denoise, Solver, State
+from ditkit.engine.batches import Batches, Draw
 from ditkit.engine.completion import anchored, restored
 from ditkit.engine.conditioning import ConditioningTable
-from ditkit.engine.conditions import conditions
+from ditkit.engine.conditions import Conditions, conditions
 from ditkit.engine.graphs import GraphedNetwork
 from ditkit.engine.model import Model
 from ditkit.engine.request import SampleBatch, SamplingRequest
-from ditkit.errors import is_out_of_memory
+from ditkit.engine.transfers import sent
 from ditkit.execution import PLAIN, Execution
-from ditkit.models.aspect_bins import resize_and_crop
 
 OnStep = Callable[[int], None]
 """Called after every network evaluation with the number of samples it advanced."""
-
-Draw = Callable[[Sequence[int]], Tensor]
-"""Makes the latents of some samples of a request."""
 
 Whole = Callable[[int, Callable[[], Tensor]], Tensor]
 """What the network says at an evaluation, once guided: by calling it, or by forecasting it as a whole."""
@@ -62,13 +59,14 @@ def denoiser(
     graphs: GraphedNetwork | None = None,
     whole: Whole | None = None,
     watch: Watch | None = None,
+    asked: Conditions | None = None,
 ) -> Denoise:
     """What the network says of a batch with these labels at each evaluation, guided and cached as the request asks.
 
     Guidance is one batched forward [cond; null]. With a plan the null half is carried even where guidance is off, because
     cached outputs must keep their rows. `executions` and `whole` say how to run each evaluation in place of the plan; `graphs` runs the
-    plan in place of the eager network; `watch` sees what the eager one does. Where an evaluation is forecast as a whole nothing is
-    launched but the forecast of what the solver reads.
+    plan in place of the eager network; `watch` sees what the eager one does; `asked` are the labels' conditions if they were made before.
+    Where an evaluation is forecast as a whole nothing is launched but the forecast of what the solver reads.
     """
     solver = request.solver
     if executions is None and request.plan:
@@ -79,7 +77,7 @@ def denoiser(
     scales = [request.guidance if inside else 1.0 for inside in covered]
     guided = request.guidance != 1
     doubled = [guided and (inside or executions is not None or graphs is not None) for inside in covered]
-    asked = conditions(model.backbone, request.prompts, labels, model.device, guided=guided)
+    asked = asked or conditions(model.backbone, request.prompts, labels, model.device, guided=guided)
     table = ConditioningTable(model.backbone, solver.times, asked, model.device)
     alone, both = table.rows(labels, guided=False), table.rows(labels, guided=guided)
     learned, kind = model.backbone.predicts_variance, model.spec.prediction
@@ -123,8 +121,8 @@ def sample_latents(
     graphs: GraphedNetwork | None = None,
 ) -> Tensor:
     """The latents (B, C, h, w) of these samples of the request, as one batch."""
-    last = deque(states(model, request, indices, on_step, graphs), maxlen=1).pop()
-    return last if request.known is None else restored(last, request.known.to(last).expand(len(last), -1, -1))
+    labels = [request.labels[index] for index in indices]
+    return run_of(model, request, denoiser(model, request, labels, on_step, graphs=graphs), drawn(model, request, indices))()
 
 
 @torch.inference_mode()
@@ -137,15 +135,37 @@ def states(
     watch: Watch | None = None,
 ) -> Iterator[Tensor]:
     """These samples of the request, as one batch, after every step."""
-    solver = request.solver
     labels = [request.labels[index] for index in indices]
-    seeds = tuple(request.seeds[index] for index in indices)
-    noise = SampleNoise(seeds).draw(1 + solver.draws, model.spec.sample_shape, model.device)
-    x, state = noise[0], solver.init(noise[1:] if solver.draws else None)
     denoise = denoiser(model, request, labels, on_step, graphs=graphs, watch=watch)
-    if request.known is not None:
-        denoise = anchored(denoise, request.known.to(x), x, solver.levels)
-    yield from trajectory(denoise, solver, x, state)
+    yield from _steps(request, denoise, drawn(model, request, indices), _known(model, request))
+
+
+def run_of(model: Model, request: SamplingRequest, denoise: Denoise, noise: Tensor) -> Callable[[], Tensor]:
+    """What makes the latents (B, C, h, w) of a batch from its noise (1 + draws, B, ...), once everything it needs is on the device."""
+    known = _known(model, request)
+
+    def run() -> Tensor:
+        last = deque(_steps(request, denoise, noise, known), maxlen=1).pop()
+        return last if known is None else restored(last, known.expand(len(last), -1, -1))
+
+    return run
+
+
+def drawn(model: Model, request: SamplingRequest, indices: Sequence[int]) -> Tensor:
+    """The noise (1 + draws, B, C, h, w) of these samples: what they start from, then what the solver adds."""
+    seeds = tuple(request.seeds[index] for index in indices)
+    return SampleNoise(seeds).draw(1 + request.solver.draws, model.spec.sample_shape, model.device)
+
+
+def _known(model: Model, request: SamplingRequest) -> Tensor | None:
+    return None if request.known is None else sent(request.known.float(), model.device)
+
+
+def _steps(request: SamplingRequest, denoise: Denoise, noise: Tensor, known: Tensor | None) -> Iterator[Tensor]:
+    solver, x = request.solver, noise[0]
+    if known is not None:
+        denoise = anchored(denoise, known, x, solver.levels)
+    yield from trajectory(denoise, solver, x, solver.init(noise[1:] if solver.draws else None))
 
 
 def sample(
@@ -154,41 +174,28 @@ def sample(
     batches: Sequence[Sequence[int]] | None = None,
     on_step: OnStep | None = None,
     draw: Draw | None = None,
+    *,
+    overlap: bool = False,
 ) -> Iterator[SampleBatch]:
     """Sample `batches` of the request (all of them by default), yielding each as it is finished.
 
     A batch that does not fit in memory is halved until it does. `draw` is a loop to make the latents with other than `sample_latents`.
+    With `overlap` the next batch may be on the device before one is yielded, where that gains time; who measures batches wants none.
     """
     request.check_fits(model)
-    if draw is None and not request.solver.times:
-        from ditkit.engine.adaptive import adaptive_latents  # which uses `denoiser`
-
-        draw = partial(adaptive_latents, model, request, on_step=on_step)
-    if draw is None:
-        graphs = GraphedNetwork(model.backbone, request.plan, model.device) if model.compiled else None
-        draw = partial(sample_latents, model, request, on_step=on_step, graphs=graphs)
-    for batch in request.batches() if batches is None else batches:
-        yield _sample_batch(model, request, tuple(batch), draw)
+    made = Batches(model, request, draw or _draw(model, request, on_step), overlap=overlap)
+    yield from made.through(request.batches() if batches is None else batches)
 
 
-def _sample_batch(model: Model, request: SamplingRequest, indices: tuple[int, ...], draw: Draw) -> SampleBatch:
-    started = time.perf_counter()
-    try:
-        latents = draw(indices)
-        pictures = model.codec.decode(latents)
-        if request.picture:
-            pictures = resize_and_crop(pictures, *request.picture)
-    except RuntimeError as error:
-        if len(indices) == 1 or not is_out_of_memory(error):
-            raise
-    else:
-        return SampleBatch(indices, latents.cpu(), pictures.float().cpu(), time.perf_counter() - started)
-    half = len(indices) // 2  # outside `except`, so that the failed attempt's tensors are gone
-    parts = [_sample_batch(model, request, part, draw) for part in (indices[:half], indices[half:])]
-    return SampleBatch(
-        indices,
-        torch.cat([part.latents for part in parts]),
-        torch.cat([part.pictures for part in parts]),
-        time.perf_counter() - started,
-        1 + max(part.halved for part in parts),
-    )
+def _draw(model: Model, request: SamplingRequest, on_step: OnStep | None) -> Draw:
+    """How the request's latents are made."""
+    if not request.solver.times:
+        from ditkit.engine.adaptive import adaptive_latents  # which uses `denoiser`, as does the next
+
+        return partial(adaptive_latents, model, request, on_step=on_step)
+    graphs = GraphedNetwork(model.backbone, request.plan, model.device) if model.compiled else None
+    if model.recorded:
+        from ditkit.engine.recorded import RecordedRuns
+
+        return RecordedRuns(model, request, on_step, graphs)
+    return partial(sample_latents, model, request, on_step=on_step, graphs=graphs)

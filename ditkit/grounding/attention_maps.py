@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from ditkit.execution import Execution, Site, attention
-from ditkit.models.pixart import PixArt, PixArtConditioning
+from ditkit.models.pixart import PixArt
+from ditkit.models.prompts import PixArtConditioning
 
 
 def phrase_columns(tokens: Sequence[Sequence[int]], length: int) -> Tensor:

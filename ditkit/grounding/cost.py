@@ -8,7 +8,8 @@ from ditkit.execution import Site
 from ditkit.grounding.attention_maps import attention_maps
 from ditkit.grounding.regions import Place
 from ditkit.grounding.rules import Rules
-from ditkit.models.pixart import PixArt, PixArtConditioning, PixArtParams, Prompts
+from ditkit.models.pixart import PixArt, PixArtParams
+from ditkit.models.prompts import PixArtConditioning, Prompts
 
 FORWARD_AND_BACKWARD = 2  # the gradient of the input alone costs what the forward pass does
 

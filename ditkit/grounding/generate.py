@@ -22,7 +22,8 @@ from ditkit.grounding.regions import Place, Region, mask, on_grid, place
 from ditkit.grounding.rules import Rules
 from ditkit.grounding.transplant import transplanted
 from ditkit.models.aspect_bins import Bin
-from ditkit.models.pixart import PixArt, Prompts
+from ditkit.models.pixart import PixArt
+from ditkit.models.prompts import Prompts
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from ditkit.diffusion.prediction import Prediction, split_learned_sigma
 from ditkit.diffusion.solvers import Denoise, Solver, State
 from ditkit.grounding.regions import Region
 from ditkit.grounding.transplant import crop
-from ditkit.models.pixart import PixArt, PixArtConditioning, PromptKeys
+from ditkit.models.pixart import PixArt
+from ditkit.models.prompts import PixArtConditioning, PromptKeys
 
 
 @dataclass(frozen=True)

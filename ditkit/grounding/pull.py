@@ -12,7 +12,8 @@ from torch import Tensor
 from ditkit.grounding.attention_maps import attention_maps
 from ditkit.grounding.losses import grounding_loss
 from ditkit.grounding.rules import Rules
-from ditkit.models.pixart import PixArt, PixArtConditioning, PromptKeys
+from ditkit.models.pixart import PixArt
+from ditkit.models.prompts import PixArtConditioning, PromptKeys
 
 OnPull = Callable[[int, Tensor], None]
 """Told the solver step and the scaled losses (of those samples that are still pulled) of every pull."""

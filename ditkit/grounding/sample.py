@@ -23,7 +23,7 @@ from ditkit.grounding.generate import Grounding, Texts, grounded, object_states,
 from ditkit.grounding.layout import Layout
 from ditkit.grounding.pull import OnPull
 from ditkit.grounding.rules import DEFAULT, Rules
-from ditkit.models.pixart import Prompts
+from ditkit.models.prompts import Prompts
 from ditkit.models.sizes import pixels_per_cell, sizes
 
 OnBelief = Callable[[Sequence[int], int, Tensor], None]
@@ -57,6 +57,8 @@ class GroundedRequest(SamplingRequest):
         super().check_fits(model)
         if model.compiled:
             raise RequestError("grounded sampling does not run as compiled graphs; leave out runtime.compile=true")
+        if model.recorded:
+            raise RequestError("grounded sampling is not recorded as CUDA graphs; leave out runtime.graphs=true")
         if not self.solver.times:
             raise RequestError(f"grounded sampling needs steps that are known beforehand; {self.solver.name} chooses its own")
 

@@ -16,7 +16,7 @@ from ditkit.nn.attention import SelfAttention
 from ditkit.nn.embed import LabelEmbedding, TimeEmbedding, sincos_positions_2d
 from ditkit.nn.mlp import MLP
 from ditkit.nn.modulation import ModulatedBlock, ModulatedLinear
-from ditkit.nn.patch import PatchEmbedding, unpatchify
+from ditkit.nn.patch import PatchEmbedding, placed, unpatchify
 
 
 @dataclass(frozen=True)
@@ -85,5 +85,5 @@ class DiT(AdaLNTransformer):
         nn.init.zeros_(self.x_embedder.proj.bias)  # pyright: ignore[reportArgumentType]
 
     def forward(self, x_BCHW: Tensor, conditioning: Tensor, execution: Execution = PLAIN) -> Tensor:
-        out = self.denoise(self.x_embedder(x_BCHW) + self.pos_embed, conditioning, execution)
+        out = self.denoise(placed(self.x_embedder(x_BCHW), self.pos_embed), conditioning, execution)
         return unpatchify(out, x_BCHW.shape[2] // self.params.patch, self.params.patch, self.params.out_channels)

@@ -17,7 +17,7 @@ from ditkit.models.adaln import AdaLNTransformer
 from ditkit.nn.embed import LabelEmbedding, TimeEmbedding, sincos_positions_3d
 from ditkit.nn.mlp import MLP
 from ditkit.nn.modulation import ModulatedBlock, ModulatedLinear
-from ditkit.nn.patch import PatchEmbedding, unpatchify_3d
+from ditkit.nn.patch import PatchEmbedding, placed, unpatchify_3d
 from ditkit.nn.voxels import devoxelise, voxel_coordinates, voxelise
 from ditkit.nn.windows import GridAttention, Windows
 
@@ -109,8 +109,8 @@ class DiT3D(AdaLNTransformer):
     def forward(self, x_B3P: Tensor, conditioning: Tensor, execution: Execution = PLAIN) -> Tensor:
         params = self.params
         seen_B3S = self._seen(x_B3P)
-        at_B3P = voxel_coordinates(x_B3P, params.input_size, seen_B3S)
-        tokens = self.x_embedder(voxelise(seen_B3S, self._seen(at_B3P), params.input_size)) + self.pos_embed
+        at_B3P = voxel_coordinates(x_B3P, params.input_size, None if seen_B3S is x_B3P else seen_B3S)
+        tokens = placed(self.x_embedder(voxelise(seen_B3S, self._seen(at_B3P), params.input_size)), self.pos_embed)
         out = self.denoise(tokens, conditioning, execution)
         return devoxelise(unpatchify_3d(out, params.grid, params.patch, params.out_channels), at_B3P)
 

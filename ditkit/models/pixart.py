@@ -9,19 +9,20 @@ M blocks, D width, H heads, K head width.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ditkit.errors import ConfigError
 from ditkit.execution import PLAIN, Execution, Site
+from ditkit.models.prompts import PixArtConditioning, PromptKeys, Prompts
 from ditkit.nn.attention import SelfAttention
-from ditkit.nn.embed import TimeEmbedding, stretched_positions_2d
+from ditkit.nn.cross_attention import CrossAttention
+from ditkit.nn.embed import CaptionProjection, TimeEmbedding, stretched_positions_2d
 from ditkit.nn.mlp import MLP
 from ditkit.nn.modulation import Modulation, modulate, modulation_layer, unbound
-from ditkit.nn.patch import PatchEmbedding, unpatchify
+from ditkit.nn.patch import PatchEmbedding, placed, unpatchify
 
 MASKED = -10000.0  # added to the logit of a token that does not count; finite, so that a prompt without any stays a number
 
@@ -72,73 +73,6 @@ class PixArtParams:
 
 
 SIZES: dict[str, dict[str, Any]] = {"xl": {"width": 1152, "depth": 28, "heads": 16}}
-
-
-class Prompts(NamedTuple):
-    """What a text encoder makes of prompts, and how large their pictures are.
-
-    `features` (N, L, F); `mask` (N, L) is 1 for tokens that count and 0 for padding; `sizes` (N, 3), for a network with
-    micro-conditions: height and width in pixels, and height / width (the published sampler rounds this one to its bin's name).
-    """
-
-    features: Tensor
-    mask: Tensor
-    sizes: Tensor | None = None
-
-
-class PromptKeys(NamedTuple):
-    """Prompts as the blocks read them: keys and values (N, M, H, L, K), their logits' bias (N, 1, 1, L), their sizes' embedding (N, D)."""
-
-    keys: Tensor
-    values: Tensor
-    bias: Tensor
-    size: Tensor | None
-
-
-class PixArtConditioning(NamedTuple):
-    """What one evaluation needs of time and prompt; in `vectors` (N, 6 per block + 2, 1, D) adaLN's, as for DiT."""
-
-    vectors: Tensor
-    keys: Tensor
-    values: Tensor
-    bias: Tensor
-
-
-class CrossAttention(nn.Module):
-    """Queries from the picture's tokens, keys and values from the prompt's; rows of `kv_linear` are laid out [k | v]."""
-
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.q_linear = nn.Linear(width, width)
-        self.kv_linear = nn.Linear(width, 2 * width)
-        self.proj = nn.Linear(width, width)
-
-    def keys_and_values(self, y_NLD: Tensor) -> Tensor:
-        """Both in one tensor (N, 2, H, L, K)."""
-        return self.kv_linear(y_NLD).unflatten(-1, (2, self.heads, -1)).movedim(-4, -2)
-
-    def forward(self, x_BTD: Tensor, k_BHLK: Tensor, v_BHLK: Tensor, bias_B11L: Tensor, site: Site, execution: Execution) -> Tensor:
-        q_BHTK = self.q_linear(x_BTD).unflatten(-1, (self.heads, -1)).transpose(1, 2)
-        out_BHTK = execution.attend(site, q_BHTK, k_BHLK, v_BHLK, bias_B11L)
-        return self.proj(out_BHTK.transpose(1, 2).flatten(2))
-
-    def multiply_adds(self, tokens: int, prompt_tokens: int) -> int:
-        """Multiply-adds for one sample of `tokens` tokens; the prompt's keys and values are made once per request."""
-        width = self.proj.in_features
-        return tokens * 2 * width * width + 2 * tokens * prompt_tokens * width
-
-
-class CaptionProjection(nn.Module):
-    """From the text encoder's features to the network's width, once for all blocks."""
-
-    def __init__(self, features: int, width: int) -> None:
-        super().__init__()
-        self.fc1 = nn.Linear(features, width)
-        self.fc2 = nn.Linear(width, width)
-
-    def forward(self, y_NLF: Tensor) -> Tensor:
-        return self.fc2(F.gelu(self.fc1(y_NLF.to(self.fc1.weight.dtype)), approximate="tanh"))
 
 
 class PixArtBlock(nn.Module):
@@ -258,7 +192,7 @@ class PixArt(nn.Module):
     def embed(self, x_BChw: Tensor) -> Tensor:
         """Tokens (B, T, D) of a latent, each with its place in this latent's own grid."""
         rows, columns = (side // self.params.patch for side in x_BChw.shape[2:])
-        return self.x_embedder(x_BChw) + self.positions(rows, columns)
+        return placed(self.x_embedder(x_BChw), self.positions(rows, columns))
 
     def denoise(self, x_BTD: Tensor, conditioning: PixArtConditioning, execution: Execution = PLAIN) -> Tensor:
         """The blocks and the final layer: tokens of one latent, or of several side by side, to patches of the prediction."""

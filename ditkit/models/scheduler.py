@@ -18,7 +18,7 @@ LCM_LEVELS, LCM_SCALING = 50, 10.0  # that solver lcm takes for granted
 def scheduled(spec: ModelSpec, path: Path) -> ModelSpec:
     """The model with the prediction and, where the scheduler is one of few steps, the solver that its folder says.
 
-    Raises `CheckpointError` for a prediction, or a distillation, that ditkit has not. Its noise levels are `tasks.shared.pipeline`'s.
+    Raises `CheckpointError` for a prediction, or a distillation, that ditkit has not. Its noise levels are `tasks.shared.pipeline_parts`'s.
     """
     folder = pipeline.folder_of(path)
     if folder is None or not (folder / CONFIG).is_file():

@@ -1,6 +1,6 @@
-"""Embeddings of time, labels and positions.
+"""Embeddings of time, labels, captions and positions.
 
-Shapes: N any leading shape, D width, T tokens, G grid side.
+Shapes: N any leading shape, D width, T tokens, G grid side, L prompt tokens, F prompt features.
 """
 
 import math
@@ -83,3 +83,15 @@ class LabelEmbedding(nn.Module):
 
     def forward(self, y_N: Tensor) -> Tensor:
         return self.embedding_table(y_N)
+
+
+class CaptionProjection(nn.Module):
+    """From the text encoder's features to the network's width, once for all blocks."""
+
+    def __init__(self, features: int, width: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(features, width)
+        self.fc2 = nn.Linear(width, width)
+
+    def forward(self, y_NLF: Tensor) -> Tensor:
+        return self.fc2(F.gelu(self.fc1(y_NLF.to(self.fc1.weight.dtype)), approximate="tanh"))

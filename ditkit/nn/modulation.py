@@ -15,7 +15,7 @@ from ditkit.nn.mlp import MLP
 
 
 class Modulation(NamedTuple):
-    """adaLN's vectors for one branch, each (B, 1, D): x -> x + gate * f(norm(x) * (1 + scale) + shift)."""
+    """adaLN's vectors for one branch, each (B, 1, D): x -> x + gate * f(norm(x) * scale + shift), where a layer says scale - 1."""
 
     shift: Tensor
     scale: Tensor
@@ -31,15 +31,16 @@ class Modulations(NamedTuple):
 
 
 def unbound(vectors: Tensor) -> Modulations:
-    """Vectors (B, 6 per block + 2, 1, D) in the order they are used, taken apart at the cost of one operator."""
-    *rest, shift, scale = vectors.unbind(1)
-    blocks = [(Modulation(*rest[at : at + 3]), Modulation(*rest[at + 3 : at + 6])) for at in range(0, len(rest), 6)]
-    return Modulations(blocks, shift, scale)
+    """Vectors (B, 6 per block + 2, 1, D) in the order they are used, taken apart at the cost of one sum: every third is a scale less 1."""
+    shifts, gates = vectors[:, ::3].unbind(1), vectors[:, 2::3].unbind(1)
+    scales = (1 + vectors[:, 1::3]).unbind(1)
+    branches = [Modulation(*each) for each in zip(shifts, scales, gates, strict=False)]  # the final layer has no gate
+    return Modulations(list(zip(branches[::2], branches[1::2], strict=True)), shifts[-1], scales[-1])
 
 
 def modulate(x_BTD: Tensor, shift_B1D: Tensor, scale_B1D: Tensor, eps: float = 1e-6) -> Tensor:
     """LayerNorm without parameters, then scale and shift per sample."""
-    return torch.addcmul(shift_B1D, F.layer_norm(x_BTD, x_BTD.shape[-1:], eps=eps), 1 + scale_B1D)
+    return torch.addcmul(shift_B1D, F.layer_norm(x_BTD, x_BTD.shape[-1:], eps=eps), scale_B1D)
 
 
 def modulation_layer(width: int, chunks: int) -> nn.Sequential:

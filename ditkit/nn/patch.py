@@ -23,6 +23,15 @@ class PatchEmbedding(nn.Module):
         return tokens * self.proj.weight.numel()
 
 
+def placed(x_BTD: Tensor, positions_1TD: Tensor) -> Tensor:
+    """Tokens with their places added, one token after another in memory.
+
+    What a convolution makes lies across, feature by feature, and a sum lies as its first term does. The order of this one decides how all
+    that follows lies in memory, for every residual sum takes after the tokens.
+    """
+    return positions_1TD + x_BTD
+
+
 def unpatchify(x_BTF: Tensor, rows: int, patch: int, channels: int) -> Tensor:
     """Tokens with features (P row, P column, C), channel fastest, back to (B, C, H, W)."""
     grid = x_BTF.unflatten(1, (rows, -1)).unflatten(-1, (patch, patch, channels))

@@ -19,7 +19,8 @@ def voxel_coordinates(x_B3N: Tensor, side: int, frame_B3M: Tensor | None = None)
     frame_B3M = x_B3N if frame_B3M is None else frame_B3M.detach().to(precise)
     mean_B31 = frame_B3M.mean(dim=2, keepdim=True)
     centred_B3N = x_B3N - mean_B31
-    radius_B11 = (frame_B3M - mean_B31).square().sum(dim=1, keepdim=True).amax(dim=2, keepdim=True).sqrt()
+    spread_B3M = centred_B3N if frame_B3M is x_B3N else frame_B3M - mean_B31
+    radius_B11 = spread_B3M.square().sum(dim=1, keepdim=True).amax(dim=2, keepdim=True).sqrt()
     unit_B3N = centred_B3N / (2 * radius_B11).clamp_min(torch.finfo(x_B3N.dtype).tiny) + 0.5
     return (unit_B3N * side).clamp(0, side - 1).nan_to_num(0.0)
 

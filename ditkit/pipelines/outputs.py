@@ -51,7 +51,8 @@ def _taken_apart(output: Any) -> tuple[list[Tensor], Rebuild]:
     if isinstance(output, tuple | list):
         named = hasattr(output, "_fields")
         return _parts(list(output), type(output), spread=named)
-    raise PlanMismatch(f"the denoiser returns a {type(output).__name__}, where only tensors can be forecast")
+    kind = f"tensor of {output.dtype}" if isinstance(output, Tensor) else type(output).__name__
+    raise PlanMismatch(f"the denoiser returns a {kind}, where only tensors of real numbers can be forecast")
 
 
 def _parts(values: Sequence[Any], make: Callable[..., Any], *, spread: bool = False) -> tuple[list[Tensor], Rebuild]:

@@ -1,101 +1,28 @@
-"""Every plot that ditkit draws, as PNG files. matplotlib is imported when one is drawn: it takes a second."""
+"""Curves, and costs against errors, as PNG files."""
 
 from collections.abc import Collection, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from math import hypot
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ditkit.cache.forecast import HELD
-from ditkit.cache.plan import CachePlan
-from ditkit.errors import OutputError
-from ditkit.files.atomic import write_atomically
+from ditkit.results.figure import figure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-COMPUTED, REUSED, FORECAST = "#1f4e79", "#dbe7f3", "#e69f00"
-WIDEST = 9.0  # inches of the part with the cells
-TIMES_SHOWN = 26
-
-
-def draw_plan(plan: CachePlan, path: Path, title: str = "") -> None:
-    """The plan as a heatmap: evaluations from left to right, a row per site, branches in panels one above the other."""
-    branches = list(dict.fromkeys(site.branch for site in plan.sites))
-    blocks = max(sum(site.branch == branch for site in plan.sites) for branch in branches)
-    width = max(4.5, min(plan.evaluations * 0.22, WIDEST) + 1.0)
-    height = len(branches) * (min(blocks * 0.12, 4.0) + 0.4) + 0.9
-    with _figure(path, (width, height), len(branches)) as (figure, panels):
-        for panel, branch in zip(panels, branches, strict=True):
-            _draw_branch(panel, plan, branch)
-        every = -(-plan.evaluations // TIMES_SHOWN)
-        shown = range(0, plan.evaluations, every)
-        panels[-1].set_xticks(list(shown), [f"{plan.times[row]:.0f}" for row in shown], rotation=90, fontsize=7)
-        panels[-1].set_xlabel("model time of the evaluation (first to last)", fontsize=8)
-        _legend(figure, plan)
-        if title:
-            panels[0].set_title(title, fontsize=10, loc="left")
+LINE = "#1f4e79"
 
 
 def draw_curves(path: Path, steps: Sequence[int], curves: dict[str, Sequence[float]], xlabel: str = "step") -> None:
     """One panel per curve over common steps."""
-    with _figure(path, (7, 2.2 * len(curves)), len(curves)) as (_, panels):
+    with figure(path, (7, 2.2 * len(curves)), len(curves)) as (_, panels):
         for panel, (name, values) in zip(panels, curves.items(), strict=True):
-            panel.plot(steps, values, color=COMPUTED, linewidth=1)
+            panel.plot(steps, values, color=LINE, linewidth=1)
             panel.set_ylabel(name, fontsize=8)
             panel.grid(alpha=0.3)
         panels[-1].set_xlabel(xlabel, fontsize=8)
-
-
-def _draw_branch(panel: Any, plan: CachePlan, branch: str) -> None:
-    from matplotlib.colors import ListedColormap
-
-    columns = [index for index, site in enumerate(plan.sites) if site.branch == branch]
-    cells = [[_kind(plan, evaluation, column) for evaluation in range(plan.evaluations)] for column in columns]
-    colours = ListedColormap([COMPUTED, REUSED, FORECAST])
-    panel.imshow(cells, cmap=colours, vmin=0, vmax=2, aspect="auto", interpolation="nearest")
-    every = -(-len(columns) // 14)
-    panel.set_yticks(range(0, len(columns), every), [str(plan.sites[columns[index]].block) for index in range(0, len(columns), every)])
-    panel.tick_params(labelsize=7, length=2)
-    panel.set_ylabel(f"{branch}, block", fontsize=8)
-    panel.set_xticks([index - 0.5 for index in range(1, plan.evaluations)], minor=True)
-    panel.set_yticks([index - 0.5 for index in range(1, len(columns))], minor=True)
-    panel.grid(which="minor", color="white", linewidth=0.6)
-    panel.tick_params(which="minor", length=0)
-
-
-def _kind(plan: CachePlan, evaluation: int, column: int) -> int:
-    """0 computed, 1 held, 2 forecast, alone or with the whole evaluation."""
-    cell = plan.whole[evaluation] if evaluation in plan.whole else plan.cell(evaluation, column)
-    return 0 if not cell else 1 if cell == HELD else 2
-
-
-def _legend(figure: Any, plan: CachePlan) -> None:
-    """The kinds that the plan has, each with its share of all cells."""
-    from matplotlib.patches import Patch
-
-    cells = [_kind(plan, evaluation, column) for evaluation in range(plan.evaluations) for column in range(len(plan.sites))]
-    kinds = ((COMPUTED, "computed"), (REUSED, "held"), (FORECAST, "forecast"))
-    shares = [cells.count(kind) / max(len(cells), 1) for kind in range(len(kinds))]
-    patches = [Patch(color=colour, label=f"{name} ({share:.0%})") for (colour, name), share in zip(kinds, shares, strict=True) if share]
-    figure.legend(handles=patches, loc="outside upper right", ncols=3, fontsize=8, frameon=False)
-
-
-@contextmanager
-def _figure(path: Path, size: tuple[float, float], panels: int) -> "Iterator[tuple[Any, list[Any]]]":
-    """A figure with panels above each other that share their x axis, written to `path` at the end."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    if path.suffix != ".png":
-        raise OutputError(f"{path} must end in .png, as the picture that is drawn")
-    figure = Figure(figsize=size, layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(panels, 1, sharex=True, squeeze=False)[:, 0]
-    yield figure, list(axes)
-    write_atomically(path, lambda part: figure.savefig(part, dpi=150, format="png"))
 
 
 GROUPS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a5195", "#444444")  # told apart by the colour-blind too
@@ -139,7 +66,7 @@ def draw_pareto(
     foot = min(positive, default=1.0) / 10**0.5 if log_y else 0.0
     heights = [max(point.y, foot) for point in points]
     labels = [f"{point.label} (0)" if height > point.y else point.label for point, height in zip(points, heights, strict=True)]
-    with _figure(path, (8.6, 5.6), 1) as (figure, (panel,)):
+    with figure(path, (8.6, 5.6), 1) as (sheet, (panel,)):
         if log_y:
             panel.set_yscale("log")
         _draw_groups(panel, points, heights, foot, joined)
@@ -158,7 +85,7 @@ def draw_pareto(
         panel.spines[["top", "right"]].set_visible(False)
         panel.legend(loc="best", fontsize=8, frameon=False)
         panel.set_title(title, fontsize=10)
-        _write_labels(figure, panel, labels, [(point.x, height) for point, height in zip(points, heights, strict=True)])
+        _write_labels(sheet, panel, labels, [(point.x, height) for point, height in zip(points, heights, strict=True)])
 
 
 def heights_shown(points: Sequence[ParetoPoint], foot: float, log_y: bool) -> tuple[float, float]:

@@ -28,7 +28,7 @@ from ditkit.results.report import Report
 from ditkit.shapes import preview
 from ditkit.shapes.clouds import Note, ignore, read_points, write_ply
 from ditkit.shapes.meshes import Mesh, alpha_shape, write_obj
-from ditkit.tasks.shared import build, runs
+from ditkit.tasks.shared import build, classes, runs
 from ditkit.tasks.shared.kind import Record
 
 TURNING = 9  # clouds in the turntable
@@ -66,7 +66,7 @@ class Clouds:
     def sample(
         self, config: Gen3DConfig, model: Model, request: SamplingRequest, folder: RunFolder, batches: Sequence[range], on_step: OnStep
     ) -> Iterator[SampleBatch]:
-        return sampler.sample(model, request, batches, on_step)
+        return sampler.sample(model, request, batches, on_step, overlap=True)
 
     def file(self, folder: RunFolder, index: int) -> Path:
         return folder.cloud_file(index)
@@ -111,7 +111,7 @@ def estimate(config: Gen3DConfig) -> Report:
 def _check_categories(wanted: Sequence[str], model: Model) -> None:
     for word in wanted:
         try:
-            build.labels([word], 1, model)
+            classes.labels([word], 1, model)
         except UnknownName as error:
             raise RequestError(f"no category named '{word}'; {model.spec.name} knows {', '.join(model.class_names)}") from error
 

@@ -32,13 +32,13 @@ from ditkit.grounding.phrases import check_words, tokens_of
 from ditkit.grounding.regions import place
 from ditkit.grounding.rules import Rules
 from ditkit.grounding.sample import GroundedRequest, Scene, Watch, sample
-from ditkit.models.pixart import Prompts
+from ditkit.models.prompts import Prompts
 from ditkit.models.sizes import pixels_per_cell, sizes
 from ditkit.models.spec import ModelSpec
 from ditkit.results.folder import GRID_LIMIT, RunFolder
 from ditkit.results.progress import Progress
 from ditkit.results.report import Report
-from ditkit.tasks.shared import build, prompts, runs
+from ditkit.tasks.shared import build, costs, prompts, runs
 from ditkit.tasks.shared.kind import Record
 
 
@@ -224,7 +224,7 @@ def _cost(model: Model, request: SamplingRequest, plain: int) -> tuple[Mapping[s
     alike = {(scene.shape, min(request.batch, copies)) for scene in request.scenes if pulled and scene.layout.boxes}
     memory = [gradient_bytes(network.params, shape, batch, rules, itemsize, recompute=request.recompute) for shape, batch in alike]
     kept = max(memory, default=0)
-    peak = kept + build.cache_bytes(model, request) + sum(value.numel() for value in network.parameters()) * itemsize
+    peak = kept + costs.cache_bytes(model, request) + sum(value.numel() for value in network.parameters()) * itemsize
     facts = {
         "multiply-adds of grounding": f"at most {most / 1e9:.2f} G, {1 + most / plain:.2f}x the plain run in all",
         "memory for gradients": f"{kept / 2**20:.0f} MiB" + ("" if request.recompute or not kept else " (recompute=true needs less)"),

@@ -12,7 +12,7 @@ from ditkit.models.blank import blank
 from ditkit.models.identify import describe as describe_params
 from ditkit.models.spec import ModelSpec
 from ditkit.results.report import Report
-from ditkit.tasks.shared import build
+from ditkit.tasks.shared import classes
 
 INDEX = ASSETS.parent / "index.json"
 
@@ -31,7 +31,7 @@ def describe(name: str) -> Report:
     """One model: its sizes, how it was published, what it costs, and what its weights were made from."""
     spec = registry.find(name)
     backbone = blank(spec.params)
-    names = build.class_names(spec)
+    names = classes.class_names(spec)
     defaults = spec.defaults
     published = defaults.guidance - spec.published_guidance_offset
     where = _where(spec.weights)

@@ -18,7 +18,7 @@ from ditkit.files.atomic import write_atomically
 from ditkit.files.tensors import read_options
 from ditkit.models import registry
 from ditkit.models.blank import blank
-from ditkit.results.plots import draw_plan
+from ditkit.results.heatmap import draw_plan
 from ditkit.results.report import Cell, Report
 from ditkit.tasks.shared import build
 

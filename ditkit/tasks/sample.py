@@ -46,7 +46,7 @@ class Pictures:
     def sample(
         self, config: SampleConfig, model: Model, request: SamplingRequest, folder: RunFolder, batches: Sequence[range], on_step: OnStep
     ) -> Iterator[SampleBatch]:
-        return sampler.sample(model, request, batches, on_step)
+        return sampler.sample(model, request, batches, on_step, overlap=True)
 
     def file(self, folder: RunFolder, index: int) -> Path:
         return folder.image_file(index)

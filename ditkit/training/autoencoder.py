@@ -8,7 +8,8 @@ from torch import Tensor
 
 from ditkit.codecs.codec import from_uint8
 from ditkit.codecs.residual import ResidualAutoencoder
-from ditkit.data.scenes import Sprites, autoencoder_picture
+from ditkit.data.scenes import autoencoder_picture
+from ditkit.data.sprites import Sprites
 from ditkit.diffusion.noise import step_generator
 
 

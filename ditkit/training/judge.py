@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ditkit.data.scenes import Sprites, judge_picture
+from ditkit.data.scenes import judge_picture
+from ditkit.data.sprites import Sprites
 from ditkit.models.judge import Judge
 from ditkit.training.autoencoder import to_pictures
 

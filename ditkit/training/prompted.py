@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ditkit.files.tensors import State
-from ditkit.models.pixart import Prompts
+from ditkit.models.prompts import Prompts
 from ditkit.text.vocabulary import END, PAD
 
 NETWORK, ENCODER = "backbone.", "text."

@@ -14,7 +14,7 @@ import torch
 from ditkit.config.schema import ScenesConfig
 from ditkit.data.captioned import COLOURS, Mixture, SceneDraws, captioned, in_pixels
 from ditkit.data.captions import counted, held_out, words
-from ditkit.data.scenes import Sprites
+from ditkit.data.sprites import Sprites
 from ditkit.models.aspect_bins import bins
 from ditkit.text.vocabulary import PAD
 

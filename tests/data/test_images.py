@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from ditkit.data.images import SpritePictures, centre_crop, files_digest, load_pictures, variants
-from ditkit.data.scenes import Sprites
+from ditkit.data.sprites import Sprites
 from ditkit.errors import DataError
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from ditkit.data.scenes import Sprites, autoencoder_picture, compose, judge_picture, of_classes, overlap, paste
-from ditkit.errors import DataError
+from ditkit.data.scenes import autoencoder_picture, compose, judge_picture, overlap, paste
+from ditkit.data.sprites import Sprites
 
 
 @pytest.fixture
@@ -26,14 +26,6 @@ def test_a_picture_depends_on_its_generator_only(sprites: Sprites) -> None:
     for make in (autoencoder_picture, lambda *args: judge_picture(*args)[0]):
         first, second, other = (make(sprites, np.random.default_rng(seed)) for seed in (3, 3, 4))
         assert np.array_equal(first, second) and not np.array_equal(first, other)
-
-
-def test_classes_are_chosen_by_name_and_labelled_in_the_order_asked(sprites: Sprites) -> None:
-    chosen = of_classes(sprites, ["d", "b"])
-    assert chosen.class_names == ("d", "b") and chosen.labels.tolist() == [1, 0] and len(chosen.styles) == 2
-    assert np.array_equal(chosen.rgba, sprites.rgba[[1, 3]])
-    with pytest.raises(DataError, match=r"there are no drawings of x, but of a, b, c, d, e: say which with scenes\.nouns="):
-        of_classes(sprites, ["a", "x"])
 
 
 def test_overlap_is_the_share_of_the_smaller_box() -> None:

@@ -18,7 +18,8 @@ from ditkit.engine.sampler import denoiser, sample_latents, trajectory
 from ditkit.models import pixart_layout
 from ditkit.models.checkpoints import load_into
 from ditkit.models.dit import DiT, DiTParams
-from ditkit.models.pixart import PixArt, PixArtParams, Prompts
+from ditkit.models.pixart import PixArt, PixArtParams
+from ditkit.models.prompts import Prompts
 from ditkit.models.spec import Defaults, ModelSpec
 from ditkit.models.uvit import UViT, UViTParams
 from tests.closeness import assert_close, evaluated

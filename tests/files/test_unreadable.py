@@ -13,7 +13,7 @@ from ditkit.data.clouds import load_clouds
 from ditkit.data.images import load_pictures
 from ditkit.data.picture_sets import open_set
 from ditkit.data.pictures import read_picture
-from ditkit.data.scenes import load_sprites
+from ditkit.data.sprites import load_sprites
 from ditkit.errors import DataError, DitkitError
 from ditkit.metrics.moments_file import moments_in
 from ditkit.results.folder import RunFolder

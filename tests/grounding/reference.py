@@ -18,7 +18,8 @@ from ditkit.grounding.rules import PUBLISHED, Rules
 from ditkit.models import pixart_layout
 from ditkit.models.aspect_bins import Bin
 from ditkit.models.checkpoints import load_into
-from ditkit.models.pixart import PixArt, PixArtParams, Prompts
+from ditkit.models.pixart import PixArt, PixArtParams
+from ditkit.models.prompts import Prompts
 from tests.golden_files import golden, golden_json
 
 CELL = 8  # pixels

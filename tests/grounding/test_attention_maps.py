@@ -13,7 +13,8 @@ from ditkit.grounding.layout import Box
 from ditkit.grounding.pull import Goal, pulled
 from ditkit.grounding.regions import mask, on_grid
 from ditkit.grounding.rules import DEFAULT, PUBLISHED, Rules
-from ditkit.models.pixart import PixArt, PixArtConditioning, Prompts
+from ditkit.models.pixart import PixArt
+from ditkit.models.prompts import PixArtConditioning, Prompts
 from tests.closeness import assert_close, evaluated, near
 from tests.golden_files import golden, golden_json
 from tests.grounding.reference import network

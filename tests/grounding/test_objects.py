@@ -9,7 +9,8 @@ from ditkit.diffusion.schedule import linear
 from ditkit.diffusion.solvers import SOLVERS
 from ditkit.grounding.objects import ObjectGroup, ObjectState, advance, joint_denoiser
 from ditkit.grounding.regions import Region
-from ditkit.models.pixart import PixArt, Prompts
+from ditkit.models.pixart import PixArt
+from ditkit.models.prompts import Prompts
 from tests.closeness import assert_close, evaluated
 from tests.golden_files import golden, golden_json
 from tests.grounding.reference import network

@@ -12,7 +12,8 @@ from ditkit.engine.conditions import PromptTable
 from ditkit.engine.model import Model
 from ditkit.grounding.layout import Box, Layout, Phrase
 from ditkit.grounding.sample import GroundedRequest, Scene
-from ditkit.models.pixart import PixArt, PixArtParams, Prompts
+from ditkit.models.pixart import PixArt, PixArtParams
+from ditkit.models.prompts import Prompts
 from ditkit.models.spec import Defaults, ModelSpec
 from tests.models.tiny import PIXART, drawn
 

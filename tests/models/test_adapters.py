@@ -15,7 +15,7 @@ from ditkit.errors import CheckpointError, ConfigError
 from ditkit.models import diffusers_layout, pixart_layout
 from ditkit.models.adapters import Adapter, adapted, asked, read_changes
 from ditkit.models.checkpoints import load_backbone, save
-from ditkit.models.pixart import Prompts
+from ditkit.models.prompts import Prompts
 from ditkit.models.registry import SPECS
 from ditkit.models.spec import Defaults, ModelSpec
 from tests.closeness import assert_close, evaluated, summed

@@ -14,7 +14,8 @@ from ditkit.models import pixart_layout
 from ditkit.models.blank import blank
 from ditkit.models.checkpoints import convert, load_backbone, load_into, read_checkpoint, save, with_compat
 from ditkit.models.identify import describe, identify
-from ditkit.models.pixart import PixArt, PixArtConditioning, PixArtParams, Prompts, position_table
+from ditkit.models.pixart import PixArt, PixArtParams, position_table
+from ditkit.models.prompts import PixArtConditioning, Prompts
 from ditkit.models.registry import find
 from ditkit.nn.embed import stretched_positions_2d
 from tests.closeness import assert_close, close, evaluated

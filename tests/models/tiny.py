@@ -8,7 +8,8 @@ from torch import Tensor
 
 from ditkit.models.dit import DiT, DiTParams
 from ditkit.models.dit3d import DiT3D, DiT3DParams
-from ditkit.models.pixart import PixArt, PixArtParams, Prompts
+from ditkit.models.pixart import PixArt, PixArtParams
+from ditkit.models.prompts import Prompts
 from ditkit.models.sit import SiT, SiTParams
 from ditkit.models.uvit import UViT, UViTParams
 

@@ -41,11 +41,11 @@ def computing_all(plan: CachePlan) -> CachePlan:
 
 
 class Counted:
-    """How often a pipeline's denoiser is really called."""
+    """How often a pipeline's denoiser, or any module, is really called."""
 
     def __init__(self, pipe: Any) -> None:
         self.calls = 0
-        find(pipe).module.register_forward_pre_hook(self._called)
+        (pipe if isinstance(pipe, nn.Module) else find(pipe).module).register_forward_pre_hook(self._called)
 
     def _called(self, *_: Any) -> None:
         self.calls += 1
@@ -182,6 +182,24 @@ def test_a_compiled_denoiser_runs_by_a_plan_too(pixart: Made) -> None:
         assert torch.equal(ran(pixart), fast)
     kind: type = type(pixart[0].transformer)
     assert kind.__name__ == "OptimizedModule" and kind.__base__ is nn.Module
+
+
+@pytest.mark.parametrize("way", ["disk", "group"])
+def test_an_offloaded_denoiser_runs_by_a_plan_and_is_not_fetched_for_a_call_that_is_spared(pixart: Made, way: str, tmp_path: Path) -> None:
+    library: Any = pytest.importorskip("accelerate")
+    plan, (pipe, _) = calibrated(pixart), pixart
+    with ditkit.accelerate(pipe, plan):
+        fast = ran(pixart)
+    if way == "disk":
+        for name, module in (("transformer", pipe.transformer), ("vae", pipe.vae)):
+            library.disk_offload(module, tmp_path / name, execution_device=torch.device("cpu"))
+    else:
+        where = torch.device("cpu")
+        pipe.transformer.enable_group_offload(onload_device=where, offload_device=where, offload_type="block_level", num_blocks_per_group=1)
+    with ditkit.accelerate(pipe, plan):
+        counted = Counted(pipe.transformer.transformer_blocks[0])
+        assert torch.equal(ran(pixart), fast)
+        assert counted.during(lambda: ran(pixart)) == sum(map(sum, plan.compute)) < STEPS
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,8 @@ from ditkit.grounding.attention_maps import attention_maps
 from ditkit.grounding.cost import gradient_bytes
 from ditkit.grounding.rules import DEFAULT, RULES
 from ditkit.models import checkpoints, registry
-from ditkit.models.pixart import PixArt, PixArtConditioning, PixArtParams, Prompts
+from ditkit.models.pixart import PixArt, PixArtParams
+from ditkit.models.prompts import PixArtConditioning, Prompts
 from ditkit.models.spec import Defaults, ModelSpec
 from ditkit.results.folder import RunFolder
 from ditkit.results.progress import NoProgress

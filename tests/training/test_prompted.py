@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from ditkit.diffusion.schedule import linear
-from ditkit.models.pixart import PixArt, PixArtParams, Prompts
+from ditkit.models.pixart import PixArt, PixArtParams
+from ditkit.models.prompts import Prompts
 from ditkit.text.encoder import ENCODERS
 from ditkit.text.small import fresh_encoder
 from ditkit.training.denoiser import DenoiserTask

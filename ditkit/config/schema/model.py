@@ -42,6 +42,7 @@ class RuntimeConfig:
     precision: str = "float32"
     threads: int | None = None
     compile: bool = False  # run as compiled graphs; the first pictures wait for the compiler
+    graphs: bool | None = None  # record a batch's run as one CUDA graph, from the second of its size on; None: where it is compiled
 
     def __post_init__(self) -> None:
         kind, _, index = self.device.partition(":")

@@ -28,7 +28,7 @@ from ditkit.shapes import preview
 from ditkit.tasks.bench import boxes, parts, pipelines, training
 from ditkit.tasks.bench.contenders import FEWER, UNCACHED, contenders, converged
 from ditkit.tasks.bench.scores import Judges, Score, decoded, scored
-from ditkit.tasks.shared import build
+from ditkit.tasks.shared import build, classes
 from ditkit.tasks.shared.command_line import command_line
 from ditkit.tasks.shared.pipeline_runs import is_pipeline
 
@@ -65,7 +65,7 @@ def run(config: BenchConfig, progress: Progress) -> Report:
     progress.start(sum(len(entry.request.seeds) * len(entry.request.solver.times) for entry in entries), "sampling in turns")
     outcomes = race(entries, progress.advance)
     made = [decoded(model, outcome.latents) for outcome in outcomes]
-    return _finish(config, model, scored(entries, outcomes, made, judges, truth), made, build.names(model, entries[0].request))
+    return _finish(config, model, scored(entries, outcomes, made, judges, truth), made, classes.names(model, entries[0].request))
 
 
 def _converged(config: BenchConfig, model: Model, plain: SamplingRequest, progress: Progress) -> Tensor | None:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ditkit.codecs.codec import to_uint8
 from ditkit.config.schema import BenchConfig, GroundConfig
-from ditkit.data.scenes import load_sprites
+from ditkit.data.sprites import load_sprites
 from ditkit.engine.distributed import World
 from ditkit.engine.model import Model
 from ditkit.engine.race import Contender, Outcome, race

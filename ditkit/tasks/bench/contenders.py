@@ -17,7 +17,7 @@ from ditkit.errors import RequestError, ScheduleError
 from ditkit.results.progress import Progress
 from ditkit.routing.l2p import learned
 from ditkit.tasks.bench.peers import DBCache, as_backbone
-from ditkit.tasks.shared import build
+from ditkit.tasks.shared import build, classes
 from ditkit.tasks.shared.calibrated import calibration_request, draft, made_for
 from ditkit.tasks.shared.memory import check_room
 from ditkit.tasks.shared.plans import shipped_plans, with_plan
@@ -58,7 +58,7 @@ def plain_request(config: BenchConfig, model: Model, prompts: PromptTable | None
     assert config.count is not None
     spec, count = model.spec, config.count
     request = SamplingRequest(
-        labels=build.labels((), count, model, prompts),
+        labels=classes.labels((), count, model, prompts),
         seeds=range(config.seed, config.seed + count),
         solver=build.solver(config.sampler, spec, evaluations or config.steps or spec.defaults.steps),
         guidance=spec.defaults.guidance if config.guidance is None else config.guidance,

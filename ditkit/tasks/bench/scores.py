@@ -19,7 +19,7 @@ from ditkit.metrics.reconstruction import psnr
 from ditkit.models.judge import Judge
 from ditkit.tasks.bench.contenders import share
 from ditkit.tasks.bench.peers import PeerBackbone
-from ditkit.tasks.shared import build
+from ditkit.tasks.shared import costs
 
 BATCH = 128
 SAME = 99.0  # dB, where pictures do not differ at all
@@ -91,7 +91,7 @@ def scored(
                 evaluations=len(entry.request.solver.times),
                 kept=kept,
                 multiply_adds=kept * full,
-                cache_bytes=build.cache_bytes(entry.model, entry.request),
+                cache_bytes=costs.cache_bytes(entry.model, entry.request),
                 seconds=median(outcome.seconds),
                 seconds_p95=torch.tensor(outcome.seconds).quantile(0.95).item(),
                 speedup=median(theirs / mine for mine, theirs in zip(outcome.seconds, outcomes[0].seconds, strict=True)),

@@ -25,7 +25,8 @@ from ditkit.results.progress import Progress
 from ditkit.results.report import Cell, Report
 from ditkit.tasks.bench.parts import CEILING, seconds, wait
 from ditkit.tasks.shared import build
-from ditkit.tasks.train import prepared, recipe_of, settings_of
+from ditkit.tasks.train import prepared, settings_of
+from ditkit.tasks.train.recipes import recipe_of
 from ditkit.training.denoiser import DenoiserTask
 from ditkit.training.trainer import train
 

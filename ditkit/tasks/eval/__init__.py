@@ -30,7 +30,7 @@ from ditkit.shapes.clouds import ALWAYS, ENDINGS, MOST_COLUMNS, PERHAPS
 from ditkit.tasks.eval import adm, boxes, clouds, images
 from ditkit.tasks.eval.boxes import has_boxes
 from ditkit.tasks.eval.report import written
-from ditkit.tasks.shared import build
+from ditkit.tasks.shared import build, classes
 
 SAVED = "save_npz"
 FEATURES = ("features", "feature_weights")
@@ -139,8 +139,8 @@ def _judge(pictures: Pictures) -> Report:
 
 def _judged_labels(pictures: Pictures) -> Tensor:
     """Of each picture the class as the judge numbers them, found by its name."""
-    known = build.known_classes(JUDGED)
-    labels = [build.label_of(name, known) for name in pictures.class_names]
+    known = classes.known_classes(JUDGED)
+    labels = [classes.label_of(name, known) for name in pictures.class_names]
     if strange := [pictures.class_names[label] for label in np.unique(pictures.labels) if labels[label] is None]:
         raise DataError(f"the judge knows no class '{strange[0]}'; name classes as it does: {', '.join(known[:6])}, ...")
     return torch.tensor([labels[label] for label in pictures.labels])

@@ -11,7 +11,7 @@ from torch import Tensor
 from ditkit.codecs.codec import from_uint8
 from ditkit.config.schema import EvalConfig
 from ditkit.data.pictures import read_picture
-from ditkit.data.scenes import load_sprites
+from ditkit.data.sprites import load_sprites
 from ditkit.errors import DataError, RequestError
 from ditkit.grounding.layout_file import layout_from
 from ditkit.metrics.grounding import BoxJudge, BoxScore, Verdict, box_score, success_ratio

@@ -29,7 +29,7 @@ from ditkit.models import registry
 from ditkit.models.judge import JUDGED
 from ditkit.results.folder import RunFolder, finished_run, has_manifest
 from ditkit.results.report import Cell
-from ditkit.tasks.shared import build
+from ditkit.tasks.shared import classes
 
 RESAMPLED_DIMENSIONS = 512  # of more features the bootstrap would take hours
 FRECHET_RESAMPLES = 200  # at most: each takes the eigenvalues of a covariance
@@ -136,7 +136,7 @@ def _against(result: Result, seen: Seen, reference: Reference, config: EvalConfi
 
 def _judged_labels(manifest: Mapping[str, Any]) -> Tensor | None:
     """The judge's label of every sample of a run, told by its class's name: weights may have been trained on others, or on fewer."""
-    request, known = manifest["request"], build.known_classes(JUDGED)
+    request, known = manifest["request"], classes.known_classes(JUDGED)
     if request.get("labels") is None or registry.find(request["model"]).classes != JUDGED:
         return None
     labelled = zip(manifest["images"], request["labels"], strict=True)

@@ -15,9 +15,10 @@ from ditkit.config.schema import EvalConfig
 from ditkit.data.pictures import read_picture
 from ditkit.files.atomic import write_atomically
 from ditkit.results.folder import has_manifest, library_versions
+from ditkit.results.heatmap import draw_plan
 from ditkit.results.page import Code, Figure, Page, Protocol, Section, Table, write_page
 from ditkit.results.page import Pictures as Shown
-from ditkit.results.plots import ParetoPoint, draw_pareto, draw_plan
+from ditkit.results.plots import ParetoPoint, draw_pareto
 from ditkit.results.report import Report
 from ditkit.tasks.shared.boxes import Pictures
 from ditkit.tasks.shared.command_line import command_line

@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 
 from ditkit.codecs.codec import from_uint8
-from ditkit.data.scenes import Scene, Sprites, put_into_boxes
+from ditkit.data.scenes import Scene, put_into_boxes
+from ditkit.data.sprites import Sprites
 from ditkit.grounding.layout import Layout
 from ditkit.metrics.grounding import BoxJudge, CropJudge, DetectorJudge, Verdict, class_of
 from ditkit.metrics.zero_shot import ZeroShotDetector
 from ditkit.models.judge import JUDGED, load_judge
-from ditkit.tasks.shared import build
+from ditkit.tasks.shared import classes
 
 JUDGE = "judge"
 REAL = "sprites in the boxes"
@@ -55,7 +56,7 @@ def judge_of(detector: str, device: torch.device) -> BoxJudge:
 
 def bundled_judge() -> CropJudge:
     """The judge that ships, with the names of what it knows."""
-    return CropJudge(load_judge(), build.known_classes(JUDGED))
+    return CropJudge(load_judge(), classes.known_classes(JUDGED))
 
 
 def verdicts_on(pictures: Pictures, judge: BoxJudge, advance: Callable[[], None]) -> list[list[Verdict]]:

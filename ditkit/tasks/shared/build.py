@@ -1,22 +1,17 @@
 """From configuration to the objects of a run."""
 
-import json
-import math
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import fields, replace
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ditkit.cache.cost import most_kept
 from ditkit.cache.plan import CachePlan
 from ditkit.codecs.codec import Codec
 from ditkit.codecs.registry import load_codec
-from ditkit.config.numbers import whole
 from ditkit.config.schema import (
     AutoSampler,
     DDPMConfig,
@@ -32,15 +27,14 @@ from ditkit.diffusion.solvers import ADAPTIVE, SOLVERS, Solver
 from ditkit.engine.conditions import PromptTable
 from ditkit.engine.model import Model
 from ditkit.engine.request import EVERYWHERE, SamplingRequest
-from ditkit.engine.turns import Turns
-from ditkit.errors import CheckpointError, MissingDependency, RequestError, UnknownName
-from ditkit.execution import Site
+from ditkit.errors import CheckpointError, MissingDependency, RequestError
 from ditkit.models import checkpoints, registry
 from ditkit.models.adapters import asked as adapter_asked
 from ditkit.models.blank import blank
 from ditkit.models.spec import ModelSpec
 from ditkit.results.progress import NoProgress, Progress
-from ditkit.tasks.shared import pipeline as parts
+from ditkit.tasks.shared import classes
+from ditkit.tasks.shared import pipeline_parts as parts
 
 COUNT = 16  # samples, unless it is said how many
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -70,7 +64,8 @@ def model(config: ModelConfig, progress: Progress | None = None) -> Model:
     spec, codec = _with_codec(config, parts.as_scheduled(loaded.spec, loaded.pipeline), loaded)
     backbone = loaded.backbone.to(where, dtype).eval().requires_grad_(False)
     spec, names = _named(_guided(spec, config.guidance_channels), loaded.class_names)
-    return Model(spec, backbone, codec.to(where, dtype), where, dtype, names, loaded.origin, compiled(config.runtime, where))
+    how = {"compiled": compiled(config.runtime, where), "recorded": recorded(config.runtime, where)}
+    return Model(spec, backbone, codec.to(where, dtype), where, dtype, names, loaded.origin, **how)
 
 
 def _with_codec(config: ModelConfig, spec: ModelSpec, loaded: checkpoints.Loaded) -> tuple[ModelSpec, Codec]:
@@ -90,12 +85,21 @@ def compiled(runtime: RuntimeConfig, where: torch.device) -> bool:
     return runtime.compile
 
 
+def recorded(runtime: RuntimeConfig, where: torch.device) -> bool:
+    """Whether to record runs as CUDA graphs; raises `RequestError` if they are asked for on another device."""
+    if runtime.graphs and where.type != "cuda":
+        raise RequestError(f"runtime.graphs=true records CUDA graphs, and the device is {where.type}; leave it out")
+    return where.type == "cuda" and (runtime.compile if runtime.graphs is None else runtime.graphs)
+
+
 def blank_model(config: ModelConfig) -> Model:
     """The network without weights or codec, of the numbers that its weights say: for what only its sizes decide."""
     spec = checkpoints.with_compat(registry.find(config.model), config.compat)
     found = Path(config.weights) if config.weights else None
     spec, names = (
-        (spec, class_names(spec)) if found is None or not found.exists() else _named(*checkpoints.told_by(spec, found, config.weights_key))
+        (spec, classes.class_names(spec))
+        if found is None or not found.exists()
+        else _named(*checkpoints.told_by(spec, found, config.weights_key))
     )
     guided = _guided(spec, config.guidance_channels)
     return Model(guided, blank(spec.params), load_codec("pixels"), torch.device("meta"), PRECISIONS[config.runtime.precision], names)
@@ -113,7 +117,7 @@ def _guided(spec: ModelSpec, channels: int | None) -> ModelSpec:
 
 def _named(spec: ModelSpec, told: tuple[str, ...]) -> tuple[ModelSpec, tuple[str, ...]]:
     """The model and the names of its classes: those that its weights tell, which may be others than the published ones."""
-    published = class_names(spec)
+    published = classes.class_names(spec)
     if len(told) > spec.label_count > 0:
         raise CheckpointError(f"the weights name {len(told)} classes and have {spec.label_count}; correct their id2label or class_names")
     return (replace(spec, classes=None), told) if told and told != published else (spec, published)
@@ -134,7 +138,7 @@ def request(
     guidance = of.spec.defaults.guidance if config.guidance is None else config.guidance
     with_solver = solver(config.sampler, of.spec, steps)
     wanted = SamplingRequest(
-        labels=labels(config.classes, len(seeds), of, prompts),
+        labels=classes.labels(config.classes, len(seeds), of, prompts),
         seeds=seeds,
         solver=with_solver,
         guidance=guidance,
@@ -157,63 +161,6 @@ def check_makes_clouds(spec: ModelSpec) -> None:
     """Raise `RequestError` for a model of pictures."""
     if not spec.points:
         raise RequestError(f"{spec.name} makes pictures; use it with ditkit sample --model {spec.name}")
-
-
-def class_names(spec: ModelSpec) -> tuple[str, ...]:
-    """The names of a model's classes, by label; empty when it has none on file."""
-    return known_classes(spec.classes) if spec.classes else ()
-
-
-def known_classes(classes: str) -> tuple[str, ...]:
-    """The names in a list of classes that ships, by label."""
-    file = files("ditkit") / "assets" / "classes" / f"{classes}.json"
-    return tuple(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else ()
-
-
-def names(model: Model, request: SamplingRequest) -> list[str]:
-    """What every sample is asked to show: its class, or its prompt."""
-    if request.prompts:
-        return [request.prompts.texts[label] for label in request.labels]
-    return [model.class_names[label] if model.class_names else str(label) for label in request.labels]
-
-
-def labels(wanted: Sequence[str], count: int, of: Model, prompts: PromptTable | None = None) -> Turns:
-    """One label per sample: the prompts, or the wanted classes, in turn, or a spread over all classes when none is asked for."""
-    if prompts:
-        return Turns(range(len(prompts.texts)), count)
-    spec, names = of.spec, of.class_names
-    classes = min(spec.label_count, len(names) or spec.label_count)  # own data may have fewer than the network has rows for
-    if not classes:
-        if wanted:
-            raise RequestError(f"{spec.name} is unconditional: it has no classes to choose from")
-        return Turns((0,), count)
-    chosen = [_label(word, spec, names, classes) for word in wanted] or [
-        index * classes // min(count, classes) for index in range(min(count, classes))
-    ]
-    return Turns(tuple(chosen), count)
-
-
-def _label(word: str, spec: ModelSpec, names: Sequence[str], classes: int) -> int:
-    if (number := whole(word)) is not None:
-        if not 0 <= number < classes:
-            raise RequestError(f"{spec.name} has classes 0 to {classes - 1}, not {word}")
-        return number
-    label = label_of(word, names)
-    if label is not None:
-        return label
-    if not names:
-        raise RequestError(f"the class names of {spec.name} are not on file; give class numbers, 0 to {spec.label_count - 1}")
-    raise UnknownName("class", word, names)
-
-
-def label_of(name: str, names: Sequence[str]) -> int | None:
-    """Which class is called that, or has it as a synonym."""
-    wanted = _plain(name)
-    return next((label for label, synonyms in enumerate(names) if wanted in map(_plain, synonyms.split(","))), None)
-
-
-def _plain(name: str) -> str:
-    return name.strip().lower().replace("-", " ").replace("_", " ")
 
 
 def solver(sampler: SamplerConfig, spec: ModelSpec, evaluations: int) -> Solver:
@@ -250,26 +197,3 @@ def _schedule(sampler: SamplerConfig, spec: ModelSpec) -> NoiseSchedule | FlowPa
     elif sampler.edge is not None:
         raise RequestError(f"{spec.name} has a noise schedule, and no edge to leave out of it; leave out sampler.edge")
     return schedule.below(spec.defaults.start if sampler.start is None else sampler.start)
-
-
-def multiply_adds(model: Model) -> Mapping[Site | str, int]:
-    """Of each site for one sample of the model's shape."""
-    if model.spec.shape is None:
-        return model.backbone.multiply_adds()
-    backbone: Any = model.backbone  # one that takes any shape
-    return backbone.multiply_adds(*(side // model.spec.params.patch for side in model.spec.shape))
-
-
-def cache_bytes(model: Model, request: SamplingRequest) -> int:
-    """The most memory that a plan's kept outputs take at once, for a full batch: of branches, and of the network as the solver reads it."""
-    params, shape, kept = model.spec.params, model.spec.shape, most_kept(request.plan)
-    tokens = shape[0] * shape[1] // params.patch**2 if shape else params.tokens
-    branches = kept.branches * tokens * params.width * most_rows(request) * model.dtype.itemsize
-    halves = 2 if model.backbone.predicts_variance and request.solver.draws else 1  # with the variance
-    latent = math.prod(model.spec.sample_shape) * min(request.batch, len(request.seeds))
-    return branches + kept.network * halves * latent * torch.float32.itemsize
-
-
-def most_rows(request: SamplingRequest) -> int:
-    """Of a network batch, with what guidance adds."""
-    return (2 if request.guidance != 1 else 1) * min(request.batch, len(request.seeds))

@@ -16,7 +16,7 @@ from ditkit.errors import PlanMismatch
 from ditkit.files.cache import cache_folder, digest
 from ditkit.results.progress import Progress
 from ditkit.routing.gates import spare_evaluations
-from ditkit.tasks.shared import build
+from ditkit.tasks.shared import classes, costs
 from ditkit.tasks.shared.memory import check_room
 
 CALIBRATION_SEED = 2**40  # far from the seeds of pictures that people ask for
@@ -46,7 +46,7 @@ def calibrated(cache: Calibration, model: Model, request: SamplingRequest, progr
 def calibration_request(samples: int, model: Model, request: SamplingRequest) -> SamplingRequest:
     """Runs like those of the request, of the calibration's own seeds, without a plan."""
     return SamplingRequest(
-        labels=build.labels((), samples, model, request.prompts),
+        labels=classes.labels((), samples, model, request.prompts),
         seeds=range(CALIBRATION_SEED, CALIBRATION_SEED + samples),
         solver=request.solver,
         guidance=request.guidance,
@@ -74,7 +74,7 @@ def draft(cache: ForecastCache, model: Model, request: SamplingRequest) -> Cache
     """What is computed and what is forecast; the weights are still to be fitted."""
     sites, times = model.backbone.sites, request.solver.times
     if cache.of == "branches":
-        plan = policies.spread(cache.budget, sites, times, build.multiply_adds(model))
+        plan = policies.spread(cache.budget, sites, times, costs.multiply_adds(model))
     else:
         plan = policies.spread_whole(cache.budget, spare_evaluations(request.solver), sites, times)
     return replace(plan, provenance={"policy": "forecast", "of": cache.of, "budget": cache.budget, "order": cache.order})
@@ -97,7 +97,7 @@ def _similar(cache: SimilarityCache, model: Model, trial: SamplingRequest, progr
     changes = output_changes(model, trial, cache.longest, progress.advance)
     if cache.threshold is not None:
         return policies.similarity(changes, cache.threshold, sites, times)
-    return policies.similarity_within(changes, cache.budget, sites, times, build.multiply_adds(model))
+    return policies.similarity_within(changes, cache.budget, sites, times, costs.multiply_adds(model))
 
 
 def _file(cache: Calibration, model: Model, trial: SamplingRequest) -> Path | None:

@@ -6,7 +6,7 @@ from ditkit.config.schema import DataConfig
 from ditkit.data.clouds import Clouds, labelled_as, load_clouds
 from ditkit.models.spec import ModelSpec
 from ditkit.shapes.clouds import Note
-from ditkit.tasks.shared import build
+from ditkit.tasks.shared import classes
 from ditkit.tasks.shared.classes import places, sized_for
 
 
@@ -25,6 +25,6 @@ def labelled(data: DataConfig, spec: ModelSpec, known: Sequence[str], note: Note
 def to_learn(data: DataConfig, spec: ModelSpec, wanted: int | None, note: Note) -> tuple[ModelSpec, Clouds]:
     """The clouds to train a model on, and the model for their categories: its own ones if it has names for them, or `wanted` ones."""
     clouds = load_clouds(str(data.path), "train", data.categories, note)
-    if wanted is None and (known := build.class_names(spec)):
+    if wanted is None and (known := classes.class_names(spec)):
         return spec, labelled_as(clouds, known)
     return sized_for(spec, clouds.class_names, str(data.path), wanted), clouds

@@ -18,7 +18,8 @@ from ditkit.files.text import lines_of, read_text
 from ditkit.models import registry
 from ditkit.models.aspect_bins import Bin, nearest
 from ditkit.models.pipeline import folder_of
-from ditkit.models.pixart import PixArtParams, Prompts
+from ditkit.models.pixart import PixArtParams
+from ditkit.models.prompts import Prompts
 from ditkit.models.sizes import pixels_per_cell, sizes
 from ditkit.models.spec import ModelSpec
 from ditkit.results.progress import Progress

@@ -3,30 +3,33 @@
 import hashlib
 import json
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from ditkit.cache.cost import trajectory_cost
-from ditkit.cache.plan import CachePlan, from_data, to_data
-from ditkit.config.record import complete, config_from_data, config_to_data
+from ditkit.cache.plan import to_data
+from ditkit.config.record import complete, config_to_data
 from ditkit.config.schema import GroundConfig, RunConfig, SampleConfig
 from ditkit.engine import finite
 from ditkit.engine.distributed import World, barrier, gather, join_world
 from ditkit.engine.finite import Fault, first_fault
 from ditkit.engine.model import Model
 from ditkit.engine.request import SamplingRequest
-from ditkit.errors import OutputError, RequestError
+from ditkit.errors import RequestError
+from ditkit.files.writer import Writer
 from ditkit.models import registry
 from ditkit.results.folder import RunFolder, changed_keys, read_manifest
 from ditkit.results.progress import NoProgress, Progress
 from ditkit.results.report import Report
-from ditkit.tasks.shared import build
+from ditkit.tasks.shared import build, classes, costs
 from ditkit.tasks.shared.kind import Costs, Kind, Record
 from ditkit.tasks.shared.memory import check_room
 from ditkit.tasks.shared.plans import check_file, with_estimated_plan, with_plan
 from ditkit.tasks.shared.prompts import prompt_bytes, reader_bytes
+from ditkit.tasks.shared.repeat import manifest_of, resolved
 
 
 @dataclass(frozen=True)
@@ -46,8 +49,8 @@ class Share:
 
 def run(kind: Kind, config: RunConfig, progress: Progress) -> Report:
     """Sample what the configuration asks for; samples that are there already are not made again."""
-    source = _manifest(config)
-    config, plan = _resolved(kind, config)
+    source = manifest_of(config)
+    config, plan = resolved(kind, config)
     kind.check(config, registry.find(config.model))
     check_file(config.cache)
     world = join_world(build.device(config.runtime))
@@ -75,16 +78,16 @@ def run(kind: Kind, config: RunConfig, progress: Progress) -> Report:
 
 def estimate(kind: Kind, config: RunConfig, more: Costs | None = None) -> Report:
     """What the run would cost: multiply-adds with and without the plan, memory, and `more`. Nothing is loaded, sampled or written."""
-    config, plan = _resolved(kind, config)
+    config, plan = resolved(kind, config)
     kind.check(config, registry.find(config.model))
     model, asked = kind.request(config, build.blank_model(config), plan, NoProgress(), World())
     request = with_estimated_plan(asked, config.cache, model)
     rows = 2 if request.guidance != 1 else 1
-    cost = trajectory_cost(build.multiply_adds(model), request.evaluations, rows, request.plan)
+    cost = trajectory_cost(costs.multiply_adds(model), request.evaluations, rows, request.plan)
     parameters = sum(parameter.numel() for parameter in model.backbone.parameters())
     size = model.dtype.itemsize
-    cached = build.cache_bytes(model, request)
-    prompted = prompt_bytes(model, request.prompts, build.most_rows(request)) if request.prompts else 0
+    cached = costs.cache_bytes(model, request)
+    prompted = prompt_bytes(model, request.prompts, costs.most_rows(request)) if request.prompts else 0
     reading = reader_bytes(config.text, model.spec) if isinstance(config, SampleConfig | GroundConfig) else 0
     facts = {
         "model": config.model,
@@ -112,46 +115,8 @@ def estimate(kind: Kind, config: RunConfig, more: Costs | None = None) -> Report
     return Report(title="dry run", facts={**facts, **more_facts}, data={**data, **more_data, **named})
 
 
-def _manifest(config: RunConfig) -> Path | None:
-    """The manifest of the run to repeat, if one is to be; a run folder stands for its own."""
-    if config.source is None:
-        return None
-    source = Path(config.source)
-    return source / "manifest.json" if source.is_dir() else source
-
-
 def _one(kind: Kind) -> str:
     return kind.samples.removesuffix("s")
-
-
-def _resolved(kind: Kind, config: RunConfig) -> tuple[RunConfig, CachePlan | None]:
-    """The configuration, or the one a manifest holds, with the plan that manifest used."""
-    path = _manifest(config)
-    if path is None:
-        return config, None
-    manifest = read_manifest(path)
-    if "config" not in manifest:
-        raise OutputError(f"{path} belongs to a run that never finished; repeat its command instead")
-    if (command := manifest.get("command", "sample")) != kind.command:  # not every earlier manifest says so
-        raise OutputError(f"{path} is of a run of ditkit {command}; repeat it with ditkit {command} --from")
-    earlier = config_from_data(kind.schema, manifest["config"], str(path))
-    request = manifest["request"]
-    again = path.absolute().parent.resolve() if path.parent.name in ("", "..") else path.parent
-    pinned = replace(
-        earlier,
-        revision=earlier.revision or _commit(request, "weights"),
-        codec=replace(earlier.codec, revision=earlier.codec.revision or _commit(request, "codec")),
-        out=config.out or f"{again}-again",
-    )
-    if isinstance(pinned, SampleConfig | GroundConfig):
-        pinned = replace(pinned, text=replace(pinned.text, revision=pinned.text.revision or _commit(request, "text_encoder")))
-    plan = request.get("plan")
-    return pinned, None if plan is None else from_data(plan, str(path))
-
-
-def _commit(request: Record, name: str) -> str | None:
-    """The hub's revision that a run's weights came from, so that a repetition takes no newer one."""
-    return (request.get(name) or {}).get("commit")
 
 
 def _record(config: RunConfig, model: Model, request: SamplingRequest) -> Record:
@@ -193,14 +158,15 @@ def _make(
     seconds, halved, fault, shape = 0.0, 0, None, ()
     spoiled: list[int] = []
     progress.start(sum(map(len, mine)) * request.evaluations, "sampling")
-    for batch in kind.sample(config, model, request, folder, mine, progress.advance):
-        if here := batch.spoiled:
-            fault, shape = fault or first_fault(model, request, batch), tuple(batch.pictures.shape[1:])
-            spoiled += here
-        for index, made in zip(batch.indices, batch.pictures, strict=True):
-            if index not in here:
-                kind.save(config, folder, index, made)
-        seconds, halved = seconds + batch.seconds, max(halved, batch.halved)
+    with Writer() as writer:
+        for batch in kind.sample(config, model, request, folder, mine, progress.advance):
+            if here := batch.spoiled:
+                fault, shape = fault or first_fault(model, request, batch), tuple(batch.pictures.shape[1:])
+                spoiled += here
+            for index, made in zip(batch.indices, batch.pictures, strict=True):
+                if index not in here:
+                    writer.put(partial(kind.save, config, folder, index, made))
+            seconds, halved = seconds + batch.seconds, max(halved, batch.halved)
     return Share(sum(map(len, mine)), seconds, halved, tuple(spoiled), shape, fault)
 
 
@@ -227,7 +193,7 @@ def _finish(
     spoiled: str | None,
 ) -> Report:
     count = len(request.seeds)
-    names, asked = build.names(model, request), "prompt" if request.prompts else "class"
+    names, asked = classes.names(model, request), "prompt" if request.prompts else "class"
     files, notes = kind.finish(config, folder, request, names)
     sampled = sum(share.samples for share in shares)
     seconds = max(share.seconds for share in shares)

@@ -12,7 +12,7 @@ from ditkit.config.schema import TrainConfig
 from ditkit.data.captioned import Mixture, SceneDraws
 from ditkit.data.captions import words
 from ditkit.data.images import files_digest
-from ditkit.data.scenes import Sprites, of_classes
+from ditkit.data.sprites import Sprites, of_classes
 from ditkit.errors import CheckpointError, ConfigError
 from ditkit.models.aspect_bins import bins
 from ditkit.models.spec import ModelSpec

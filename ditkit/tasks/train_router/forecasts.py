@@ -28,13 +28,13 @@ from ditkit.files.cache import digest
 from ditkit.files.tensors import read_tensors, write_tensors
 from ditkit.metrics.bootstrap import Interval, mean_interval
 from ditkit.metrics.fidelity import relative_errors
-from ditkit.results.plots import draw_plan
+from ditkit.results.heatmap import draw_plan
 from ditkit.results.progress import Progress
 from ditkit.results.report import Cell, Report
 from ditkit.routing.refine import refined
 from ditkit.routing.response import Response, responses
 from ditkit.routing.search import best_choice, cheapest
-from ditkit.tasks.shared import build
+from ditkit.tasks.shared import build, classes, costs
 from ditkit.tasks.shared.calibrated import CALIBRATION_SEED, draft, made_for
 from ditkit.tasks.shared.prompts import table_for
 
@@ -72,7 +72,7 @@ def run(config: TrainRouterConfig, progress: Progress) -> Report:
 def _request(config: TrainRouterConfig, model: Model, seed: int, progress: Progress) -> SamplingRequest:
     defaults, prompts = model.spec.defaults, table_for(config, model, progress, World())
     request = SamplingRequest(
-        labels=build.labels((), config.samples, model, prompts),
+        labels=classes.labels((), config.samples, model, prompts),
         seeds=tuple(range(seed, seed + config.samples)),
         solver=build.solver(config.sampler, model.spec, config.evaluations or defaults.steps),
         guidance=defaults.guidance if config.guidance is None else config.guidance,
@@ -187,7 +187,7 @@ def _chosen(plan: CachePlan, whole: frozenset[int]) -> CachePlan:
 
 
 def _finish(config: TrainRouterConfig, model: Model, stages: Sequence[Stage], best: Stage, folder: Path) -> Report:
-    kept = 1 - trajectory_cost(build.multiply_adds(model), best.plan.evaluations, 1, best.plan).saved
+    kept = 1 - trajectory_cost(costs.multiply_adds(model), best.plan.evaluations, 1, best.plan).saved
     error, interval = float(best.errors.mean()), best.interval
     quality = {"latent_error": round(error, 4), "interval": [round(interval.low, 4), round(interval.high, 4)]}
     quality |= {"kept": round(kept, 3), "samples": len(best.errors)}

@@ -63,7 +63,7 @@ def a_run(out: Path, **values: object) -> Path:
 
 @pytest.fixture
 def named_chair(tiny3d: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ditkit.tasks.shared.build.class_names", lambda spec: ("chair", "table", "sofa"))
+    monkeypatch.setattr("ditkit.tasks.shared.classes.class_names", lambda spec: ("chair", "table", "sofa"))
 
 
 def test_a_file_is_measured_as_its_clouds_are(shapes: Path) -> None:

@@ -14,7 +14,7 @@ from ditkit.results.progress import NoProgress
 from ditkit.results.report import Report
 from ditkit.tasks import eval as task
 from ditkit.tasks import sample, train
-from ditkit.tasks.shared import build
+from ditkit.tasks.shared import classes
 
 
 @pytest.fixture(autouse=True)
@@ -67,7 +67,7 @@ def test_folders_are_told_to_the_judge_by_their_names(a_folder_per_class: Path, 
     asked: list[list[int]] = []
     monkeypatch.setattr(task, "judged_accuracy", lambda judge, images, labels: asked.append(labels.tolist()) or 1.0)
     measured("judge", str(a_folder_per_class))
-    known = build.known_classes("emoji")
+    known = classes.known_classes("emoji")
     assert asked == [[known.index("hot dog"), known.index("apple")]]
 
 

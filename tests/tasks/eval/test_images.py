@@ -22,7 +22,7 @@ from ditkit.results.progress import NoProgress
 from ditkit.results.report import Report
 from ditkit.tasks import eval as task
 from ditkit.tasks.eval.image_scores import read_samples
-from ditkit.tasks.shared import build
+from ditkit.tasks.shared import classes
 from tests.closeness import ROOTS, assert_close, evaluated, near
 from tests.tasks.test_torchrun import run as run_process
 
@@ -398,11 +398,11 @@ def test_runs_of_different_models_are_compared_only_on_request(tmp_path: Path, r
 
 def test_what_the_judge_knows_is_told_by_the_names_of_the_samples(tmp_path: Path) -> None:
     """Weights of a model of the judge's classes may have been trained on others, or on some of them in another order."""
-    known = build.known_classes("emoji")
-    for name, classes in (("own", ["weasel", "newt"]), ("some", [known[7], known[3]])):
+    known = classes.known_classes("emoji")
+    for name, wanted in (("own", ["weasel", "newt"]), ("some", [known[7], known[3]])):
         run = a_run(tmp_path / name, pixels(2, seed=0), labels=[0, 150])
         manifest = json.loads((run / "manifest.json").read_text())
-        for image, said in zip(manifest["images"], classes, strict=True):
+        for image, said in zip(manifest["images"], wanted, strict=True):
             image["class"] = said
         (run / "manifest.json").write_text(json.dumps(manifest))
     own, some = (read_samples(str(tmp_path / name)).labels for name in ("own", "some"))

@@ -14,7 +14,7 @@ from ditkit.errors import ConfigError, RequestError
 from ditkit.models import checkpoints, registry
 from ditkit.results.progress import NoProgress
 from ditkit.tasks.bench.contenders import share
-from ditkit.tasks.shared import build, plans
+from ditkit.tasks.shared import build, costs, plans
 from ditkit.tasks.shared.plans import with_estimated_plan, with_plan
 
 
@@ -115,7 +115,7 @@ def test_an_estimate_costs_and_keeps_what_the_calibrated_plan_does(tiny: str, we
     bare, cache = build.request(config, model), ForecastCache(budget=0.5, samples=2, of=of, order=3)
     made, estimated = with_plan(bare, cache, model), with_estimated_plan(bare, cache, model)
     assert share(model, made) == share(model, estimated)
-    assert build.cache_bytes(model, made) == build.cache_bytes(model, estimated) > 0
+    assert costs.cache_bytes(model, made) == costs.cache_bytes(model, estimated) > 0
 
 
 def test_a_budget_that_allows_no_evaluation_says_the_least(tiny: str, weights: str) -> None:

@@ -14,7 +14,8 @@ from ditkit.files.tensors import read_tensors
 from ditkit.models import registry
 from ditkit.models.checkpoints import load_backbone, save
 from ditkit.models.dit import DiT, DiTParams
-from ditkit.models.pixart import PixArtParams, Prompts
+from ditkit.models.pixart import PixArtParams
+from ditkit.models.prompts import Prompts
 from ditkit.models.spec import Defaults, ModelSpec
 from ditkit.results.progress import NoProgress
 from ditkit.tasks import train
@@ -115,7 +116,7 @@ def test_the_fast_way_resumes_with_the_same_bits_and_says_that_its_pool_was_gone
 
 def test_a_pool_of_another_codec_is_another_pool(sprite_sheet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     train.run(_config(sprite_sheet, tmp_path, steps=1, **FAST), NoProgress())
-    monkeypatch.setattr("ditkit.tasks.train.load_codec", lambda *said: replace(load_codec(*said), origin={"sha256": "another"}))
+    monkeypatch.setattr("ditkit.tasks.train.recipes.load_codec", lambda *said: replace(load_codec(*said), origin={"sha256": "another"}))
     again = Notes()
     train.run(_config(sprite_sheet, tmp_path, steps=2, **FAST), again)
     assert len(list(tmp_path.glob("pool-*"))) == 2 and "or of another codec or data" in again.said[0]

@@ -1,0 +1,105 @@
+"""A whole run of a batch as one CUDA graph: recorded once for each batch size, and launched with a single call from then on.
+
+Recording is what the loop allows because nothing in it asks the device for a value: plan rows, coefficients and forecasts, of branches
+and of whole evaluations, are host numbers that are the same for every batch of a request. What differs from batch to batch, noise and
+conditions, lies in buffers that never move.
+"""
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_leaves, tree_map_only
+
+from ditkit.engine.conditions import Conditions, conditions_apart
+from ditkit.engine.graphs import GraphedNetwork
+from ditkit.engine.model import Model
+from ditkit.engine.request import SamplingRequest
+from ditkit.engine.sampler import OnStep, denoiser, drawn, run_of, sample_latents
+
+Record = Callable[[Callable[[], Tensor]], Callable[[], Tensor]]
+"""Runs something once, and returns what does the same again with whatever its inputs then hold."""
+
+
+def cuda_graph(run: Callable[[], Tensor]) -> Callable[[], Tensor]:
+    """What the run launches, as a CUDA graph. Everything that it needs must have been compiled and loaded before."""
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph, capture_error_mode="thread_local"):  # other threads may do as they like
+        out = run()
+
+    def replay() -> Tensor:
+        graph.replay()
+        return out.clone()  # the graph writes its next output to the same address
+
+    return replay
+
+
+@dataclass(frozen=True)
+class Tape:
+    """A recorded run, and the buffers that it reads: noise (1 + draws, B, ...) and the columns of a batch's conditions."""
+
+    noise: Tensor
+    columns: Any
+    replay: Callable[[], Tensor]
+
+
+class RecordedRuns:
+    """Draws the batches of a request. The first of a size is run launch by launch, the second recorded, all others replayed.
+
+    What cannot be recorded, for want of memory above all, goes on launch by launch, with a warning.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        request: SamplingRequest,
+        on_step: OnStep | None = None,
+        graphs: GraphedNetwork | None = None,
+        record: Record = cuda_graph,
+    ) -> None:
+        self._model, self._request, self._graphs = model, request, graphs
+        self._on_step, self._record = on_step, record
+        self._seen: set[int] = set()
+        self._tapes: dict[int, Tape | None] = {}
+
+    @torch.inference_mode()
+    def __call__(self, indices: Sequence[int]) -> Tensor:
+        """The latents (B, C, h, w) of these samples of the request."""
+        size = len(indices)
+        if size in self._seen and size not in self._tapes:
+            self._tapes[size] = self._recorded(indices)
+        self._seen.add(size)
+        tape = self._tapes.get(size)
+        if tape is None:
+            return sample_latents(self._model, self._request, indices, self._on_step, self._graphs)
+        noise, asked = self._inputs(indices)
+        for buffer, new in zip(tree_leaves((tape.noise, tape.columns)), tree_leaves((noise, asked.columns)), strict=True):
+            if buffer is not None:  # as the sizes of prompts whose network is told none
+                buffer.copy_(new)
+        latents = tape.replay()
+        if self._on_step:
+            for _ in self._request.solver.times:
+                self._on_step(size)
+        return latents
+
+    def _inputs(self, indices: Sequence[int]) -> tuple[Tensor, Conditions]:
+        model, request = self._model, self._request
+        labels = [request.labels[index] for index in indices]
+        asked = conditions_apart(model.backbone, request.prompts, labels, model.device, guided=request.guidance != 1)
+        return drawn(model, request, indices), asked
+
+    def _recorded(self, indices: Sequence[int]) -> Tape | None:
+        noise, asked = self._inputs(indices)
+        noise, columns = tree_map_only(Tensor, torch.clone, (noise, asked.columns))
+        places = range(len(indices))
+        denoise = denoiser(self._model, self._request, places, graphs=self._graphs, asked=asked._replace(columns=columns))
+        run = run_of(self._model, self._request, denoise, noise)  # sends what is to be sent, before anything is recorded
+        try:
+            return Tape(noise, columns, self._record(run))
+        except RuntimeError as error:
+            reason = str(error).strip().partition("\n")[0]
+            warnings.warn(f"batches of {len(indices)} are not recorded as a CUDA graph, and launched one by one: {reason}", stacklevel=2)
+            return None
