@@ -64,7 +64,7 @@ def read_weights(path: Path, key: str | None = None, *, shapes: bool = False) ->
 
 def _check(state: State, path: Path, shapes: bool) -> None:
     """Raise `CheckpointError` for tensors that are no plain numbers, and for numbers that are not finite."""
-    kinds = {name: kind for name, value in state.items() if (kind := _odd(value, shapes))}
+    kinds = {name: kind for name, value in state.items() if (kind := odd_kind(value, shapes=shapes))}
     if kinds:
         name, kind = next(iter(kinds.items()))
         raise CheckpointError(f"{path} holds {kind} tensors, first {name}; save the weights as plain float16, bfloat16 or float32")
@@ -73,8 +73,8 @@ def _check(state: State, path: Path, shapes: bool) -> None:
         raise CheckpointError(f"{path} has NaN or infinite numbers in {len(broken)} of {len(state)} tensors, first in {broken[0]}")
 
 
-def _odd(value: Tensor, shapes: bool) -> str | None:
-    """What a tensor is that no network takes as it is."""
+def odd_kind(value: Tensor, *, shapes: bool = False) -> str | None:
+    """What a tensor is that is no plain array of numbers, as "sparse"; None for one that is. Where `shapes` are read it may be empty."""
     if value.is_meta and not shapes:
         return "empty (meta)"
     kinds = {"quantised": value.is_quantized, "sparse": value.layout != torch.strided, "complex": value.is_complex()}
