@@ -29,6 +29,7 @@ PERHAPS = (".npy", ".npz", ".pth", ".pt", ".txt", ".csv")  # may be anything; a 
 ENDINGS = ALWAYS + PERHAPS
 LEAST_POINTS = 16
 MOST = 2**32  # bytes of a file, which is read whole
+MOST_MOVED = 1e-3  # of a cloud's extent that rounding may move a point by
 MOST_COLUMNS = 16  # of coordinates, normals, colours and labels; more are something else
 FIRST_THREE = "of clouds with more than 3 columns the first three are taken as x, y and z"
 HEADER = "ply\nformat binary_little_endian 1.0\nelement vertex {}\nproperty float x\nproperty float y\nproperty float z\nend_header\n"
@@ -95,10 +96,15 @@ def checked(points: np.ndarray, where: str, note: Note = ignore) -> np.ndarray:
     if len(points) < LEAST_POINTS:
         raise DataError(f"{where} has {len(points)} points; a cloud needs at least {LEAST_POINTS}")
     with np.errstate(over="ignore"):
-        points = np.ascontiguousarray(points, dtype=np.float32)
-    if not np.isfinite(points).all():
+        single = np.ascontiguousarray(points, dtype=np.float32)
+    if not np.isfinite(single).all():
         raise DataError(f"{where} has coordinates that are NaN or infinite")
-    return points
+    moved, extent = np.abs(single - points.astype(np.float64)).max(), np.ptp(points, axis=0).max()
+    if moved > extent * MOST_MOVED:
+        raise DataError(
+            f"{where} lies too far from 0 to be kept in single precision, {extent:.3g} across at {np.abs(points).max():.3g}; centre it"
+        )
+    return single
 
 
 def on_triangles(vertices_V3: np.ndarray, triangles_F3: np.ndarray, count: int, seed: int) -> np.ndarray:

@@ -298,3 +298,15 @@ def test_tensors_that_are_no_plain_numbers_are_no_cloud(tmp_path: Path) -> None:
 def test_of_several_arrays_those_called_points_are_the_cloud(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", normals=POINTS[::-1], points=POINTS)
     assert np.array_equal(read_points(tmp_path / "a.npz", 0), POINTS)
+
+
+def test_coordinates_that_single_precision_cannot_keep_are_refused(tmp_path: Path) -> None:
+    """As those of a scan in metres on the map of a country."""
+    scan = POINTS.astype(np.float64) + np.array([5e5, 5.4e6, 400.0])
+    np.savetxt(tmp_path / "a.xyz", scan, fmt="%.4f")
+    with pytest.raises(
+        DataError, match=r"a\.xyz lies too far from 0 to be kept in single precision, [\d.]+ across at 5\.4e\+06; centre it$"
+    ):
+        read_points(tmp_path / "a.xyz", 0)
+    np.savetxt(tmp_path / "a.xyz", scan - scan.mean(0), fmt="%.4f")
+    assert len(read_points(tmp_path / "a.xyz", 0)) == len(POINTS)
