@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import ditkit
-from ditkit.config.schema import EveryCache, FileCache, SampleConfig
+from ditkit.config.schema import EveryCache, FileCache, SampleConfig, option
 from ditkit.errors import DitkitError, OutputError, PlanMismatch, RequestError, UnknownName
 from ditkit.files.tensors import read_tensors, write_tensors
 from ditkit.results.folder import RunFolder
@@ -32,6 +32,23 @@ def test_a_run_leaves_pictures_a_grid_and_a_manifest(config: SampleConfig) -> No
     assert [image["class"] for image in manifest["images"]] == ["0", "1", "2", "0", "1"]
     assert len(manifest["request"]["weights"]["fingerprint"]) == 64
     assert report.data["sampled"] == 5 and report.data["evaluations"] == 4
+
+
+@pytest.mark.parametrize("tiny", ["tiny-sit"], indirect=True)
+def test_a_solver_that_chooses_its_times_is_reported_by_the_evaluations_it_made(config: SampleConfig) -> None:
+    class Counted(NoProgress):
+        made = 0
+
+        def advance(self, n: int = 1, **values: object) -> None:
+            self.made += n
+
+    asked = replace(config, count=2, steps=500, sampler=option("sampler", "dopri5"))
+    assert sample.estimate(asked).facts["evaluations"] == "at most 500"
+    counted = Counted()
+    report = sample.run(asked, counted)
+    assert report.data["evaluations"] == counted.made / 2 and 8 <= counted.made / 2 < 500
+    assert report.facts["evaluations"] == f"{counted.made / 2:.0f} of at most 500, on average"
+    assert sample.run(asked, NoProgress()).facts["evaluations"] == "at most 500"  # nothing was made
 
 
 def test_a_rerun_makes_only_what_is_missing_and_makes_it_the_same(config: SampleConfig) -> None:
