@@ -20,6 +20,7 @@ from ditkit.engine.model import Model
 from ditkit.engine.request import SamplingRequest
 from ditkit.engine.sampler import OnStep, denoiser, drawn, run_of
 
+NOT_RECORDED = "no CUDA graph is recorded"
 Run = Callable[[], Tensor]
 Record = Callable[[Run, torch.device], Run]
 """Runs something once on a device, and returns what does the same again with whatever its inputs then hold."""
@@ -112,5 +113,5 @@ class RecordedRuns:
             return Tape(noise, columns, run, self._record(run, self._model.device))
         except RuntimeError as error:
             size, reason = noise.shape[1], str(error).strip().partition("\n")[0]
-            warnings.warn(f"batches of {size} are not recorded as a CUDA graph, and launched one by one: {reason}", stacklevel=2)
+            warnings.warn(f"{NOT_RECORDED}: batches of {size} are launched one by one ({reason})", stacklevel=2)
             return None

@@ -2,6 +2,7 @@
 
 import gc
 import time
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ditkit.config.schema import BenchConfig
+from ditkit.engine.recorded import NOT_RECORDED
 from ditkit.errors import DitkitError, is_out_of_memory
 from ditkit.results.progress import Progress
 from ditkit.tasks.bench.gpu import clock
@@ -56,7 +58,9 @@ class Turns:
         found, mode = candidate(row, of), MODES[row.mode]
         made: list[Tensor] = []
         again = 2 if mode.recorded else 1  # the second of a size is recorded, and the next ones replayed
-        peak = clock.peak_bytes(lambda: made.extend(found.run() for _ in range(1 + again)), self.device)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", NOT_RECORDED)  # it would be measured as what it is not
+            peak = clock.peak_bytes(lambda: made.extend(found.run() for _ in range(1 + again)), self.device)
         measured = Measured(evaluations=found.evaluations, flops=found.flops, kept=found.kept, peak_bytes=peak)
         if row.way == NONE:
             self.eager = made[-1] if self.eager is None else self.eager

@@ -15,7 +15,7 @@ from ditkit.tasks import bench
 from ditkit.tasks.bench import gpu
 from ditkit.tasks.bench.gpu import clock, subjects, turns
 from ditkit.tasks.bench.gpu.ledger import Measured
-from ditkit.tasks.bench.gpu.matrix import COMPILED, EAGER, Matrix, Sizes
+from ditkit.tasks.bench.gpu.matrix import COMPILED, EAGER, GRAPHS, Matrix, Row, Sizes
 from tests.closeness import near
 
 
@@ -101,6 +101,16 @@ def test_a_row_that_fails_costs_no_other(tmp_path: Path, monkeypatch: pytest.Mon
     bench.run(_config(tmp_path), NoProgress())
     why = {row["why"] for key, row in _rows(tmp_path).items() if "ditkit compiled" in key}
     assert why == {"out of memory"} and all(row["seconds"] for key, row in _rows(tmp_path).items() if "ditkit eager" in key)
+
+
+@pytest.mark.parametrize("tiny", ["tiny-dit"], indirect=True)
+def test_what_cannot_be_recorded_is_not_measured_as_if_it_were(tiny: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu, "CPU", Matrix((Sizes(tiny, (2,)),), ("float32",), (GRAPHS,), 32))
+    monkeypatch.setattr(gpu, "rows", lambda case, modes: [Row(case), Row(case, mode=GRAPHS)])
+    bench.run(_config(tmp_path), NoProgress())
+    eager, recorded = (_rows(tmp_path)[f"{tiny}, batch 2, float32, ditkit {mode}, no plan"] for mode in (EAGER, GRAPHS))
+    assert len(eager["seconds"]) == 2 and not recorded["seconds"]
+    assert recorded["why"].startswith("UserWarning: no CUDA graph is recorded: batches of 2 are launched one by one")
 
 
 @pytest.mark.parametrize("tiny", ["tiny-dit"], indirect=True)
