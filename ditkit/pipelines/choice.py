@@ -1,88 +1,130 @@
-"""Which evaluations of a pipeline are forecast: chosen as the engine's are, by how far the end of a run moves with each.
+"""Which evaluations of a pipeline are forecast: chosen as the engine's are, in miniature (`routing.search`).
 
-An evaluation's outputs are exchanged for those before it, and the run goes on. From how far that moves the end, and from the products of
-the outputs with each other, it is known how far off a run ends that forecasts this evaluation from any earlier ones. Calls before the
-exchange are answered from memory, so that half of a run is what one takes on average.
+Of a pipeline's solver nothing is known but what its runs show: each input of the denoiser is a sum of the one before it and of the last
+outputs, whose weights least squares find; how the network answers follows from the noise level that its scheduler is at.
 
-Shapes: E evaluations, N numbers of all that an evaluation's calls return.
+Shapes: E evaluations, C calls of a step, D numbers of an output or input, G parts of an output that guidance combines.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ditkit.errors import PlanMismatch
-from ditkit.pipelines.clock import Grid
-from ditkit.pipelines.outputs import Held
-from ditkit.pipelines.run import Answer, Run
-from ditkit.routing.response import Response
-from ditkit.routing.search import best_choice
+from ditkit.diffusion.level import Level
+from ditkit.diffusion.prediction import Kind
+from ditkit.routing.miniature import VARIANCE, Miniature, answer
+from ditkit.routing.search import best_choice, judge
 
-TRIED = 12  # evaluations of a run; between them gains change slowly
-TINY = 1e-12  # of a gain; an evaluation that nothing follows from has none
-
-Pipeline = Callable[[int, Run], Any]
-"""The result for one of the prompts, with the denoiser's calls going through this run."""
+LAST = 3  # outputs that a step may be made from
+NUMBERS = 2**14  # of each, that its weights are found from
+PREDICTIONS: dict[str, Kind] = {"epsilon": "epsilon", "v_prediction": "v", "sample": "sample"}
 
 
-def chosen(
-    pipeline: Pipeline, prompts: Iterable[int], grid: Grid, skipped: int, order: int, counted: Callable[[Tensor], Tensor]
-) -> frozenset[int]:
-    """The best `skipped` evaluations to forecast from the last `order` outputs; `counted` is the part of an output that decides the run."""
-    evaluations = len(grid.times)
-    products = [torch.zeros(e, e, dtype=torch.float64) for e in range(evaluations)]
-    for prompt in prompts:
-        said, held, end = _recorded(pipeline, prompt, grid)
-        flat_EN = torch.stack([torch.cat([counted(each).flatten().double() for each in outputs]) for outputs in said])
-        places = tried(evaluations)
-        moves = [ending(pipeline(prompt, Run(grid, _exchanged(said, e), held))) - end for e in places]
-        put_in = [flat_EN[e - 1] - flat_EN[e] for e in places]
-        gains = [float(move.norm() / change.norm().clamp_min(TINY)) + TINY for move, change in zip(moves, put_in, strict=True)]
-        between = np.exp(np.interp(range(evaluations), places, np.log(gains))) / max(float(end.norm()), TINY)
-        for e in range(1, evaluations):
-            changes = flat_EN[:e].flip(0) - flat_EN[e]
-            products[e] += between[e] ** 2 * (changes @ changes.T).cpu()
-    return best_choice(Response(tuple(products)), skipped, order)[0]
+@dataclass
+class Recorded:
+    """One run without a plan: what the denoiser was given at each evaluation, and what its calls returned (of the part that counts)."""
+
+    inputs: list[Tensor] = field(default_factory=list)
+    outputs: list[list[Tensor]] = field(default_factory=list)
+
+    def note(self, given: Any, output: Tensor, place: int) -> None:
+        if place == 0:
+            self.inputs.append(given.detach().clone() if isinstance(given, Tensor) else output)
+            self.outputs.append([])
+        self.outputs[-1].append(output)
+
+    def products(self) -> np.ndarray:
+        """Of the outputs of every two evaluations (E, E), in units of the last input's square."""
+        flat_ED = torch.stack([torch.cat([output.double().flatten() for output in outputs]) for outputs in self.outputs])
+        return (flat_ED @ flat_ED.T).cpu().numpy() / max(float(self.inputs[-1].double().square().sum()), 1e-24)
+
+    def parts(self, evaluation: int) -> Tensor:
+        """The outputs of an evaluation, each as guidance combines it (G, D): one of each call, or of each half of a doubled batch."""
+        return torch.cat([_halves(output, self.inputs[evaluation]) for output in self.outputs[evaluation]])
+
+    def given(self, evaluation: int) -> Tensor:
+        """The input (D)."""
+        return _halves(self.inputs[evaluation], self.inputs[evaluation])[0]
 
 
-def tried(evaluations: int) -> list[int]:
-    """The evaluations whose outputs are exchanged: evenly spread, the second and the last among them."""
-    return sorted({round(float(e)) for e in np.linspace(1, evaluations - 1, min(TRIED, evaluations - 1))})
+def chosen(runs: Sequence[Recorded], scheduler: Any, times: Sequence[float], skipped: int, order: int) -> frozenset[int] | None:
+    """The best `skipped` evaluations to forecast from the last `order` outputs; None where runs do not tell how they are made."""
+    miniature = in_miniature(runs, scheduler, times)
+    if miniature is None:
+        return None
+    products = np.mean([run.products() for run in runs], axis=0)
+    return best_choice(judge(products, miniature, order), skipped, len(times))
 
 
-def _recorded(pipeline: Pipeline, prompt: int, grid: Grid) -> tuple[list[list[Tensor]], Mapping[int, Held], Tensor]:
-    """What every call of the prompt's run returns, by evaluation, and as what; and where the run ends."""
-    said: list[list[Tensor]] = [[] for _ in grid.times]
+def in_miniature(runs: Sequence[Recorded], scheduler: Any, times: Sequence[float]) -> Miniature | None:
+    """The pipeline's runs in miniature, if its inputs are of its outputs' size and its scheduler says at which levels of noise they are."""
+    if any(run.inputs[0].shape != run.outputs[0][0].shape for run in runs):
+        return None
+    evaluations = len(times)
+    inputs = np.zeros((evaluations + 1, evaluations))
+    towards = 0.0
+    for e in range(1, evaluations):
+        last = range(max(0, e - LAST), e)[::-1]
+        own, *weights = _step(runs, e, last)
+        inputs[e] = own * inputs[e - 1]
+        for source, weight in zip(last, weights, strict=True):
+            inputs[e, source] += weight
+        towards += weights[0]
+    levels = _levels(scheduler, times, towards)
+    if levels is None:
+        return None
+    kind, found = levels
+    own, said = _clean(kind, found[-1])
+    inputs[-1] = own * inputs[-2]
+    inputs[-1, -1] += said
+    return Miniature(inputs, np.array([answer(level, kind, VARIANCE) for level in found]))
 
-    def answer(evaluation: int, place: int, compute: Callable[[], Tensor]) -> Tensor:
-        said[evaluation].append(compute())
-        return said[evaluation][-1]
 
-    run = Run(grid, answer)
-    end = ending(pipeline(prompt, run))
-    return said, run.held, end
-
-
-def _exchanged(said: list[list[Tensor]], exchanged: int) -> Answer:
-    """The same run again, but with the evaluation before in the place of one, and what comes of that."""
-
-    def answer(evaluation: int, place: int, compute: Callable[[], Tensor]) -> Tensor:
-        return compute() if evaluation > exchanged else said[evaluation - (evaluation == exchanged)][place]
-
-    return answer
+def _step(runs: Sequence[Recorded], evaluation: int, last: Sequence[int]) -> np.ndarray:
+    """By least squares, what the input before and each of the `last` outputs, all parts together, count in an evaluation's input."""
+    rows, wanted = [], []
+    for run in runs:
+        rows.append(torch.cat([run.given(evaluation - 1)[None], *(run.parts(source) for source in last)])[:, :NUMBERS])
+        wanted.append(run.given(evaluation)[:NUMBERS])
+    columns, target = torch.cat(rows, 1).T.double().cpu().numpy(), torch.cat(wanted).double().cpu().numpy()
+    own, *parts = np.linalg.lstsq(columns, target, rcond=1e-9)[0]
+    return np.array([own, *np.array(parts).reshape(len(last), -1).sum(1)])
 
 
-def ending(result: Any) -> Tensor:
-    """What a pipeline returns first, latents or pictures, as float64 numbers; raises `PlanMismatch` for what is none."""
-    while not isinstance(result, Tensor | np.ndarray) and isinstance(result, tuple | list | dict) and result:
-        if not isinstance(result, dict) and hasattr(result[0], "getbands"):
-            result = np.stack([np.asarray(each) for each in result])
-        else:
-            result = next(iter(result.values() if isinstance(result, dict) else result))
-    try:
-        return torch.as_tensor(result).double().flatten()
-    except (TypeError, RuntimeError) as error:
-        raise PlanMismatch(f"the pipeline returns a {type(result).__name__}, whose distance to another is not known") from error
+def _levels(scheduler: Any, times: Sequence[float], towards: float) -> tuple[Kind, list[Level]] | None:
+    """What the network predicts, and the level of every time; `towards` is negative where outputs point to the noise."""
+    abar, prediction = getattr(scheduler, "alphas_cumprod", None), getattr(scheduler.config, "prediction_type", "flow_prediction")
+    if abar is not None and prediction in PREDICTIONS:
+        known = np.asarray(abar, dtype=np.float64)
+        at = np.interp(times, range(len(known)), known)
+        return PREDICTIONS[prediction], [Level(float(a**0.5), float((1 - a) ** 0.5), 0.0, 0.0) for a in at]
+    sigmas = np.asarray(getattr(scheduler, "sigmas", ()), dtype=np.float64)[: len(times)]
+    if abar is None and len(sigmas) == len(times) and sigmas.max() <= 1:
+        sign = -1.0 if towards > 0 else 1.0
+        return "velocity", [Level(float(1 - sigma), float(sigma), -sign, sign) for sigma in sigmas]
+    return None
+
+
+def _clean(kind: Kind, level: Level) -> tuple[float, float]:
+    """How much the input and the output of the last evaluation count in the clean sample that it predicts."""
+    alpha, sigma, d_alpha, d_sigma = level
+    match kind:
+        case "epsilon":
+            return 1 / alpha, -sigma / alpha
+        case "v":
+            return alpha, -sigma
+        case "sample":
+            return 0.0, 1.0
+        case _:
+            return d_sigma / (alpha * d_sigma - sigma * d_alpha), -sigma / (alpha * d_sigma - sigma * d_alpha)
+
+
+def _halves(output: Tensor, given: Tensor) -> Tensor:
+    """The rows of a tensor by the half of the batch (1 or 2, D), where guidance has doubled what is `given`."""
+    halves = given.chunk(2) if len(given) % 2 == 0 else ()
+    doubled = len(halves) == 2 and torch.equal(*halves)
+    return output.reshape(2 if doubled else 1, -1)
