@@ -40,6 +40,7 @@ class ModelSpec:
     `schedule_numbers` are those of its noise schedule that are not the named one's own.
     `prediction` is what the network says (`diffusion.prediction`); `drops` begin the names of what else its training leaves in a file.
     `pipeline` is the class of diffusers' pipelines that hold it, where that is not its family's first.
+    `limit` is what its scheduler keeps clean samples within (`diffusion.limit`).
     `text` names the encoder of the prompts of a model that is asked in words. `shape` is the height and width of latents that are not
     square, of a network that takes any.
     """
@@ -62,6 +63,7 @@ class ModelSpec:
     pipeline: str | None = None
     schedule_numbers: tuple[tuple[str, float], ...] = ()
     shape: tuple[int, int] | None = None
+    limit: tuple[float, float | None] | None = None
 
     @property
     def sample_shape(self) -> tuple[int, ...]:

@@ -42,8 +42,7 @@ class TrainRouterConfig(ModelConfig):
     order: int | None = None  # how many outputs a forecast is made from; None: 2, or where scores are learned, outputs are held
     begin: str | None = None  # of whole runs: a plan to begin with
     recompute: bool = False  # of whole runs: make the graph of each evaluation again in the backward pass, for less memory
-    search: bool = True  # of forecasts: choose evaluations by how runs respond; false: evenly spread
-    window: int = 4  # of forecasts: how far back, in evaluations, one may look
+    search: bool = True  # of forecasts: choose evaluations in miniature; false: evenly spread
     iterations: int = 2  # of forecasts: refinements of the weights on whole runs
     threshold: float = 0.5
     price: float = 1e-4  # of computing one branch, in units of the mean squared error; with a budget only where it starts
@@ -100,5 +99,4 @@ class TrainRouterConfig(ModelConfig):
             raise ConfigError("single evaluations learn what to reuse, not forecasts; say recipe=runs or recipe=forecast")
         if self.order is not None and not 1 <= self.order <= 3:
             raise ConfigError(f"order must be 1, 2 or 3, not {self.order}")
-        check_least("window", self.window, 1)
         check_least("iterations", self.iterations, 0)

@@ -75,6 +75,11 @@ DITS: dict[str, Callable[[], Any]] = {
         scheduler=DDIMScheduler(clip_sample=False, beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012)
     ),
     "another spacing": lambda: dit_pipeline(scheduler=DDIMScheduler(clip_sample=False, timestep_spacing="trailing")),
+    "a scheduler that clips": lambda: dit_pipeline(scheduler=DDIMScheduler(clip_sample_range=0.5)),
+    "a scheduler with thresholds": lambda: dit_pipeline(
+        scheduler=DPMSolverMultistepScheduler(thresholding=True, dynamic_thresholding_ratio=0.9, sample_max_value=1.5)
+    ),
+    "a prediction of the clean sample": lambda: dit_pipeline(scheduler=DDIMScheduler(clip_sample=False, prediction_type="sample")),
     "another solver": lambda: dit_pipeline(scheduler=DPMSolverMultistepScheduler()),
     "another autoencoder": lambda: dit_pipeline(vae=autoencoder(norm_num_groups=2, scaling_factor=1.1)),
 }
