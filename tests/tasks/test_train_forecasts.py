@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from ditkit.cache.plan import read_plan
+from ditkit.cache.policies import everything, skipping
 from ditkit.config.schema import TrainRouterConfig
 from ditkit.errors import ConfigError
 from ditkit.results.progress import NoProgress
@@ -59,6 +60,19 @@ def test_an_error_or_a_speed_up_stands_in_for_the_budget(tiny: str, weights: str
     assert len(read_plan(tmp_path / "plan.json").whole) == 4
     train_router.run(_config(tiny, weights, tmp_path, max_error=1e-9), NoProgress())
     assert not read_plan(tmp_path / "plan.json").whole
+
+
+def test_a_plan_to_begin_with_is_tried_at_its_own_cost(tiny: str, weights: str, tmp_path: Path) -> None:
+    train_router.run(_config(tiny, weights, tmp_path), NoProgress())
+    held = read_plan(tmp_path / "plan.json")
+    begun = skipping({2, 4}, held.sites, held.times)
+    begun.save(tmp_path / "begin.json")
+    config = _config(tiny, weights, tmp_path, begin=str(tmp_path / "begin.json"))
+    train_router.run(config, NoProgress())
+    assert len(read_plan(tmp_path / "plan.json").whole) == 2
+    everything(held.sites, held.times).save(tmp_path / "begin.json")
+    with pytest.raises(ConfigError, match="forecasts no evaluation as a whole; begin with a plan that does"):
+        train_router.run(config, NoProgress())
 
 
 def test_evenly_spread_forecasts_take_no_search(tiny: str, weights: str, tmp_path: Path) -> None:

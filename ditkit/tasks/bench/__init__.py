@@ -25,7 +25,7 @@ from ditkit.results.plots import ParetoPoint, draw_pareto
 from ditkit.results.progress import Progress
 from ditkit.results.report import Cell, Report
 from ditkit.shapes import preview
-from ditkit.tasks.bench import boxes, parts, pipelines, training
+from ditkit.tasks.bench import boxes, gpu, parts, pipelines, training
 from ditkit.tasks.bench.contenders import FEWER, UNCACHED, contenders, converged
 from ditkit.tasks.bench.scores import Judges, Score, decoded, scored
 from ditkit.tasks.shared import build, classes
@@ -51,6 +51,8 @@ def run(config: BenchConfig, progress: Progress) -> Report:
         return pipelines.run(config, progress)
     if config.parts:
         return parts.run(config, progress)
+    if config.gpu_report:
+        return gpu.run(config, progress)
     if config.boxes is not None:
         return boxes.run(config, progress)
     config = replace(config, count=COUNT if config.count is None else config.count)

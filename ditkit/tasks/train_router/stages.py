@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ditkit.cache.plan import CachePlan
+from ditkit.cache.plan import CachePlan, read_plan
 from ditkit.cache.policies import skipping
 from ditkit.config.schema import ForecastCache, TrainRouterConfig
 from ditkit.engine.fit import Fitted, fitted
@@ -93,7 +93,7 @@ class Search:
         best = self._fitted(draft(even, self.model, self.request))
         yield "evenly spread, closed form", best.plan
         if choices:
-            tried = [self._fitted(replace(skipping(choice, sites, times), provenance=best.plan.provenance)) for choice in choices]
+            tried = [best] + [self._fitted(replace(skipping(choice, sites, times), provenance=best.plan.provenance)) for choice in choices]
             best = min(tried, key=lambda each: float(_apart(each.ends, known.ends).mean()))
             yield "chosen in miniature, closed form", best.plan
         runs = sum(len(cell) - 1 for cell in best.plan.whole.values()) // 2 + 1
@@ -120,12 +120,23 @@ class Search:
         return count
 
     def _choices(self, known: Undisturbed) -> list[frozenset[int]]:
-        """Those that are best in miniature, each of them once."""
+        """That of the plan to begin with, and those that are best in miniature, each of them once."""
         config, evaluations = self.config, self.evaluations
+        begun = self._begun(config.begin) if config.begin else frozenset[int]()
         judges = [choosing(known, self.model, self.request.solver, self.order, variance) for variance in VARIANCES]
         if config.max_error is not None:
             return [cheapest(judges[1], config.max_error, evaluations)]
-        return list(dict.fromkeys(best_choice(judged, self._skipped(), evaluations) for judged in judges))
+        skipped = len(begun) or self._skipped()
+        found = [best_choice(judged, skipped, evaluations) for judged in judges]
+        return list(dict.fromkeys([begun, *found] if begun else found))
+
+    def _begun(self, file: str) -> frozenset[int]:
+        """What the plan to begin with forecasts as a whole."""
+        plan = read_plan(Path(file))
+        replace(self.request, plan=plan).check_fits(self.model)
+        if not plan.whole:
+            raise ConfigError(f"{file} forecasts no evaluation as a whole; begin with a plan that does")
+        return frozenset(plan.whole)
 
     def _errors(self, request: SamplingRequest, truth: Undisturbed, title: str) -> Tensor:
         """How far each of the request's runs ends from the undisturbed one."""
