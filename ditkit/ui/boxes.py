@@ -56,8 +56,14 @@ class Boxes:
             form.upload("boxes-upload", "Open a layout …"),
             dcc.Download(id="boxes-file"),
         ]
-        stores = [dcc.Store(id="boxes-drawn", data=[], storage_type="session"), dcc.Store(id="boxes-seen")]
-        drawing = [frame, html.P("Drag to draw; click a box to move, resize or erase it.", className="note"), html.Div(id="boxes-rows")]
+        stores = [dcc.Store(id="boxes-drawn", data=[], storage_type="session"), dcc.Store(id="boxes-moved"), dcc.Store(id="boxes-seen")]
+        drawing = [
+            frame,
+            html.P(
+                "Drag to draw; click the edge of a box to choose it, then move it, resize it by its corners, or erase it.", className="note"
+            ),
+            html.Div(id="boxes-rows"),
+        ]
         return html.Div(
             [
                 *stores,
@@ -84,6 +90,7 @@ class Boxes:
             Output("boxes-told", "children"),
             Output("boxes-prompt", "value"),
             Output("boxes-size", "value"),
+            Output("boxes-moved", "data"),
             Input("boxes-canvas", "relayoutData"),
             Input("boxes-add", "n_clicks"),
             Input({"boxes": "remove", "box": ALL}, "n_clicks"),
@@ -101,6 +108,7 @@ class Boxes:
             Output({"boxes": "swatch", "box": ALL}, "style"),
             Input("boxes-drawn", "data"),
             Input("boxes-size", "value"),
+            State("boxes-moved", "data"),
             State({"boxes": "swatch", "box": ALL}, "id"),
             State(*rows["label"]),
             State(*rows["edges"]),
@@ -144,9 +152,12 @@ class Boxes:
         contents: str | None,
         filename: str | None,
         before: Drawn,
-    ) -> tuple[Any, Any, Any, Any]:
-        """What becomes of the boxes, whatever was just done: they, a line about it, and of a file its prompt and its size."""
-        cause, numbers = ctx.triggered_id, [box["id"] for box in before]
+    ) -> tuple[Any, Any, Any, Any, Any]:
+        """What becomes of the boxes, whatever was just done: they, a line about it, of a file its prompt and its size.
+
+        Last, whether the canvas shows that already: a box that was moved there stays chosen.
+        """
+        cause = ctx.triggered_id
         try:
             if cause == "boxes-upload":
                 return self._opened(contents or "", filename or "the file")
@@ -160,24 +171,31 @@ class Boxes:
                 names = [each["id"]["box"] for each in ctx.inputs_list[3]]
                 now = drawn.relabelled(before, dict(zip(names, labels, strict=True)), dict(zip(names, edges, strict=True)))
         except DitkitError as error:
-            return no_update, str(error), no_update, no_update
-        same = [box["id"] for box in now] == numbers and list(now) == list(before)
-        return (no_update if same else now), ("" if not same else no_update), no_update, no_update
+            return no_update, str(error), no_update, no_update, no_update
+        if list(now) == list(before):
+            return (no_update,) * 5
+        return now, "", no_update, no_update, cause == "boxes-canvas" and drawn.is_shown(relayout)
 
-    def _opened(self, contents: str, filename: str) -> tuple[Any, Any, Any, Any]:
+    def _opened(self, contents: str, filename: str) -> tuple[Any, Any, Any, Any, Any]:
         first, *others = uploads.layouts_in(contents, filename)
         said = f"{filename}: the first of {len(others) + 1} layouts" if others else f"{filename} is drawn here"
-        return drawn.of_layout(first), said, first.prompt, f"{first.height}x{first.width}" if first.height else ""
+        return drawn.of_layout(first), said, first.prompt, f"{first.height}x{first.width}" if first.height else "", False
 
     def redraw(
-        self, boxes: Drawn, size: str | None, ids: Sequence[dict[str, Any]], labels: Sequence[str | None], edges: Sequence[str | None]
+        self,
+        boxes: Drawn,
+        size: str | None,
+        moved: bool | None,
+        ids: Sequence[dict[str, Any]],
+        labels: Sequence[str | None],
+        edges: Sequence[str | None],
     ) -> tuple[Any, Any, Any, Any]:
         """The canvas and the rows; rows that say it already stay as they are, with whoever is typing in them."""
         there = list(zip((each["box"] for each in ids), labels, edges, strict=True))
         rows = [(box["id"], box["label"], drawn.in_words(box["edges"])) for box in boxes]
         colours = {box["id"]: {"background": colour_of(boxes, box)} for box in boxes}
         shown = no_update if rows == there else [row(boxes, box) for box in boxes]
-        return canvas(boxes), {"aspectRatio": aspect(size)}, shown, [colours.get(each["box"]) for each in ids]
+        return no_update if moved else canvas(boxes), {"aspectRatio": aspect(size)}, shown, [colours.get(each["box"]) for each in ids]
 
     def suit(self, model: str) -> tuple[Any, ...]:
         known = choices.chosen(model)

@@ -61,8 +61,9 @@ def test_the_downloaded_layout_is_the_one_that_is_drawn(tab):
 def test_rows_that_say_it_already_stay_as_they_are(tab):
     ids = [{"boxes": "swatch", "box": box["id"]} for box in DRAWN]
     labels, edges = [box["label"] for box in DRAWN], [drawn.in_words(box["edges"]) for box in DRAWN]
-    assert tab.redraw(DRAWN, "", ids, labels, edges)[2] is no_update
-    assert len(tab.redraw(DRAWN, "", ids[:1], labels[:1], edges[:1])[2]) == 2
+    assert tab.redraw(DRAWN, "", False, ids, labels, edges)[2] is no_update
+    assert tab.redraw(DRAWN, "", True, ids, labels, edges)[0] is no_update  # nor does a canvas on which a box was just moved
+    assert len(tab.redraw(DRAWN, "", False, ids[:1], labels[:1], edges[:1])[2]) == 2
 
 
 def test_plain_pictures_stand_beside_grounded_ones(tab, made):
