@@ -20,7 +20,7 @@ from ditkit.ui.gallery import gallery, heading
 from ditkit.ui.job import Job
 from ditkit.ui.queue import Queue
 
-FIELDS = ("model", "prompt", "size", "count", "steps", "guidance", "seed", "how")
+FIELDS = ("model", "prompt", "size", "count", "steps", "guidance", "seed", "how", "more")
 BUTTONS: Any = {"displaylogo": False, "modeBarButtons": [["drawrect", "eraseshape"]], "displayModeBar": True}
 
 
@@ -49,11 +49,12 @@ class Boxes:
             form.field("Steps", form.number("boxes-steps", str(known.steps))),
             form.field("Guidance", form.number("boxes-guidance", f"{known.guidance:g}")),
             form.field("How", form.ticks("boxes-how", HOW, (BESIDE,)), wide=True),
+            form.more("boxes"),
         ]
         files = [
             html.Button("Add a box", id="boxes-add", type="button"),
             html.Button("Download boxes.json", id="boxes-save", type="button"),
-            form.upload("boxes-upload", "Open a layout …"),
+            form.upload("boxes-upload", "Open a layout …", uploads.LARGEST_LAYOUT),
             dcc.Download(id="boxes-file"),
         ]
         stores = [dcc.Store(id="boxes-drawn", data=[], storage_type="session"), dcc.Store(id="boxes-moved"), dcc.Store(id="boxes-seen")]
@@ -173,7 +174,7 @@ class Boxes:
         except DitkitError as error:
             return no_update, str(error), no_update, no_update, no_update
         if list(now) == list(before):
-            return (no_update,) * 5
+            return no_update, no_update, no_update, no_update, no_update
         return now, "", no_update, no_update, cause == "boxes-canvas" and drawn.is_shown(relayout)
 
     def _opened(self, contents: str, filename: str) -> tuple[Any, Any, Any, Any, Any]:
@@ -229,11 +230,11 @@ class Boxes:
         jobs = [job for job in self.queue.jobs() if job.asked.command == "ground"]
         last = self.queue.latest("ground")
         shown = [job for job in jobs if last and bare(job.asked) == bare(last.asked)][-2:]
-        now = [[job.number, job.in_words(), len(pictures_in(job.folder)), len(job.notes)] for job in shown]
+        now = [[job.number, job.state, len(pictures_in(job.folder)), len(job.notes)] for job in shown]
         if now == seen:
             return no_update, no_update
         columns = [html.Div(self._made(job)) for job in shown]
-        return (html.Div(columns, className="columns") if columns else heading(None, 0, "What you draw appears here.")), now
+        return (html.Div(columns, className="columns") if columns else heading(None, "What you draw appears here.")), now
 
     def _made(self, job: Job) -> list[Component]:
         made = pictures_in(job.folder)
@@ -241,7 +242,7 @@ class Boxes:
         kind = "boxes not enforced" if PLAIN in job.asked.words else "boxes enforced"
         named = [f"{caption}, {kind}" for caption in captions(manifest_of(job.folder), len(made))]
         return [
-            heading(job, len(made), ""),
+            heading(job),
             html.P(kind, className="note"),
             gallery(self.served, [path for path in boxed if path.is_file()], named),
         ]

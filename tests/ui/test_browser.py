@@ -22,6 +22,7 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 DRIVER = shutil.which("chromedriver")
 OPTIONS = ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
 PATIENCE = 120  # seconds that a run may take on a busy machine
+CONTROL = "\ue009"  # selenium's key
 TABS = ("Pictures", "Boxes", "Shapes", "Runs")
 
 
@@ -55,7 +56,7 @@ class Page:
 
     def type(self, name: str, words: str) -> None:
         field = self.until(lambda: self.browser.find_element("id", name))
-        field.send_keys(Keys.CONTROL, "a")  # not `clear`, of which React hears nothing
+        field.send_keys(CONTROL, "a")  # not `clear`, of which React hears nothing
         field.send_keys(words)
 
     def click(self, name: str) -> None:
@@ -212,7 +213,9 @@ def test_a_run_is_stopped_and_goes_on_after_a_reload(page):
     page.open()
     page.until(lambda: " of 8000" in page.text("line") and page.all("#pictures-made img"))
     assert page.browser.find_element("id", "pictures-count").get_attribute("value") == "400"
-    next(button for button in page.all("#line button") if button.text == "Stop").click()
+    stop, before = next(button for button in page.all("#line button") if button.text == "Stop"), page.text("line")
+    page.until(lambda: page.text("line") != before)
+    stop.click()  # which is still the same button
     page.until(lambda: "stopped" in page.text("pictures-made"))
     page.until(lambda: "nothing" in page.text("line") or "before" in page.text("line"))
 
