@@ -20,6 +20,7 @@ WITHOUT_EFFECT = (
     *("flow_shift", "time_shift_type"),  # of what is fixed to be off
     *("lower_order_final", "euler_at_final"),  # a run that ends clean ends with a step of first order
 )
+MOST_LEVELS = 10**6  # of noise; everyone trains on 1000
 LOWEST = (None, -math.inf)
 NAMES = {"linear": "linear", "scaled_linear": "scaled-linear"}  # of noise schedules: theirs, ours
 PREDICTIONS: dict[str, Literal["epsilon", "v", "sample"]] = {"epsilon": "epsilon", "v_prediction": "v", "sample": "sample"}
@@ -128,7 +129,11 @@ def _numbers(said: Config, name: str) -> dict[str, float]:
         "end": said.get("beta_end", 0.02),
     }
     wrong = [number for number in numbers.values() if not _is_number(number)]
-    if wrong or not isinstance(numbers["steps"], int) or not (numbers["steps"] > 0 and 0 < numbers["start"] <= numbers["end"] < 1):
+    if (
+        wrong
+        or not isinstance(numbers["steps"], int)
+        or not (0 < numbers["steps"] <= MOST_LEVELS and 0 < numbers["start"] <= numbers["end"] < 1)
+    ):
         shown = ", ".join(f"{word} = {_shown(said, word)}" for word in SCHEDULE[:3])
         raise CheckpointError(f"its {name} says {shown}, which is no noise schedule")
     return {**numbers, "first_time": 0}

@@ -1,8 +1,11 @@
 """What the folder of a diffusers pipeline says beside its weights: which pipeline it is, its class names, how long its prompts are."""
 
+import json
+import os
 from pathlib import Path
 from typing import Any
 
+from ditkit.errors import CheckpointError
 from ditkit.files.json_object import read_object
 
 INDEX = "model_index.json"
@@ -17,13 +20,23 @@ def folder_of(path: Path) -> Path | None:
 
     One without an index, of which a transformer and its scheduler alone were published, is one too.
     """
-    above = (path, *((path.parent,) if path.name == TRANSFORMER else ()), *((path.parents[1],) if path.parent.name == TRANSFORMER else ()))
-    return next((folder for folder in above if (folder / INDEX).is_file() or (folder / SCHEDULER).is_file()), None)
+    if _is_pipeline(path):
+        return path
+    places = (Path(os.path.abspath(path)), path.resolve())  # as it is called, and as it is where that is a link
+    above = (folder.parent for place in places for folder in (place, place.parent) if folder.name == TRANSFORMER)
+    return next((folder for folder in above if _is_pipeline(folder)), None)
+
+
+def _is_pipeline(folder: Path) -> bool:
+    return (folder / INDEX).is_file() or (folder / SCHEDULER).is_file()
 
 
 def class_of(folder: Path | None) -> str | None:
-    """The name of its class, as `DiTPipeline`."""
-    return _index(folder).get("_class_name")
+    """The name of its class, as `DiTPipeline`; raises `CheckpointError` for what is no name."""
+    name = _index(folder).get("_class_name")
+    if not isinstance(name, str | None):
+        raise CheckpointError(f"{folder}/{INDEX} says _class_name = {json.dumps(name)[:80]}, which is no name of a pipeline")
+    return name
 
 
 def class_names(folder: Path | None) -> tuple[str, ...]:
