@@ -7,8 +7,10 @@ are made to cancel do so for the runs they were made on.
 Shapes: E evaluations, J outputs that a forecast is made from.
 """
 
+from bisect import bisect_right
 from collections.abc import Callable, Collection, Sequence
 from functools import cache
+from random import Random
 
 import numpy as np
 
@@ -16,7 +18,8 @@ from ditkit.errors import ConfigError
 from ditkit.routing.miniature import Miniature
 
 RIDGE = 1e-2  # of the normal equations' diagonal: the products are those of a few samples
-LOADED = (1.0, 0.7, 1.4)  # starts of the local search: evenly spread, more of the late evaluations, more of the early ones
+LOADED = (1.0, 0.7, 1.4)  # starts of the local search: evenly spread, more of the late evaluations, more of the early ones;
+DRAWN = 5  # and some that are drawn, for it ends in many places
 NEAREST = 8  # evaluations on either side that one may be exchanged for
 
 Judge = Callable[[frozenset[int]], float]
@@ -59,14 +62,14 @@ def best_choice(judged: Judge, skipped: int, evaluations: int) -> frozenset[int]
 
 
 def cheapest(judged: Judge, max_error: float, evaluations: int) -> frozenset[int]:
-    """The choice that forecasts most evaluations and is still expected to end within `max_error`."""
-    best: frozenset[int] = frozenset()
-    for skipped in range(1, evaluations):
-        choice = best_choice(judged, skipped, evaluations)
-        if judged(choice) > max_error:
-            break
-        best = choice
-    return best
+    """The choice that forecasts most evaluations and is still expected to end within `max_error`: the more, the further off."""
+    choices: dict[int, frozenset[int]] = {0: frozenset()}
+
+    def expected(skipped: int) -> float:
+        choices[skipped] = best_choice(judged, skipped, evaluations)
+        return judged(choices[skipped])
+
+    return choices[bisect_right(range(1, evaluations), max_error, key=expected)]
 
 
 def _least(products_EE: np.ndarray, evaluation: int, computed: Sequence[int]) -> tuple[float, dict[int, float]]:
@@ -81,11 +84,13 @@ def _least(products_EE: np.ndarray, evaluation: int, computed: Sequence[int]) ->
 
 
 def _starts(evaluations: int, skipped: int) -> list[frozenset[int]]:
-    """Sets of so many evaluations after the first: evenly spread, more of the late or of the early ones."""
+    """Sets of so many evaluations after the first: evenly spread, more of the late or of the early ones, and drawn."""
     if not 0 < skipped < evaluations:
         raise ConfigError(f"from 1 to {evaluations - 1} of {evaluations} evaluations can be forecast, not {skipped}")
     even = [(index + 0.5) / skipped for index in range(skipped)]
-    return [_filled([1 + (evaluations - 1) * place**power for place in even], evaluations) for power in LOADED]
+    loaded = [_filled([1 + (evaluations - 1) * place**power for place in even], evaluations) for power in LOADED]
+    drawing = Random(0)
+    return loaded + [frozenset(drawing.sample(range(1, evaluations), skipped)) for _ in range(DRAWN)]
 
 
 def _filled(places: Sequence[float], evaluations: int) -> frozenset[int]:
