@@ -39,7 +39,7 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "saved"
 
 
-@pytest.mark.parametrize("what", INSTEAD)
+@pytest.mark.parametrize("what", ["a pipe", "nothing", *(pytest.param(what, marks=pytest.mark.slow) for what in ("a pointer", "a page"))])
 @pytest.mark.parametrize("name", FILES)
 def test_what_stands_in_place_of_a_file_is_called_what_it_is(tmp_path: Path, pipeline: Path, name: str, what: str) -> None:
     content, line = INSTEAD[what]
