@@ -6,6 +6,8 @@ Where a test needs no device it runs on the CPU as well, so that what is asked o
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -122,8 +124,8 @@ def test_decoding_beside_the_next_batch_decodes_what_was_drawn() -> None:
 @pytest.mark.parametrize("family", FAMILIES)
 @torch.inference_mode()
 def test_half_precision_is_within_its_roundings_of_float32(family: str, half: torch.dtype, device: torch.device) -> None:
-    network = model_of(family, torch.device("cpu"), half).backbone
-    exact = model_of(family, device).backbone
+    network: Any = model_of(family, torch.device("cpu"), half).backbone
+    exact: Any = model_of(family, device).backbone
     exact.load_state_dict({name: value.float() for name, value in network.state_dict().items()})
     rounded = network.to(device)
     x, t, y = inputs(model_of(family, torch.device("cpu")).backbone)
@@ -169,11 +171,11 @@ def test_a_batch_that_does_not_fit_is_halved_and_makes_the_same_samples(monkeypa
 @pytest.mark.parametrize(
     ("backend", "device"), [("gloo", torch.device("cpu")), pytest.param("nccl", CUDA, marks=pytest.mark.cuda)], ids=["gloo", "nccl"]
 )
-def test_one_process_exchanges_with_itself(backend: str, device: torch.device) -> None:
+def test_one_process_exchanges_with_itself(backend: str, device: torch.device, tmp_path: Path) -> None:
     """It is told that it is one of two, so that nothing is skipped; there is one, so a sum is its own part and a mean half of it."""
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
+    dist.init_process_group(backend, init_method=f"file://{tmp_path / 'meeting'}", rank=0, world_size=1)
     try:
         two = World(0, 2)
         layer = nn.Linear(3, 2).to(device)

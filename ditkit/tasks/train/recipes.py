@@ -30,7 +30,9 @@ from ditkit.tasks.shared.clouds import to_learn
 from ditkit.tasks.shared.latents import encoded
 from ditkit.tasks.shared.memory import check_batch, example_bytes
 from ditkit.tasks.shared.prompts import FOLDER
+from ditkit.tasks.train import gpu
 from ditkit.tasks.train.prompted import scene_draws, starting_encoder, trained_encoder, vocabulary_of
+from ditkit.tasks.train.start import check_goes_on
 from ditkit.text.small import save_encoder
 from ditkit.training.autoencoder import AutoencoderTask, picture_batch
 from ditkit.training.denoiser import DenoiserTask
@@ -75,6 +77,7 @@ def recipe_of(config: TrainConfig, folder: Path, where: torch.device, world: Wor
             judge = JudgeTask(_ready(Judge(params), config, where), sprites, batch=config.batch, seed=config.seed)
             return Recipe(judge, lambda state, file: save_judge(state, params, file))
     spec = _as_flow(config, registry.find(config.model))
+    check_goes_on(config, spec)
     if spec.text:
         return _prompted(config, spec, where, progress)
     return (_of_clouds if spec.points else _of_pictures)(config, spec, folder, where, world, progress)
@@ -124,7 +127,9 @@ def _denoiser(config: TrainConfig, spec: ModelSpec, module: Any, examples: Examp
     else:
         objective = DenoisingObjective(schedule, where, config.min_snr, config.noisy_weight, start=config.start, by_weight=by_weight)
     dropout = config.label_dropout if spec.can_be_guided else 0.0
-    return DenoiserTask(module, examples, objective, batch=config.batch, seed=config.seed, label_dropout=dropout)
+    return DenoiserTask(
+        gpu.compiled(module, config.runtime, where), examples, objective, batch=config.batch, seed=config.seed, label_dropout=dropout
+    )
 
 
 def _prompted(config: TrainConfig, spec: ModelSpec, where: torch.device, progress: Progress) -> Recipe:
