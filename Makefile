@@ -26,15 +26,15 @@ demo: install  ## Install, draw pictures with the shipped weights, say where the
 	$(BIN)/ditkit sample --out runs/demo
 	@echo "The pictures are in runs/demo; runs/demo/grid.png shows them all."
 
-test: install  ## Run the tests, but for the slow ones
-	$(BIN)/python -m pytest -n 2 -m "not slow"
+test: install  ## Run the tests, but for the slow ones and those in a browser
+	$(BIN)/python -m pytest -n 2 -m "not slow and not browser"
 
 test-numerics: install  ## Run the numerical tests as other machines would: older instructions, two threads
 	@for machine in $(MACHINES); do \
 	  echo "make: $$machine"; env $$machine $(BIN)/python -m pytest -n 2 -m "not slow" $(addprefix tests/,$(NUMERICS)) || exit 1; \
 	done
 
-test-all: install  ## Run every test
+test-all: install  ## Run every test; those in a browser where chromium-driver is
 	$(BIN)/python -m pytest -n 2
 
 lint: install  ## Check the style and the format

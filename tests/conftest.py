@@ -21,6 +21,15 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ.pop(forced, None)
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what needs a device that is not here."""
+    if item.get_closest_marker("cuda"):
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip("needs a CUDA device, and torch finds none")
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call() -> Generator[None]:
     """Skip what needs a library of the system that is not here, as open3d of Python 3.13 needs libusb; a package that is not here fails."""

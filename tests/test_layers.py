@@ -13,6 +13,7 @@ PACKAGE = Path(__file__).parent.parent / "ditkit"
 LAYERS = (  # from the top; `ditkit` is __init__.py, which offers the public API lazily
     {"__main__"},
     {"ditkit", "cli"},
+    {"ui"},
     {"tasks", "config.compose"},
     {"results"},
     {"pipelines"},
@@ -27,7 +28,7 @@ LAYERS = (  # from the top; `ditkit` is __init__.py, which offers the public API
 DEPTH = {unit: depth for depth, layer in enumerate(LAYERS) for unit in layer}
 BLIND = {"models": {"cache", "diffusion"}}  # a backbone does not know what calls it
 DOORS = {"hydra": "config.compose", "omegaconf": "config.compose", "open3d": "shapes"}
-HEAVY = {"torch", "diffusers", "transformers", "open3d", "scipy", "matplotlib"}
+HEAVY = {"torch", "diffusers", "transformers", "open3d", "scipy", "matplotlib", "dash", "plotly"}
 
 
 def unit(module: str) -> str:

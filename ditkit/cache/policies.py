@@ -6,7 +6,7 @@ the same budget of multiply-adds without having learned anything. `similarity` i
 Shapes: E evaluations, A how far back an output may come from, G gated evaluations, S sites.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -45,21 +45,30 @@ def spread(budget: float, sites: Sites, times: Sequence[float], costs: Costs) ->
     return CachePlan(sites, tuple(times), rows, {"policy": "every", "budget": budget})
 
 
+def skipping(places: Collection[int], sites: Sites, times: Sequence[float]) -> CachePlan:
+    """Do without these evaluations, as a whole; each holds the output before, to be fitted."""
+    rows = tuple((evaluation not in places,) * len(sites) for evaluation in range(len(times)))
+    return CachePlan(sites, tuple(times), rows, {"policy": "forecast"}, whole=dict.fromkeys(sorted(places), HELD))
+
+
+def skipped(budget: float, evaluations: int) -> int:
+    """How many evaluations to do without, to come nearest to a `budget`; raises `ConfigError` where it allows none at all."""
+    count = round((1 - budget) * evaluations)
+    if count > evaluations - 1:
+        raise ConfigError(f"a budget of {budget:g} cannot be met: of {evaluations} evaluations at least one is made, {1 / evaluations:.3f}")
+    return count
+
+
 def spread_whole(budget: float, spare: Sequence[int], sites: Sites, times: Sequence[float]) -> CachePlan:
     """Do without as many evaluations, as a whole, as bring the run nearest to its `budget`; each holds the output before, to be fitted.
 
     First those that are `spare`, from which no step is made (the first of a single-step solver's two); of these, or else of the others,
     evenly, the last one included. Raises `ConfigError` where the budget allows no evaluation.
     """
-    evaluations = len(times)
-    skipped = round((1 - budget) * evaluations)
-    if skipped > evaluations - 1:
-        raise ConfigError(f"a budget of {budget:g} cannot be met: of {evaluations} evaluations at least one is made, {1 / evaluations:.3f}")
+    count = skipped(budget, len(times))
     first = [evaluation for evaluation in spare if evaluation]
-    others = [evaluation for evaluation in range(1, evaluations) if evaluation not in first]
-    places = _evenly(first, min(skipped, len(first))) + _evenly(others, max(0, skipped - len(first)))
-    rows = tuple((evaluation not in places,) * len(sites) for evaluation in range(evaluations))
-    return CachePlan(sites, tuple(times), rows, {"policy": "forecast", "budget": budget}, whole=dict.fromkeys(places, HELD))
+    others = [evaluation for evaluation in range(1, len(times)) if evaluation not in first]
+    return skipping(_evenly(first, min(count, len(first))) + _evenly(others, max(0, count - len(first))), sites, times)
 
 
 def _evenly(places: Sequence[int], count: int) -> list[int]:

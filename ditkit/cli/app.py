@@ -15,7 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from ditkit import __version__
-from ditkit.cli import accelerate, bench, doctor, eval, gen3d, ground, models, plan, process, sample, train, train_router
+from ditkit.cli import accelerate, bench, doctor, eval, gen3d, ground, models, plan, process, sample, train, train_router, ui
 from ditkit.cli.words import check_readable
 from ditkit.engine import signals
 from ditkit.errors import DitkitError, is_out_of_memory
@@ -88,6 +88,7 @@ app.command("train-router", short_help="Learn which branches of a model may be r
 app.command("bench", short_help="Measure what plans, fewer steps and other engines gain and lose.")(bench.bench)
 app.command("accelerate", short_help="Make a plan for any diffusers pipeline.")(accelerate.accelerate)
 app.command("eval", short_help="Measure what was made.")(eval.evaluate)
+app.command("ui", short_help="Serve a page to this machine: draw boxes, turn shapes, look at runs.")(ui.ui)
 app.command("doctor", short_help="Say what is installed and what is missing.")(doctor.doctor)
 app.add_typer(plan.app, name="plan", short_help="Look at a cache plan, import one, compare two.")
 app.add_typer(models.app, name="models", short_help="List models, describe one, convert weights.")

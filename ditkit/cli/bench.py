@@ -8,6 +8,7 @@ from ditkit.cli import completion, options
 from ditkit.cli.launch import launch, typed
 from ditkit.errors import ConfigError
 
+EVERY = "all"  # in place of a model: those that a GPU's report is about
 TRAINING = ("--data", "--batch", "--seed", "--out")  # what can be said of a training step beside its model and overrides
 
 
@@ -39,6 +40,9 @@ def bench(
         list[str] | None, typer.Option(metavar="NAME", help="A set of rules for the boxes; may be repeated. Without, four of them.")
     ] = None,
     parts: Annotated[bool, typer.Option("--parts", help="Time the parts of one evaluation instead.")] = False,
+    gpu_report: Annotated[
+        bool, typer.Option("--gpu-report", help="Measure what a GPU makes of the large models, or of MODEL, in every mode; eight minutes.")
+    ] = False,
     train: Annotated[
         bool, typer.Option("--train", help="With --parts: of a training step, in all else as `ditkit train` is asked for it.")
     ] = False,
@@ -63,7 +67,8 @@ def bench(
         return launch_training(context)
     if data is not None:
         raise ConfigError("--data is what a training step learns from: say --train too")
-    launch(context)
+    flags, _ = typed(context)
+    launch(context, {**flags, "MODEL": EVERY} if gpu_report and flags["MODEL"] is None else None)
 
 
 def launch_training(context: typer.Context) -> None:

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ditkit.results.printable import one_line
-from ditkit.results.progress import NoProgress, PlainProgress, Progress, RichProgress
+from ditkit.results.progress import JsonProgress, NoProgress, PlainProgress, Progress, RichProgress
 from ditkit.results.report import Cell, Report
 
 PIPE_WIDTH = 1000  # a pipe has no width: never fold or cut a line for it
@@ -35,9 +35,11 @@ def show(report: Report, as_json: bool = False) -> None:
 
 
 def progress() -> Progress:
-    """A bar on a terminal, lines in a log; one process of torchrun shows its own."""
+    """A bar on a terminal, lines in a log, objects for a program that asks for them; one process of torchrun shows its own."""
     if not _is_first_process():
         return NoProgress()
+    if os.environ.get("DITKIT_PROGRESS") == "json":
+        return JsonProgress()
     console = Console(stderr=True)
     return RichProgress(console) if console.is_terminal else PlainProgress()
 

@@ -20,6 +20,7 @@ def ground(
         list[str] | None,
         typer.Option("--box", metavar="BOX", help='A phrase of the prompt and its box, as in "dog: 0.1,0.2,0.5,0.9"; may be repeated.'),
     ] = None,
+    size: options.Size = None,
     model: Annotated[
         str | None, typer.Option(metavar="NAME", help="Which model; `ditkit models` lists them.", autocompletion=completion.prompted)
     ] = None,

@@ -25,6 +25,7 @@ Solver = Annotated[
 Guidance = Annotated[str | None, typer.Option(metavar="W", help="How strongly to follow what was asked for; 1 is no stronger.")]
 Negative = Annotated[str | None, typer.Option(metavar="TEXT", help="What to lead away from; the empty prompt if not given.")]
 Prompts = Annotated[str | None, typer.Option(metavar="FILE", help="A text file with a prompt on each line, for models that read them.")]
+Size = Annotated[str | None, typer.Option(metavar="HxW", help="Height and width of images drawn from a prompt.")]
 Budget = Annotated[str | None, typer.Option(metavar="SHARE", help="The share of a run's multiply-adds to keep, as 0.7.")]
 Cache = Annotated[bool, typer.Option("--cache", help="Forecast some evaluations, by the best plan known: near-lossless, or --budget.")]
 Plan = Annotated[str | None, typer.Option(metavar="FILE", help="Forecast or reuse what this plan says.")]

@@ -87,8 +87,8 @@ def _meaning(flag: str, value: Value) -> list[str]:
             return ["rules.name=fast"]
         case "--prompt" if isinstance(value, str):  # of a command that takes one
             return [f"prompt={_text(value)}"]
-        case "--mesh" | "--real" | "--parts":
-            return [f"{flag.removeprefix('--')}=true"]
+        case "--mesh" | "--real" | "--parts" | "--gpu-report":
+            return [f"{flag.removeprefix('--').replace('-', '_')}=true"]
         case "--plan" if isinstance(value, str):
             return ["cache=file", f"cache.path={_text(value)}"]
         case "--size":

@@ -24,7 +24,7 @@ def sample(
     ] = None,
     prompts: options.Prompts = None,
     negative: options.Negative = None,
-    size: Annotated[str | None, typer.Option(metavar="HxW", help="Height and width of images drawn from a prompt.")] = None,
+    size: options.Size = None,
     count: options.Count = None,
     seed: options.Seed = None,
     steps: options.Steps = None,

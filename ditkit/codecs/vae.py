@@ -5,6 +5,7 @@ Shapes: B batch, H W picture, C latent channels, h w latent.
 
 import inspect
 import json
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -83,8 +84,10 @@ def load_vae(path: Path, scale: float) -> VAE:
         config = None
     try:
         numbers = {"scaling_factor": scale, **infer_config(state, file)} if config is None else _known(config, beside)
+        if config is not None:
+            _check_stated(numbers, state, beside)
         kl = AutoencoderKL(**numbers)
-    except (KeyError, ValueError, TypeError, IndexError) as error:
+    except (KeyError, ValueError, TypeError, IndexError, ArithmeticError, AttributeError) as error:
         where = file if config is None else beside
         raise CheckpointError(f"{where} is not that of an autoencoder in diffusers' layout: {type(error).__name__}: {error}") from error
     _load(kl, state, file)
@@ -97,24 +100,40 @@ def infer_config(state: Mapping[str, Tensor], file: Path) -> dict[str, Any]:
     They do not tell the number of norm groups, which Stable Diffusion's autoencoders alone are known to have 32 of: raises
     `CheckpointError` that asks for the configuration of any other.
     """
+    numbers = _shown(state)
+    if (widths := numbers["block_out_channels"]) != SD_CONFIG["block_out_channels"]:
+        raise CheckpointError(f"{file} does not say how many groups the norms of its widths {widths} have; put its config.json beside it")
+    levels = len(widths)
+    types = {"down_block_types": ("DownEncoderBlock2D",) * levels, "up_block_types": ("UpDecoderBlock2D",) * levels}
+    return {**numbers, **types, "norm_num_groups": SD_GROUPS}
+
+
+def _shown(state: Mapping[str, Tensor]) -> dict[str, Any]:
+    """What the shapes of the weights tell; raises `KeyError` for those of no autoencoder."""
     levels = len({match[1] for name in state if (match := re.match(r"encoder\.down_blocks\.(\d+)\.", name))})
     widths = tuple(state[f"encoder.down_blocks.{level}.resnets.0.conv1.weight"].shape[0] for level in range(levels))
-    numbers = {
+    return {
         "in_channels": state["encoder.conv_in.weight"].shape[1],
         "out_channels": state["decoder.conv_out.weight"].shape[0],
         "latent_channels": state["decoder.conv_in.weight"].shape[1],
         "block_out_channels": widths,
         "layers_per_block": sum(bool(re.match(r"encoder\.down_blocks\.0\.resnets\.\d+\.conv1\.weight", name)) for name in state),
-        "down_block_types": ("DownEncoderBlock2D",) * levels,
-        "up_block_types": ("UpDecoderBlock2D",) * levels,
-        "norm_num_groups": SD_GROUPS,
         "mid_block_add_attention": any(".mid_block.attentions." in name for name in state),
         "use_quant_conv": "quant_conv.weight" in state,
         "use_post_quant_conv": "post_quant_conv.weight" in state,
     }
-    if widths != SD_CONFIG["block_out_channels"]:
-        raise CheckpointError(f"{file} does not say how many groups the norms of its widths {widths} have; put its config.json beside it")
-    return numbers
+
+
+def _check_stated(numbers: Mapping[str, Any], state: Mapping[str, Tensor], path: Path) -> None:
+    """Raise `CheckpointError` for numbers of a configuration that are not those of its weights, before anything is made of them."""
+    scale = numbers.get("scaling_factor", SD_SCALE)
+    if isinstance(scale, bool) or not isinstance(scale, int | float) or not 0 < scale < math.inf:
+        raise CheckpointError(f"{path} says scaling_factor = {json.dumps(scale)[:80]}, which is no number above 0")
+    for name, real in _shown(state).items():
+        said = numbers.get(name, real)
+        if (tuple(said) if isinstance(said, list) else said) != real:
+            shown = json.dumps(said)[:80]
+            raise CheckpointError(f"{path} says {name} = {shown}, and the weights beside it have {json.dumps(real)}")
 
 
 def _weight_files(path: Path) -> list[Path]:

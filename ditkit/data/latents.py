@@ -4,7 +4,7 @@ Shapes: N pictures, V augmented variants, C h w latent.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,15 +13,17 @@ from torch import Tensor
 
 from ditkit.codecs.codec import from_uint8
 from ditkit.data.images import Pictures
+from ditkit.engine.transfers import sent
 from ditkit.errors import DataError
 from ditkit.files.atomic import write_atomically
 
 ENCODE_BATCH = 64
+SHARE = 0.25  # of a GPU's free memory, for the latents of a training
 
 
 @dataclass(frozen=True)
 class Latents:
-    """Scaled latents (N, V, C, h, w) in float16, mapped from their file rather than read into memory, and labels (N,); on the CPU."""
+    """Scaled latents (N, V, C, h, w) in float16, mapped from their file rather than read into memory, and labels (N,)."""
 
     values: Tensor
     labels: Tensor
@@ -32,7 +34,14 @@ class Latents:
         pictures, variants = self.values.shape[:2]
         picture = torch.randint(pictures, (batch,), generator=generator)
         variant = torch.randint(variants, (batch,), generator=generator)
-        return self.values[picture[rows], variant[rows]].float(), self.labels[picture[rows]]
+        picture, variant = (sent(places[rows], self.values.device) for places in (picture, variant))
+        return self.values[picture, variant].float(), self.labels[picture]
+
+    def on(self, device: torch.device) -> "Latents":
+        """The same on a GPU, if they take no more than a quarter of the memory that is free there; elsewhere they stay where they are."""
+        if device.type != "cuda" or self.values.nbytes > torch.cuda.mem_get_info(device)[0] * SHARE:
+            return self
+        return replace(self, values=self.values.to(device), labels=self.labels.to(device))
 
 
 def encode_pictures(

@@ -89,9 +89,12 @@ def read_picture(file: Path, background: str = WHITE, note: Note = ignore) -> np
     try:
         with warnings.catch_warnings(), Image.open(file, formats=_formats()) as image:
             warnings.simplefilter("ignore")  # of Pillow's, of odd EXIF data and of large pictures
+            shortened = image.mode == "RGB" and ";16" in str(image.tile)  # told before anything is read, as EXIF data are
             said = _orientation(image)
             image.load()  # which turns a TIFF by itself
             left = _orientation(image)
+            if shortened and isinstance(clear := image.info.get("transparency"), tuple):
+                image.info["transparency"] = tuple(value >> 8 for value in clear)  # which Pillow forgets to shorten with the colours
             told = {TURNED: said != 1 or left != 1, FIRST_FRAME: getattr(image, "is_animated", False)}
             picture = _on(_scaled(image, file) if _is_deep(image) else image, background)
             pixels = np.array(picture.transpose(UPRIGHT[left]) if left in UPRIGHT else picture)
@@ -101,8 +104,8 @@ def read_picture(file: Path, background: str = WHITE, note: Note = ignore) -> np
         reason = mistaken(file)
         raise DataError(f"{file} {reason}" if reason else f"cannot read the picture {file}: it is damaged, or no picture at all") from error
     except Exception as error:  # a damaged file can make Pillow raise anything
-        said = str(error).partition("\n")[0] or type(error).__name__
-        raise DataError(f"cannot read the picture {file}: {said}") from error
+        reason = (isinstance(error, OSError) and error.strerror) or str(error).partition("\n")[0] or type(error).__name__
+        raise DataError(f"cannot read the picture {file}: {reason}") from error
     for line in [line for line, true in told.items() if true]:
         note(line)
     return pixels

@@ -6,6 +6,7 @@ from typing import Literal
 from torch import Tensor
 
 from ditkit.diffusion.level import Level
+from ditkit.diffusion.limit import Limit
 
 Kind = Literal["epsilon", "v", "sample", "score", "velocity", "reversed velocity"]
 
@@ -20,15 +21,20 @@ class Prediction:
     * score: the gradient of the log density, -noise / sigma (Song et al. 2021)
     * velocity: dx/dt of flow time, alpha' x0 + sigma' noise (Ma et al. 2024); reversed: towards the noise
 
-    `variance`, if the network learns one, is -1 for the smallest and 1 for the largest sensible variance of an ancestral step.
-    The conversions compute in the precision of x.
+    `variance`, if the network learns one, is -1 for the smallest and 1 for the largest sensible variance of an ancestral step. `limit` is
+    what clean samples are kept within, and they alone: the noise stays that of the network. The conversions compute in the precision of x.
     """
 
     value: Tensor
     kind: Kind = "epsilon"
     variance: Tensor | None = None
+    limit: Limit | None = None
 
     def to_x0(self, x: Tensor, level: Level) -> Tensor:
+        x0 = self._x0(x, level)
+        return self.limit.keep(x0) if self.limit else x0
+
+    def _x0(self, x: Tensor, level: Level) -> Tensor:
         value, (alpha, sigma, d_alpha, d_sigma) = self.value.to(x.dtype), level
         match self.kind:
             case "epsilon":
@@ -81,7 +87,15 @@ class Prediction:
         return self.to_epsilon(x, level) / -level.sigma
 
 
-def split_learned_sigma(output: Tensor, kind: Kind = "epsilon") -> Prediction:
-    """The two halves, along the channel axis 1, of the output (B, 2C, ...) of a network that learns its variance."""
-    value, variance = output.chunk(2, dim=1)
-    return Prediction(value, kind, variance)
+@dataclass(frozen=True)
+class Reading:
+    """How the output of a network is read: what it says, whether with a variance beside it, and what limits its clean samples."""
+
+    kind: Kind = "epsilon"
+    variance: bool = False
+    limit: Limit | None = None
+
+    def of(self, output: Tensor) -> Prediction:
+        """The prediction in an output (B, C, ...), or, with a variance, in the two halves of (B, 2C, ...)."""
+        value, variance = output.chunk(2, dim=1) if self.variance else (output, None)
+        return Prediction(value, self.kind, variance, self.limit)

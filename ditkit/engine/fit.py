@@ -1,5 +1,6 @@
 """The weights of a plan's forecasts, fitted on runs of the model itself: one run of the calibration's samples, every evaluation once."""
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -21,11 +22,15 @@ LEAST = 2  # samples: one would be fitted exactly and forecast nothing else
 
 @dataclass(frozen=True)
 class Fitted:
-    """A plan with weights, and what each forecast leaves over of |F|^2: of branches by (evaluation, site), of whole evaluations."""
+    """A plan with weights, and what each forecast leaves over of |F|^2: of branches by (evaluation, site), of whole evaluations.
+
+    `ends` are where the samples of each batch ended, under the weights of the batches up to it.
+    """
 
     plan: CachePlan
     branches: dict[tuple[int, int], float]
     whole: dict[int, float]
+    ends: tuple[Tensor, ...]
 
 
 @torch.inference_mode()
@@ -39,15 +44,16 @@ def fitted(model: Model, request: SamplingRequest, plan: CachePlan, order: int, 
         raise RequestError(f"a plan is calibrated on at least {LEAST} samples, not {len(request.seeds)}; raise cache.samples")
     sites = [Fit(drafted(plan.column(column), order)) for column in range(len(plan.sites))]
     network = Fit(drafted(plan.network_column, order))
+    ends: list[Tensor] = []
     for batch in request.batches():
         places = {site: FittedPlace(fit) for site, fit in zip(plan.sites, sites, strict=True)}
-        _run(model, request, batch, places, FittedPlace(network), on_step)
+        ends.append(_run(model, request, batch, places, FittedPlace(network), on_step))
     whole = {at: cell for at, cell in enumerate(network.cells()) if cell}
     forecast: dict[tuple[int, int], Cell] = {}
     for column, fit in enumerate(sites):
         forecast |= {(at, column): cell for at, cell in enumerate(fit.cells()) if cell}
     left = {(at, column): value for column, fit in enumerate(sites) for at, value in fit.residuals().items()}
-    return Fitted(replace(plan, forecast=forecast, whole=whole), left, network.residuals())
+    return Fitted(replace(plan, forecast=forecast, whole=whole), left, network.residuals(), tuple(ends))
 
 
 def _run(
@@ -57,7 +63,7 @@ def _run(
     places: dict[Site, FittedPlace],
     network: FittedPlace,
     on_step: OnStep | None,
-) -> None:
+) -> Tensor:
     def at(evaluation: int) -> Execution:
         def branch(site: Site, compute: Callable[[], Tensor]) -> Tensor:
             return places[site](evaluation, compute)
@@ -68,5 +74,4 @@ def _run(
     seeds = tuple(request.seeds[index] for index in batch)
     noise = SampleNoise(seeds).draw(1 + solver.draws, model.spec.sample_shape, model.device)
     denoise = denoiser(model, request, labels, on_step, executions=at, whole=network)
-    for _ in trajectory(denoise, solver, noise[0], solver.init(noise[1:] if solver.draws else None)):
-        pass
+    return deque(trajectory(denoise, solver, noise[0], solver.init(noise[1:] if solver.draws else None)), maxlen=1).pop()

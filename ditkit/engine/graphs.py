@@ -13,6 +13,7 @@ from torch.utils._pytree import tree_map
 
 from ditkit.cache.forecast import HELD, MOST, remembered
 from ditkit.cache.plan import CachePlan
+from ditkit.engine.transfers import sent
 from ditkit.execution import Execution, Site
 from ditkit.models.backbone import Backbone
 
@@ -106,7 +107,7 @@ def _weights(plan: CachePlan, device: torch.device) -> Tensor:
     weights = torch.zeros(plan.evaluations, len(plan.sites), MOST)
     for (evaluation, column), cell in plan.forecast.items():
         weights[evaluation, column, : len(cell)] = torch.tensor(cell)
-    return weights.to(device)
+    return sent(weights, device)
 
 
 def _evaluate(backbone: Backbone, buffers: Buffers, row: Row) -> Tensor:

@@ -7,6 +7,8 @@ from typing import Any
 import torch
 
 from ditkit.codecs.codec import Codec
+from ditkit.diffusion.limit import Limit
+from ditkit.diffusion.prediction import Reading
 from ditkit.models.backbone import Backbone
 from ditkit.models.spec import ModelSpec
 
@@ -27,3 +29,8 @@ class Model:
     origin: Mapping[str, Any] = field(default_factory=dict)
     compiled: bool = False
     recorded: bool = False
+
+    @property
+    def reading(self) -> Reading:
+        """How the network's output is read."""
+        return Reading(self.spec.prediction, self.backbone.predicts_variance, Limit(*self.spec.limit) if self.spec.limit else None)

@@ -24,13 +24,14 @@ def plainly(model: Model, request: SamplingRequest, on_step: OnStep | None = Non
 
 @dataclass(frozen=True)
 class Contender:
-    """One way to sample; contenders of one `group` are variants of an idea."""
+    """One way to sample; contenders of one `group` are variants of an idea, and with those that lead the others are compared."""
 
     name: str
     group: str
     model: Model
     request: SamplingRequest
     sampler: Sampler = plainly
+    leads: bool = False
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from ditkit.engine.conditions import Conditions, conditions_apart
 from ditkit.engine.graphs import GraphedNetwork
 from ditkit.engine.model import Model
 from ditkit.engine.request import SamplingRequest
-from ditkit.engine.sampler import OnStep, denoiser, drawn, run_of, sample_latents
+from ditkit.engine.sampler import OnStep, denoiser, drawn, run_of
 
 Record = Callable[[Callable[[], Tensor]], Callable[[], Tensor]]
 """Runs something once, and returns what does the same again with whatever its inputs then hold."""
@@ -69,13 +69,13 @@ class RecordedRuns:
     def __call__(self, indices: Sequence[int]) -> Tensor:
         """The latents (B, C, h, w) of these samples of the request."""
         size = len(indices)
+        noise, asked = self._inputs(indices)
         if size in self._seen and size not in self._tapes:
-            self._tapes[size] = self._recorded(indices)
+            self._tapes[size] = self._recorded(noise, asked)
         self._seen.add(size)
         tape = self._tapes.get(size)
         if tape is None:
-            return sample_latents(self._model, self._request, indices, self._on_step, self._graphs)
-        noise, asked = self._inputs(indices)
+            return self._run(noise, asked, self._on_step)()
         for buffer, new in zip(tree_leaves((tape.noise, tape.columns)), tree_leaves((noise, asked.columns)), strict=True):
             if buffer is not None:  # as the sizes of prompts whose network is told none
                 buffer.copy_(new)
@@ -91,15 +91,21 @@ class RecordedRuns:
         asked = conditions_apart(model.backbone, request.prompts, labels, model.device, guided=request.guidance != 1)
         return drawn(model, request, indices), asked
 
-    def _recorded(self, indices: Sequence[int]) -> Tape | None:
-        noise, asked = self._inputs(indices)
+    def _run(self, noise: Tensor, asked: Conditions, on_step: OnStep | None = None) -> Callable[[], Tensor]:
+        """The same columns whether it is launched or recorded, so that bits do not depend on which batch came first.
+
+        Everything that is to be sent is sent here, before it is run.
+        """
+        places = range(noise.shape[1])
+        denoise = denoiser(self._model, self._request, places, on_step, graphs=self._graphs, asked=asked)
+        return run_of(self._model, self._request, denoise, noise)
+
+    def _recorded(self, noise: Tensor, asked: Conditions) -> Tape | None:
         noise, columns = tree_map_only(Tensor, torch.clone, (noise, asked.columns))
-        places = range(len(indices))
-        denoise = denoiser(self._model, self._request, places, graphs=self._graphs, asked=asked._replace(columns=columns))
-        run = run_of(self._model, self._request, denoise, noise)  # sends what is to be sent, before anything is recorded
+        run = self._run(noise, asked._replace(columns=columns))
         try:
             return Tape(noise, columns, self._record(run))
         except RuntimeError as error:
-            reason = str(error).strip().partition("\n")[0]
-            warnings.warn(f"batches of {len(indices)} are not recorded as a CUDA graph, and launched one by one: {reason}", stacklevel=2)
+            size, reason = noise.shape[1], str(error).strip().partition("\n")[0]
+            warnings.warn(f"batches of {size} are not recorded as a CUDA graph, and launched one by one: {reason}", stacklevel=2)
             return None

@@ -9,6 +9,7 @@ Shapes: B samples, R rows of the network's batch, C channels, h w latent.
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -18,7 +19,7 @@ from torch import Tensor
 from ditkit.cache.execute import PlanRun
 from ditkit.diffusion.guidance import combine
 from ditkit.diffusion.noise import SampleNoise
-from ditkit.diffusion.prediction import Prediction, split_learned_sigma
+from ditkit.diffusion.prediction import Prediction
 from ditkit.diffusion.solvers import Denoise, Solver, State
 from ditkit.engine.batches import Batches, Draw
 from ditkit.engine.completion import anchored, restored
@@ -80,8 +81,8 @@ def denoiser(
     asked = asked or conditions(model.backbone, request.prompts, labels, model.device, guided=guided)
     table = ConditioningTable(model.backbone, solver.times, asked, model.device)
     alone, both = table.rows(labels, guided=False), table.rows(labels, guided=guided)
-    learned, kind = model.backbone.predicts_variance, model.spec.prediction
-    unread = learned and whole is not None and not solver.draws  # nobody reads the variance: it need not be remembered
+    unread = model.reading.variance and whole is not None and not solver.draws  # nobody reads the variance: it need not be remembered
+    reading = replace(model.reading, variance=False) if unread else model.reading
 
     def evaluate(x: Tensor, evaluation: int) -> Tensor:
         low = x.to(model.dtype)
@@ -97,7 +98,7 @@ def denoiser(
         out = whole(evaluation, lambda: read(evaluate(x, evaluation), x)) if whole else evaluate(x, evaluation)
         if on_step:
             on_step(len(x))
-        return split_learned_sigma(out, kind) if learned and not unread else Prediction(out, kind)
+        return reading.of(out)
 
     return denoise
 

@@ -1,11 +1,10 @@
 """The files that hold a network's weights in a folder of diffusers' or transformers': whole or in parts, plain or a variant."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from ditkit.errors import CheckpointError
-from ditkit.files.mistaken import mistaken
+from ditkit.files.json_object import read_object
 
 DIFFUSERS = ("diffusion_pytorch_model", "model", "pytorch_model")  # the beginnings of their names, diffusers' own first
 TRANSFORMERS = ("model", "pytorch_model")
@@ -26,11 +25,11 @@ def weight_files(folder: Path, stems: Sequence[str] = DIFFUSERS) -> list[Path]:
 
 def indexed(index: Path) -> list[Path]:
     """The files that an index of parts lists; raises `CheckpointError` unless all are there."""
+    content = read_object(index)
     try:
-        parts = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        reason = mistaken(index) if index.is_file() else None
-        raise CheckpointError(f"{index} {reason or f'is no index of weights: {type(error).__name__}: {error}'}") from error
+        parts = sorted(set(content["weight_map"].values()))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{index} is no index of weights: {type(error).__name__}: {error}") from error
     strange = [part for part in parts if not isinstance(part, str) or Path(part).name != part]
     if strange or not parts:
         raise CheckpointError(f"{index} is no index of weights: {f'{strange[0]} is no name of a file' if strange else 'it lists no files'}")

@@ -24,7 +24,7 @@ from ditkit.files.weight_sets import choose
 
 State = dict[str, Tensor]
 SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
-ALSO_READ = (".ckpt",)  # a .pt by another name
+ALSO_READ = (".ckpt", ".tar")  # a .pt by another name, as in .pth.tar
 
 
 def read_tensors(path: Path, key: str | None = None) -> State:
@@ -50,18 +50,40 @@ def read_weights(path: Path, key: str | None = None, *, shapes: bool = False) ->
     if not path.exists():
         raise CheckpointError(f"{path}: no such file")
     check_regular(path, CheckpointError)
-    if path.suffix not in SUFFIXES + ALSO_READ:
+    if path.suffix.lower() not in SUFFIXES + ALSO_READ:
         raise CheckpointError(f"{path}: weights are read from {', '.join(SUFFIXES)} files, not from '{path.suffix}'")
     instead = mistaken(path)
     if instead:
         raise CheckpointError(f"{path} {instead}")
     content = _read_safetensors(path, shapes) if _is_safetensors(path) else read_pickle(path, shapes)
     state, note = choose(content, path, key)
-    broken = [name for name, value in state.items() if value.is_floating_point() and not value.is_meta and not bool(value.isfinite().all())]
-    if broken:
-        raise CheckpointError(f"{path} has NaN or infinite numbers in {len(broken)} of {len(state)} tensors, first in {broken[0]}")
+    _check(state, path, shapes)
     options = content.get("args") if isinstance(content, Mapping) else None
     return Weights(state, note, vars(options) if isinstance(options, argparse.Namespace) else options if isinstance(options, dict) else {})
+
+
+def _check(state: State, path: Path, shapes: bool) -> None:
+    """Raise `CheckpointError` for tensors that are no plain numbers, and for numbers that are not finite."""
+    kinds = {name: kind for name, value in state.items() if (kind := odd_kind(value, shapes=shapes))}
+    if kinds:
+        name, kind = next(iter(kinds.items()))
+        raise CheckpointError(f"{path} holds {kind} tensors, first {name}; save the weights as plain float16, bfloat16 or float32")
+    broken = [name for name, value in state.items() if value.is_floating_point() and not _is_finite(value)]
+    if broken:
+        raise CheckpointError(f"{path} has NaN or infinite numbers in {len(broken)} of {len(state)} tensors, first in {broken[0]}")
+
+
+def odd_kind(value: Tensor, *, shapes: bool = False) -> str | None:
+    """What a tensor is that is no plain array of numbers, as "sparse"; None for one that is. Where `shapes` are read it may be empty."""
+    if value.is_meta and not shapes:
+        return "empty (meta)"
+    kinds = {"quantised": value.is_quantized, "sparse": value.layout != torch.strided, "complex": value.is_complex()}
+    return next((kind for kind, is_so in kinds.items() if is_so), None)
+
+
+def _is_finite(value: Tensor) -> bool:
+    """Of a tensor on the meta device nothing is known; of 8 bits torch cannot tell by itself."""
+    return value.is_meta or bool((value.float() if value.itemsize == 1 else value).isfinite().all())
 
 
 def read_options(path: Path) -> dict[str, Any]:
@@ -147,7 +169,7 @@ def _is_safetensors(path: Path) -> bool:
         return True
     if head.startswith((b"PK", b"\x80")):  # ... a zip archive, or a bare pickle, as torch.save writes them
         return False
-    return path.suffix == ".safetensors" or head[8:] == b"{"
+    return path.suffix.lower() == ".safetensors" or head[8:] == b"{"
 
 
 def _read_safetensors(path: Path, shapes: bool) -> State:
@@ -178,6 +200,8 @@ def read_pickle(path: Path, shapes: bool = False) -> Any:
         what = f"wants to run {wanted[1]}" if wanted else "is damaged or holds more than plain weights"
         raise CheckpointError(f"{path} is a pickle that {what}; it was refused and nothing of it ran") from error
     except Exception as error:  # a damaged file can make torch raise anything
+        if "TorchScript" in str(error):
+            raise CheckpointError(f"{path} is a TorchScript program, not weights; save the network's state_dict with torch.save") from error
         raise _damaged(path, error) from error
 
 

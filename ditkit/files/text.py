@@ -28,7 +28,7 @@ def read_text(path: Path, kind: str, error: type[DitkitError]) -> str:
         content = path.read_bytes()
     except OSError as problem:
         raise error(f"cannot read the {kind} {path}: {problem.strerror}") from problem
-    mark, encoding = next(((mark, name) for mark, name in MARKS if content.startswith(mark)), (b"", "utf-8"))
+    mark, encoding = marked(content)
     try:
         text = content[len(mark) :].decode(encoding)
     except UnicodeDecodeError as problem:
@@ -37,6 +37,11 @@ def read_text(path: Path, kind: str, error: type[DitkitError]) -> str:
     if "\0" in text:
         raise error(f"{path} is no text, or text in UTF-16 that does not say so: it holds NUL; {WAY_OUT}")
     return text
+
+
+def marked(content: bytes) -> tuple[bytes, str]:
+    """The byte order mark that a content begins with, if it does, and the encoding that it tells."""
+    return next(((mark, name) for mark, name in MARKS if content.startswith(mark)), (b"", "utf-8"))
 
 
 def lines_of(text: str) -> list[str]:

@@ -1,16 +1,17 @@
 """Which set of weights to take of the several that a file may hold: training keeps raw weights, their average and more side by side."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from ditkit.errors import CheckpointError
+from ditkit.files.namesakes import listed, with_dots
 
 OPTION = "weights_key"
-AVERAGED = re.compile(r"(^|[._])(ema|avg|averaged?|swa|polyak|shadow)([._\d]|$)")
+AVERAGED = re.compile(r"(^|_)(ema|avg|averaged?|swa|polyak|shadow)(_|\d|$)")
 RAW = (
     *("state_dict", "model_state_dict", "model_state", "model", "module", "network", "net", "online_model", "params", "weights"),
     *("generator", "transformer", "diffusion_model", "dit", "unet", "routers"),
@@ -18,6 +19,7 @@ RAW = (
 """What people call the weights themselves, the more telling names first."""
 NO_WEIGHTS = re.compile(r"^(opt|lr_|sched|scaler|grad|rng|amp|loss|critic|discriminator)")  # what training keeps beside them
 DEEPEST = 4  # dictionaries inside each other
+BARE = "raw"  # what those are called that lie in one dictionary with their average, under no word of their own
 
 
 def choose(content: Any, path: Path, key: str | None = None) -> tuple[dict[str, Tensor], str | None]:
@@ -29,22 +31,28 @@ def choose(content: Any, path: Path, key: str | None = None) -> tuple[dict[str, 
     found = dict(_sets(content)) if isinstance(content, Mapping) else {}
     if not found:
         raise CheckpointError(f"{path} holds no weights{_what_instead(content)}")
-    name = _asked(found, key, path) if key else _best(found, path)
-    state = _named(found[name], path)
+    raw, unnamed = _raw(found), dict(_unnamed(content))
+    found = {name: with_dots(state, found) for name, state in found.items()}
+    lists = {name: listed(values, found[raw]) for name, values in unnamed.items()} if raw is not None else {}
+    found |= {name: state for name, state in lists.items() if state}
+    name = _asked(found, key, path) if key else _best(found, raw, path)
+    state = _named(_completed(found[name], found[raw] if raw is not None and _averages(name) else {}), path)
+    lost = [f"{list_} is a list of tensors without names that fits no names, or several" for list_ in unnamed if list_ not in found]
     if len(found) == 1:
-        return state, None
-    kind = " (the average)" if AVERAGED.search(name) else ""
-    return state, f"{path.name} holds the weights {', '.join(found)}; taken are {name}{kind}, {OPTION}=NAME takes others"
+        return state, f"{path.name}: {'; '.join(lost)}; taken are the weights" if lost else None
+    kind = " (the average)" if _averages(name) else ""
+    said = f"{path.name} holds the weights {', '.join(found)}; taken are {name}{kind}, {OPTION}=NAME takes others"
+    return state, "; ".join((said, *lost))
 
 
 def _sets(content: Mapping[Any, Any], inside: tuple[str, ...] = ()) -> Iterator[tuple[str, Mapping[Any, Any]]]:
-    """Every set by its name; one in another dictionary is named "outer.inner"."""
-    parts = {name: value for name, value in content.items() if isinstance(value, Mapping) and not NO_WEIGHTS.search(str(name))}
-    nested = [found for name, value in parts.items() if len(inside) < DEEPEST for found in _sets(value, (*inside, str(name)))]
+    """Every set by its name; one in another dictionary is named "outer.inner", one of several in a list "outer.0"."""
+    parts = {name: _members(value) for name, value in content.items() if not NO_WEIGHTS.search(str(name))}
+    nested = [found for name, value in parts.items() if value and len(inside) < DEEPEST for found in _sets(value, (*inside, str(name)))]
     if nested:
         yield from nested
         return
-    if not any(isinstance(value, Tensor) for value in content.values()):
+    if not any(isinstance(value, Tensor) and (value.ndim or not inside) for value in content.values()):  # numbers alone are no weights
         if not inside and content and not any(isinstance(value, Mapping | list | tuple) for value in content.values()):
             yield "", content  # for the line that says what it holds
         return
@@ -55,20 +63,44 @@ def _sets(content: Mapping[Any, Any], inside: tuple[str, ...] = ()) -> Iterator[
         yield ".".join(inside), content
 
 
-def _side_by_side(state: Mapping[Any, Any]) -> dict[str, dict[str, Tensor]]:
-    """Sets that lie in one flat dictionary, told by the first word of their names; empty unless there are several and nothing else.
+def _members(value: Any) -> Mapping[Any, Any]:
+    """What may hold sets of weights: a dictionary, or a list of several."""
+    if isinstance(value, list | tuple) and value and all(isinstance(each, Mapping) for each in value):
+        return dict(enumerate(value))
+    return value if isinstance(value, Mapping) else {}
 
-    Counters without a network's names ("n_averaged", "step") belong to none.
-    """
+
+def _side_by_side(state: Mapping[Any, Any]) -> dict[str, dict[str, Tensor]]:
+    """Sets that lie in one flat dictionary, told by the first word of their names, with whatever else lies there; empty unless several."""
     sets: dict[str, dict[str, Tensor]] = {}
+    bare: dict[str, Tensor] = {}
     for name, value in state.items():
         first, _, rest = str(name).partition(".")
-        if not rest and isinstance(value, Tensor) and value.ndim == 0:
-            continue
-        if not rest or not (first in RAW or AVERAGED.search(first)):
-            return {}
-        sets.setdefault(first, {})[rest] = value
-    return sets if len(sets) > 1 else {}
+        (sets.setdefault(first, {}) if rest else bare)[rest or first] = value
+    telling = {first: own for first, own in sets.items() if first in RAW or _averages(first)}
+    if len(telling) > 1:
+        return sets
+    alone = next((first for first in telling if _averages(first)), None)
+    if alone is None:
+        return {}
+    others = {str(name): value for name, value in state.items() if str(name).partition(".")[0] != alone}
+    return {BARE: others, alone: sets[alone]} if sets[alone].keys() <= others.keys() else {}
+
+
+def _unnamed(content: Any, inside: tuple[str, ...] = ()) -> Iterator[tuple[str, Sequence[Tensor]]]:
+    """The averages that are kept as a list, in the order of the network's parameters."""
+    for name, value in content.items() if isinstance(content, Mapping) and len(inside) < DEEPEST else ():
+        place = (*inside, str(name))
+        if isinstance(value, Mapping) and not NO_WEIGHTS.search(str(name)):
+            yield from _unnamed(value, place)
+        elif isinstance(value, list | tuple) and value and all(isinstance(each, Tensor) for each in value) and _averages(".".join(place)):
+            yield ".".join(place), value
+
+
+def _averages(name: str) -> int:
+    """How many parts of a set's name, in whatever spelling, say that it is an average."""
+    spelt = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+    return sum(bool(AVERAGED.search(part)) for part in spelt.split("."))
 
 
 def _asked(found: Mapping[str, Any], key: str, path: Path) -> str:
@@ -79,22 +111,36 @@ def _asked(found: Mapping[str, Any], key: str, path: Path) -> str:
     return matching[0]
 
 
-def _best(found: Mapping[str, Any], path: Path) -> str:
-    averaged = [name for name in found if AVERAGED.search(name)]
+def _best(found: Mapping[str, Mapping[str, Any]], raw: str | None, path: Path) -> str:
+    """The average of the raw weights if it is there, else another average, else the raw ones."""
+    averaged = [name for name in found if _averages(name)]
     if averaged:
-        return averaged[0]
-    raw = [name for word in RAW for name in found if name.split(".")[-1] == word]
-    if not raw and len(found) > 1:
+        names = found[raw].keys() if raw is not None else ()
+        return max(averaged, key=lambda name: (found[name].keys() == names, _averages(name)))  # of equals the first
+    if raw is None:
         raise CheckpointError(f"{path} holds several sets of weights, {', '.join(found)}; say which with {OPTION}=NAME")
-    return raw[0] if raw else next(iter(found))
+    return raw
+
+
+def _raw(found: Mapping[str, Any]) -> str | None:
+    """The set that is no average and is called like weights; the only one whatever it is called."""
+    called = [name for word in RAW for name in found if name.split(".")[-1].lower() == word and not _averages(name)]
+    return next(iter(called or (found if len(found) == 1 else ())), None)
+
+
+def _completed(average: Mapping[Any, Any], raw: Mapping[Any, Any]) -> Mapping[Any, Any]:
+    """With what is never trained, and so in no average of parameters."""
+    return {**raw, **average} if average.keys() < raw.keys() else average
 
 
 def _named(state: Mapping[Any, Any], path: Path) -> dict[str, Tensor]:
-    foreign = [name for name, value in state.items() if not isinstance(value, Tensor)]
+    """The tensors; numbers and words that lie among them are no weights. Raises `CheckpointError` for anything else."""
+    tensors = {str(name): value.detach() for name, value in state.items() if isinstance(value, Tensor)}
+    foreign = [name for name, value in state.items() if not isinstance(value, Tensor | int | float | str | None) or not tensors]
     if foreign:
         kind = type(state[foreign[0]]).__name__
         raise CheckpointError(f"{path} holds no weights: its entry '{foreign[0]}' is a {kind}, not a tensor")
-    return {str(name): value.detach() for name, value in state.items()}
+    return tensors
 
 
 def _what_instead(content: Any) -> str:

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from torch import Tensor
 
 AROUND = ("module", "base_model", "model", "network", "net", "ema_model", "online_model", "model_ema", "ema")  # before a whole network
-WITHIN = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "module")  # that torch puts around any part of one
+WITHIN = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_forward_module", "module")  # that torch, Lightning and
+# accelerate put around any part of one
 
 
 def unwrapped(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -16,7 +16,7 @@ from ditkit.diffusion.noise import SampleNoise
 from ditkit.diffusion.solvers import Denoise, Solver, State
 from ditkit.grounding.attention_maps import phrase_columns
 from ditkit.grounding.layout import Layout
-from ditkit.grounding.objects import ObjectGroup, ObjectState, advance
+from ditkit.grounding.objects import Asking, ObjectGroup, ObjectState, advance
 from ditkit.grounding.pull import Goal, OnPull, pulled
 from ditkit.grounding.regions import Place, Region, mask, on_grid, place
 from ditkit.grounding.rules import Rules
@@ -38,15 +38,14 @@ class Texts:
 
 @dataclass(frozen=True)
 class Grounding:
-    """A layout as the loop uses it; `scales` says for each evaluation how strongly objects are guided."""
+    """A layout as the loop uses it."""
 
     network: PixArt
     rules: Rules
     goal: Goal
     groups: tuple[ObjectGroup, ...]
     regions: tuple[Region, ...]
-    scales: tuple[float, ...]
-    guided_channels: int | None
+    asking: Asking
     recompute: bool = False
 
 
@@ -70,8 +69,7 @@ def prepare(
     pixels: int,
     sizes: Sequence[Bin],
     rules: Rules,
-    scales: Sequence[float],
-    guided_channels: int | None,
+    asking: Asking,
     *,
     recompute: bool = False,
 ) -> Grounding:
@@ -93,7 +91,7 @@ def prepare(
         alike.setdefault((*own, region.rows, region.columns), []).append(box)
     groups = tuple(_group(network, texts, layout, boxes, [places[box] for box in boxes], pixels) for boxes in alike.values())
     regions = tuple(region for region, *_ in places)
-    return Grounding(network, rules, goal, groups, regions, tuple(scales), guided_channels, recompute)
+    return Grounding(network, rules, goal, groups, regions, asking, recompute)
 
 
 def _group(network: PixArt, texts: Texts, layout: Layout, boxes: list[int], places: list[Place], pixels: int) -> ObjectGroup:
@@ -169,7 +167,7 @@ def _objects_advanced(
     patches: dict[int, Tensor] = {}
     following = []
     for group, state in zip(grounding.groups, states, strict=True):
-        crops, advanced = advance(grounding.network, solver, group, state, x, step, grounding.scales, grounding.guided_channels)
+        crops, advanced = advance(grounding.network, solver, group, state, x, step, grounding.asking)
         patches |= dict(zip(group.boxes, crops, strict=True))
         following.append(advanced)
     return patches, tuple(following)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ditkit.diffusion.guidance import combine
-from ditkit.diffusion.prediction import Prediction, split_learned_sigma
+from ditkit.diffusion.prediction import Prediction, Reading
 from ditkit.diffusion.solvers import Denoise, Solver, State
 from ditkit.grounding.regions import Region
 from ditkit.grounding.transplant import crop
@@ -48,6 +48,15 @@ class ObjectState:
     solver: State
 
 
+@dataclass(frozen=True)
+class Asking:
+    """How a network is asked: how strongly it is guided at each evaluation, in how many channels, and how its output is read."""
+
+    scales: tuple[float, ...]
+    guided_channels: int | None
+    reading: Reading
+
+
 def advance(
     network: PixArt,
     solver: Solver,
@@ -55,24 +64,21 @@ def advance(
     state: ObjectState,
     x_BChw: Tensor,
     step: int,
-    scales: Sequence[float],
-    guided_channels: int | None,
+    asking: Asking,
 ) -> tuple[list[Tensor], ObjectState]:
     """One solver step of the crops of x together with their objects: the crops (B, C, r, c), one for each box, and the state.
 
-    `scales` says for each evaluation how strongly to guide. A solver sees crop and object as one row of cells.
+    A solver sees crop and object as one row of cells.
     """
     crops_NCrc = torch.cat([crop(x_BChw, region) for region in group.regions])
     both_NCS = torch.cat([state.latents.flatten(2), crops_NCrc.flatten(2)], dim=2)
-    denoise = joint_denoiser(network, solver.times, group, len(x_BChw), scales, guided_channels)
+    denoise = joint_denoiser(network, solver.times, group, len(x_BChw), asking)
     both_NCS, history = solver.step(denoise, both_NCS, step, state.solver)
     objects_NChw, crops_NCrc = _apart(both_NCS, group)
     return list(crops_NCrc.chunk(len(group.boxes))), ObjectState(objects_NChw, history)
 
 
-def joint_denoiser(
-    network: PixArt, times: Sequence[float], group: ObjectGroup, samples: int, scales: Sequence[float], guided_channels: int | None
-) -> Denoise:
+def joint_denoiser(network: PixArt, times: Sequence[float], group: ObjectGroup, samples: int, asking: Asking) -> Denoise:
     """What the network says of objects and crops as one sequence of tokens, each with its place in its own grid."""
     keys, values, bias = (_rows(value, samples) for value in group.phrases[:3])
     size = None if group.phrases.size is None else group.phrases.size[:1]
@@ -83,12 +89,12 @@ def joint_denoiser(
         tokens_NTD = torch.cat([network.embed(objects_NChw), network.embed(crops_NCrc)], dim=1)
         time = torch.tensor([times[evaluation]], device=both_NCS.device)
         vectors = network.condition(time, PromptKeys(keys, values, bias, size)).vectors  # one row: all have one size and one time
-        if scales[evaluation] == 1:
+        if asking.scales[evaluation] == 1:
             out = _cells(network, network.denoise(tokens_NTD, PixArtConditioning(vectors, keys[:rows], values[:rows], bias[:rows])), group)
         else:
             out = network.denoise(torch.cat([tokens_NTD, tokens_NTD]), PixArtConditioning(vectors, keys, values, bias))
-            out = combine(_cells(network, out, group), scales[evaluation], guided_channels)
-        return split_learned_sigma(out) if network.predicts_variance else Prediction(out)
+            out = combine(_cells(network, out, group), asking.scales[evaluation], asking.guided_channels)
+        return asking.reading.of(out)
 
     return denoise
 

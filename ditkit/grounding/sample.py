@@ -21,6 +21,7 @@ from ditkit.engine.sampler import sample as sample_batches
 from ditkit.errors import RequestError
 from ditkit.grounding.generate import Grounding, Texts, grounded, object_states, prepare
 from ditkit.grounding.layout import Layout
+from ditkit.grounding.objects import Asking
 from ditkit.grounding.pull import OnPull
 from ditkit.grounding.rules import DEFAULT, Rules
 from ditkit.models.prompts import Prompts
@@ -119,6 +120,7 @@ def prepared(model: Model, request: GroundedRequest, label: int) -> Grounding:
         return Prompts(*chosen)
 
     scene = request.scenes[label]
+    scales = tuple(request.guidance if inside else 1.0 for inside in request.interval.covers(request.solver.times))
     texts = Texts(taken([label]), taken([request.prompts.null[label]]), taken(scene.phrases), scene.tokens)
     return prepare(
         network,
@@ -128,7 +130,6 @@ def prepared(model: Model, request: GroundedRequest, label: int) -> Grounding:
         pixels_per_cell(model.spec),
         object_sizes(model.spec),
         request.rules,
-        [request.guidance if inside else 1.0 for inside in request.interval.covers(request.solver.times)],
-        model.spec.guided_channels,
+        Asking(scales, model.spec.guided_channels, model.reading),
         recompute=request.recompute,
     )

@@ -29,7 +29,6 @@ from ditkit.models.loading import load_into
 from ditkit.models.pipeline import folder_of
 from ditkit.models.pixart import PixArtParams
 from ditkit.models.reading import FILE_NAMES, Checkpoint, read_checkpoint, read_class_names, words_beside
-from ditkit.models.scheduler import scheduled
 from ditkit.models.spec import ModelSpec, Params
 
 LAYOUTS = ("ditkit", "diffusers")
@@ -69,7 +68,7 @@ def load_backbone(
         backbone.load_state_dict(state)
         return Loaded(spec, backbone, {"weights": RANDOM, "sketch": sketch(state), **({"adapters": said} if said else {})})
     checkpoint = read_checkpoint(found.path, key)
-    model = _trained_as(scheduled(fitted(spec, checkpoint, found.path), found.path), found.path)
+    model = _trained_as(fitted(spec, checkpoint, found.path), found.path)
     backbone = blank(model.params)
     state, said = adapted(_kept(checkpoint.state, spec.drops), model.params, adapters)
     load_into(backbone, state, found.path)
@@ -89,7 +88,7 @@ def _trained_as(spec: ModelSpec, path: Path) -> ModelSpec:
 
 def told_by(spec: ModelSpec, path: Path, key: str | None = None) -> tuple[ModelSpec, tuple[str, ...]]:
     """The model as the weights at `path` say it is, and their class names; the weights themselves are not read."""
-    return fitted(spec, read_checkpoint(path, key, shapes=True), path), read_class_names(path)
+    return _trained_as(fitted(spec, read_checkpoint(path, key, shapes=True), path), path), read_class_names(path)
 
 
 def _kept(state: State, drops: tuple[str, ...]) -> State:

@@ -10,6 +10,7 @@ from typing import Any
 from ditkit.errors import CheckpointError
 
 Config = Mapping[str, Any]
+MOST_PATCHES = 1024  # along a side of a picture, whose positions are computed before anything else; the largest published have 128
 WITHOUT_EFFECT = ("dropout", "norm_num_groups")  # in a trained transformer of patches
 
 
@@ -50,6 +51,8 @@ class Wording:
         size, patch = self.number("sample_size"), self.number("patch_size")
         if size % patch:
             raise self.error(f"patch_size {patch} does not divide sample_size {size}")
+        if size // patch > MOST_PATCHES:
+            raise self.error(f"sample_size is {size}, {size // patch} patches along each side; {MOST_PATCHES} are the most")
         return size, patch
 
     def check(self, honoured: Collection[str], fixed: Mapping[str, tuple[Any, ...]]) -> None:

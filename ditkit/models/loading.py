@@ -35,6 +35,10 @@ def load_into(backbone: Any, state: Mapping[str, Tensor], origin: str | Path = "
     problems = _problems(wanted, given)
     if problems:
         raise CheckpointError(f"{origin} does not fit {describe(params)}: {problems}{_instead(params, state)}")
+    whole = next((name for name, value in wanted.items() if value.is_floating_point() and not given[name].is_floating_point()), None)
+    if whole:
+        kind = str(given[whole].dtype).removeprefix("torch.")
+        raise CheckpointError(f"{origin} holds whole numbers, {whole} is {kind}, perhaps of a quantised network; save it as float16")
     on_meta = any(value.is_meta for value in wanted.values())
     module.load_state_dict({name: given[name].to(wanted[name].dtype) for name in wanted}, assign=on_meta)
 

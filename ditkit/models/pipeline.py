@@ -1,30 +1,47 @@
 """What the folder of a diffusers pipeline says beside its weights: which pipeline it is, its class names, how long its prompts are."""
 
+import json
+import os
 from pathlib import Path
 from typing import Any
 
+from ditkit.errors import CheckpointError
 from ditkit.files.json_object import read_object
 
 INDEX = "model_index.json"
 TRANSFORMER = "transformer"
+SCHEDULER = Path("scheduler") / "scheduler_config.json"
 MOST_TOKENS = 512  # a tokenizer's `model_max_length` beyond it means that nobody has set one
 TOKENS = {"PixArtAlpha": 120, "PixArtSigma": 300}  # that a pipeline reads unless its tokenizer says otherwise
 
 
 def folder_of(path: Path) -> Path | None:
-    """The pipeline's folder that `path` is, or whose transformer (or a file of that) it is; None for what is in no pipeline."""
-    above = (path, *((path.parent,) if path.name == TRANSFORMER else ()), *((path.parents[1],) if path.parent.name == TRANSFORMER else ()))
-    return next((folder for folder in above if (folder / INDEX).is_file()), None)
+    """The pipeline's folder that `path` is, or whose transformer (or a file of that) it is; None for what is in no pipeline.
+
+    One without an index, of which a transformer and its scheduler alone were published, is one too.
+    """
+    if _is_pipeline(path):
+        return path
+    places = (Path(os.path.abspath(path)), path.resolve())  # as it is called, and as it is where that is a link
+    above = (folder.parent for place in places for folder in (place, place.parent) if folder.name == TRANSFORMER)
+    return next((folder for folder in above if _is_pipeline(folder)), None)
+
+
+def _is_pipeline(folder: Path) -> bool:
+    return (folder / INDEX).is_file() or (folder / SCHEDULER).is_file()
 
 
 def class_of(folder: Path | None) -> str | None:
-    """The name of its class, as `DiTPipeline`."""
-    return None if folder is None else read_object(folder / INDEX).get("_class_name")
+    """The name of its class, as `DiTPipeline`; raises `CheckpointError` for what is no name."""
+    name = _index(folder).get("_class_name")
+    if not isinstance(name, str | None):
+        raise CheckpointError(f"{folder}/{INDEX} says _class_name = {json.dumps(name)[:80]}, which is no name of a pipeline")
+    return name
 
 
 def class_names(folder: Path | None) -> tuple[str, ...]:
     """The class names by label; empty where it has none, or none that belong to numbers. A label without a name is its number."""
-    given = None if folder is None else read_object(folder / INDEX).get("id2label")
+    given = _index(folder).get("id2label")
     if isinstance(given, list) and all(isinstance(name, str) for name in given):
         return tuple(given)
     if not isinstance(given, dict):
@@ -39,7 +56,7 @@ def class_names(folder: Path | None) -> tuple[str, ...]:
 
 def strange_names(folder: Path | None) -> str | None:
     """A line about class names that are there and cannot be read."""
-    given = None if folder is None else read_object(folder / INDEX).get("id2label")
+    given = _index(folder).get("id2label")
     if not given or class_names(folder):
         return None
     return f"the id2label in {INDEX} gives no names by number, so classes are asked for by number"
@@ -54,6 +71,10 @@ def caption_tokens(folder: Path | None) -> int | None:
     if isinstance(stated, int | float) and 2 <= stated <= MOST_TOKENS:
         return int(stated)
     return next((tokens for name, tokens in TOKENS.items() if str(class_of(folder)).startswith(name)), None)
+
+
+def _index(folder: Path | None) -> dict[str, Any]:
+    return read_object(folder / INDEX) if folder is not None and (folder / INDEX).is_file() else {}
 
 
 def _label(word: Any) -> int | None:

@@ -15,20 +15,22 @@ from ditkit.errors import CheckpointError
 from ditkit.files.folders import INDEX, indexed, weight_files
 from ditkit.files.json_object import read_object
 from ditkit.files.tensors import State, read_metadata, read_weights
-from ditkit.files.wrappers import unwrapped
 from ditkit.models import diffusers_layout, pipeline, pixart_layout
 from ditkit.models.blank import family_of
 from ditkit.models.diffusers_layout import is_diffusers_dit
 from ditkit.models.dit import DiTParams
 from ditkit.models.kin import Kin, kin, one_stack
 from ditkit.models.loading import fixed_positions
+from ditkit.models.own_names import own_names
 from ditkit.models.pixart import PixArtParams
 from ditkit.models.pixart_layout import NULL_CAPTION, is_diffusers_pixart
 from ditkit.models.spec import KINDS, Params
+from ditkit.models.stated import check_stated
 
 FILE_NAMES = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
 CARRIED = ("cloud_mean", "cloud_scale")
-CONFIG_CLASSES = ("DiTTransformer2DModel", "PixArtTransformer2DModel", "Transformer2DModel")
+CLASSES = {diffusers_layout: "DiTTransformer2DModel", pixart_layout: "PixArtTransformer2DModel"}
+CONFIG_CLASSES = (*CLASSES.values(), "Transformer2DModel")  # once for both
 
 
 @dataclass(frozen=True)
@@ -63,10 +65,13 @@ def read_checkpoint(path: Path, key: str | None = None, *, shapes: bool = False)
     if not layout:
         caption = state.pop(NULL_CAPTION, None)
         params = _params_in(read_metadata(files[0]), files[0])
+        if params:
+            check_stated(params, state, path, "what ditkit wrote beside its weights")
         tells = Kin(family_of(params), "it says so itself") if params else kin(state, said, path)
         return Checkpoint(one_stack(state), params, False, None if caption is None else len(caption), None, notes, tells)
-    official, params = layout.to_official(state), _params_beside(files[0], layout)
+    official, params = layout.to_official(state), _params_beside(files[0], layout, path)
     if params:
+        check_stated(params, official, path, "its config.json")
         official["pos_embed"] = fixed_positions(params)
     tokens = pipeline.caption_tokens(whole) if isinstance(params, PixArtParams) else None
     tells = Kin("dit", "it is in diffusers' layout") if layout is diffusers_layout else None
@@ -92,7 +97,9 @@ def _read(files: list[Path], key: str | None, shapes: bool) -> tuple[State, list
     parts = [read_weights(file, key, shapes=shapes) for file in files]
     state = {name: value for part in parts for name, value in part.state.items()}
     options = {name: value for part in parts for name, value in part.said.items()}
-    return unwrapped(state), list(dict.fromkeys(part.note for part in parts)), options
+    own, beside = own_names(state)
+    notes = dict.fromkeys((*(part.note for part in parts), f"{files[0].name}: {beside}" if beside else None))
+    return own, list(notes), options
 
 
 def _diffusers_layout(state: State) -> ModuleType | None:
@@ -110,12 +117,16 @@ def _params_in(metadata: Mapping[str, str], file: Path) -> Params | None:
         raise CheckpointError(f"{file} was written by another version of ditkit: {error}") from error
 
 
-def _params_beside(file: Path, layout: ModuleType) -> DiTParams | PixArtParams | None:
-    """What the config.json beside a diffusers file says, if it is a transformer's."""
+def _params_beside(file: Path, layout: ModuleType, asked: Path) -> DiTParams | PixArtParams | None:
+    """What the config.json beside a diffusers file says; beside a file that was `asked` for by name it may be somebody else's."""
     path = file.with_name("config.json")
-    config = read_object(path) if path.exists() else {}
-    if config.get("_class_name") not in CONFIG_CLASSES:
+    if not path.exists():
         return None
+    config = read_object(path)
+    if (said := config.get("_class_name", CONFIG_CLASSES[0])) not in CONFIG_CLASSES:
+        if asked.is_file():
+            return None
+        raise CheckpointError(f"{path} says _class_name = {json.dumps(said)}, and the weights beside it are those of a {CLASSES[layout]}")
     try:
         return layout.from_config(config)
     except CheckpointError as error:

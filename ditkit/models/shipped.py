@@ -40,7 +40,9 @@ EMOJI = [
 SIT_EMOJI = ModelSpec(
     name="sit-emoji",
     family="sit",
-    params=SiTParams(width=192, depth=12, heads=6, patch=2, input_size=16, classes=111, learn_sigma=False),  # dit-emoji's blocks
+    params=SiTParams(  # dit-emoji's network, told the levels that it was told
+        width=192, depth=12, heads=6, patch=2, input_size=16, classes=111, learn_sigma=False, clock="levels"
+    ),
     schedule="linear-flow",
     codec="ae-emoji",
     image_size=64,

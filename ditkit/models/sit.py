@@ -9,14 +9,30 @@ Shapes: B batch, C channels, H W latent, N any leading shape of conditioning.
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from ditkit.execution import NOISE_TIME, PLAIN, Execution
 from ditkit.models.dit import DiT, DiTParams
 
+BETA_MIN, BETA_MAX = 0.1, 20.0  # of DiT's noise levels in continuous time, per unit of it
+
+
+def dit_time(t_N: Tensor) -> Tensor:
+    """What a DiT was told (0 ... 999) where its sample held as much signal per noise as the linear path does at these model times.
+
+    The root of the quadratic that log alpha = -log(1 + (sigma / alpha)^2) / 2 is in the continuous time of evenly rising betas.
+    """
+    u_N = (t_N / NOISE_TIME).clamp(0, 1 - 1e-6)
+    log_alpha = -0.5 * torch.log1p((u_N / (1 - u_N)).square())
+    a, b = (BETA_MAX - BETA_MIN) / 4, BETA_MIN / 2
+    return (NOISE_TIME * -2 * log_alpha / (b + torch.sqrt(b**2 - 4 * a * log_alpha)) - 1).clamp(0, NOISE_TIME - 1)
+
+
 CLOCKS: dict[str, Callable[[Tensor], Tensor]] = {
     "data": lambda t_N: 1 - t_N / NOISE_TIME,  # SiT's: 0 at noise, 1 at the data
     "noise": lambda t_N: t_N / NOISE_TIME,  # REPA's: 0 at the data, 1 at noise
+    "levels": dit_time,  # of a flow that goes on from a DiT's weights
 }
 """From model time to what a network was told in training."""
 

@@ -41,6 +41,7 @@ class ModelSpec:
     `prediction` is what the network says (`diffusion.prediction`); `drops` begin the names of what else its training leaves in a file.
     `pipeline` is the class of diffusers' pipelines that hold it, where that is not its family's first.
     `object_size` is the side of the pictures in which it draws things alone beside their boxes, if it was trained on smaller ones too.
+    `limit` is what its scheduler keeps clean samples within (`diffusion.limit`).
     `text` names the encoder of the prompts of a model that is asked in words. `shape` is the height and width of latents that are not
     square, of a network that takes any.
     """
@@ -64,6 +65,7 @@ class ModelSpec:
     pipeline: str | None = None
     schedule_numbers: tuple[tuple[str, float], ...] = ()
     shape: tuple[int, int] | None = None
+    limit: tuple[float, float | None] | None = None
 
     @property
     def sample_shape(self) -> tuple[int, ...]:

@@ -34,9 +34,17 @@ def voxelise(features_BCN: Tensor, at_B3N: Tensor, side: int) -> Tensor:
     index_BN = (x_BN * side + y_BN) * side + z_BN
     count_BV = at_B3N.new_zeros(len(index_BN), side**3).scatter_add_(1, index_BN, torch.ones_like(at_B3N[:, 0]))
     shares_BCN = features_BCN.to(at_B3N.dtype) / count_BV.gather(1, index_BN)[:, None]  # divided here, where there are fewer than voxels
-    empty = shares_BCN.new_zeros(*features_BCN.shape[:2], side**3)
-    means = empty.scatter_add_(2, index_BN[:, None].expand_as(shares_BCN), shares_BCN)
-    return means.to(features_BCN.dtype).unflatten(2, (side, side, side))
+    return _sums(shares_BCN, index_BN, side**3).to(features_BCN.dtype).unflatten(2, (side, side, side))
+
+
+def _sums(values_BCN: Tensor, index_BN: Tensor, count: int) -> Tensor:
+    """The sums (B, C, count) of the values that go to each place, in the order of the points on every device: the same bits each time."""
+    if not values_BCN.is_cuda:
+        empty = values_BCN.new_zeros(*values_BCN.shape[:2], count)
+        return empty.scatter_add_(2, index_BN[:, None].expand_as(values_BCN), values_BCN)
+    rows_B1 = torch.arange(len(index_BN), device=index_BN.device)[:, None]  # on CUDA scatter_add adds in any order, and this sorts first
+    empty = values_BCN.new_zeros(len(values_BCN), count, values_BCN.shape[1])
+    return empty.index_put((rows_B1, index_BN), values_BCN.mT, accumulate=True).mT
 
 
 def devoxelise(grid_BCVVV: Tensor, at_B3N: Tensor) -> Tensor:

@@ -34,7 +34,7 @@ def _draw_branch(panel: Any, plan: CachePlan, branch: str) -> None:
     from matplotlib.colors import ListedColormap
 
     columns = [index for index, site in enumerate(plan.sites) if site.branch == branch]
-    cells = [[_kind(plan, evaluation, column) for evaluation in range(plan.evaluations)] for column in columns]
+    cells = [[kind_of(plan, evaluation, column) for evaluation in range(plan.evaluations)] for column in columns]
     colours = ListedColormap([COMPUTED, REUSED, FORECAST])
     panel.imshow(cells, cmap=colours, vmin=0, vmax=2, aspect="auto", interpolation="nearest")
     every = -(-len(columns) // 14)
@@ -47,7 +47,7 @@ def _draw_branch(panel: Any, plan: CachePlan, branch: str) -> None:
     panel.tick_params(which="minor", length=0)
 
 
-def _kind(plan: CachePlan, evaluation: int, column: int) -> int:
+def kind_of(plan: CachePlan, evaluation: int, column: int) -> int:
     """0 computed, 1 held, 2 forecast, alone or with the whole evaluation."""
     cell = plan.whole[evaluation] if evaluation in plan.whole else plan.cell(evaluation, column)
     return 0 if not cell else 1 if cell == HELD else 2
@@ -57,7 +57,7 @@ def _legend(sheet: Any, plan: CachePlan) -> None:
     """The kinds that the plan has, each with its share of all cells."""
     from matplotlib.patches import Patch
 
-    cells = [_kind(plan, evaluation, column) for evaluation in range(plan.evaluations) for column in range(len(plan.sites))]
+    cells = [kind_of(plan, evaluation, column) for evaluation in range(plan.evaluations) for column in range(len(plan.sites))]
     kinds = ((COMPUTED, "computed"), (REUSED, "held"), (FORECAST, "forecast"))
     shares = [cells.count(kind) / max(len(cells), 1) for kind in range(len(kinds))]
     patches = [Patch(color=colour, label=f"{name} ({share:.0%})") for (colour, name), share in zip(kinds, shares, strict=True) if share]

@@ -1,9 +1,10 @@
-"""How far a long task is: a bar on a terminal, a line now and then in a log, nothing in a notebook.
+"""How far a long task is: a bar on a terminal, a line now and then in a log, objects for a program, nothing in a notebook.
 
 A task is handed a `Progress` and neither knows nor asks which one. Everything is shown on stderr.
 """
 
 import contextlib
+import json
 import sys
 import time
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from rich.progress import Progress as RichBars
 from ditkit.results.printable import one_line
 
 SECONDS_BETWEEN_LINES = 10.0
+SECONDS_BETWEEN_OBJECTS = 0.2
 SECONDS_BETWEEN_VALUES = 0.5  # reading a value may wait for the device
 
 Value = SupportsFloat | str
@@ -86,6 +88,41 @@ class PlainProgress:
         rate = (self.done - self.first) / max(seconds, 1e-9)
         left = f"{duration((self.total - self.done) / rate)} left" if self.done < self.total and rate else f"took {duration(seconds)}"
         self.note("  ".join([f"{self.label} {self.done}/{self.total}", f"{rate:.3g}/s", left, *shown(values)]))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
+
+
+class JsonProgress:
+    """An object a line, for a program that shows it in its own way: `{"label", "done", "total"}` now and then, `{"note"}` at once."""
+
+    def __init__(self, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        self.stream, self.clock = stream or sys.stderr, clock
+        self.total = self.done = 0
+        self.label = ""
+        self.shown = 0.0
+
+    def start(self, total: int, label: str, done: int = 0) -> None:
+        self.total, self.label, self.done = total, label, done
+        self._count()
+
+    def advance(self, n: int = 1, **values: Value) -> None:
+        self.done += n
+        if self.clock() - self.shown >= SECONDS_BETWEEN_OBJECTS or self.done == self.total:
+            self._count()
+
+    def note(self, text: str) -> None:
+        self._say({"note": one_line(text)})
+
+    def _count(self) -> None:
+        self.shown = self.clock()
+        self._say({"label": one_line(self.label), "done": self.done, "total": self.total})
+
+    def _say(self, what: dict[str, str | int]) -> None:
+        with contextlib.suppress(OSError):  # whoever asked may have left; that stops no work
+            print(json.dumps(what), file=self.stream, flush=True)
 
     def __enter__(self) -> Self:
         return self

@@ -11,14 +11,14 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ditkit.cache.fit import DIGITS, drafted
+from ditkit.cache.fit import DIGITS
 from ditkit.cache.forecast import Cell
 from ditkit.cache.plan import CachePlan
 from ditkit.engine.model import Model
 from ditkit.engine.request import SamplingRequest
 from ditkit.engine.sampler import OnStep
-from ditkit.routing.replay import Replay
-from ditkit.routing.response import Said
+from ditkit.routing.search import sources
+from ditkit.routing.undisturbed import undisturbed
 
 STEPS = 1000
 LEARNING_RATE = 0.02
@@ -26,18 +26,9 @@ LEARNING_RATE = 0.02
 
 def learned(model: Model, request: SamplingRequest, plan: CachePlan, order: int, on_step: OnStep | None = None) -> CachePlan:
     """The plan with coefficients for its whole forecasts, each from the last `order` outputs, learned on the request's runs."""
-    evaluations = plan.evaluations
-    products_EE = torch.zeros(evaluations, evaluations, dtype=torch.float64)
-    for batch in request.batches():
-        said = Said([])
-        Replay(model, request, batch, on_step).entries(said)
-        outputs_EN = torch.stack([output.flatten().double() for output in said.said])
-        products_EE += (outputs_EN @ outputs_EN.T).cpu()
-    whole: dict[int, Cell] = {}
-    for evaluation, cell in enumerate(drafted(plan.network_column, order)):
-        if cell:
-            sources = [e for e in range(evaluation - 1, -1, -1) if e not in plan.whole][: len(cell)]
-            whole[evaluation] = _descended(products_EE, evaluation, sources)
+    products_EE = undisturbed(model, request, on_step).products.sum(0)
+    before = sources(plan.whole, plan.evaluations, order)
+    whole = {evaluation: _descended(products_EE, evaluation, list(made)) for evaluation, made in before.items()}
     return replace(plan, whole=whole, provenance={**plan.provenance, "policy": "l2p", "order": order})
 
 

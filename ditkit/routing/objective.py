@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_map
 
 from ditkit.diffusion.guidance import combine
-from ditkit.diffusion.prediction import Prediction, split_learned_sigma
+from ditkit.diffusion.prediction import Prediction
 from ditkit.diffusion.solvers import Solver, State
 from ditkit.engine.conditions import PromptTable, conditions
 from ditkit.engine.model import Model
@@ -169,8 +169,7 @@ class GatedRun:
         return combine(torch.cat([out_R[::2], out_R[1::2]]), self.guidance, self.model.spec.guided_channels)
 
     def _prediction(self, out: Tensor) -> Prediction:
-        kind = self.model.spec.prediction
-        return split_learned_sigma(out, kind) if self.model.backbone.predicts_variance else Prediction(out, kind)
+        return self.model.reading.of(out)
 
 
 def _first(y_R: Any, rows: int) -> Any:

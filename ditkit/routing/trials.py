@@ -4,6 +4,7 @@ Shapes: B samples, G S as in the router, R rows of the network's batch, C h w la
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -124,12 +125,12 @@ def _recomputed(denoise: Denoise, history: SoftHistory) -> Denoise:
             history.outputs = tree_unflatten(known, structure)
             said = denoise(x, evaluation)
             kept, after = tree_flatten(history.outputs)
-            made[:] = [said.kind, after]
+            made[:] = [said, after]
             return (said.value, said.variance, *kept)
 
         value, variance, *kept = checkpoint(once, x, *known, use_reentrant=False)  # pyright: ignore[reportGeneralTypeIssues]
-        kind, after = made
+        said, after = made
         history.outputs = tree_unflatten(kept, after)
-        return Prediction(value, kind, variance)
+        return replace(said, value=value, variance=variance)
 
     return evaluated

@@ -12,7 +12,7 @@ import torch
 from ditkit.errors import CheckpointError, DataError
 from ditkit.files import unreadable
 from ditkit.files.arrays import check_arrays
-from ditkit.files.tensors import read_pickle
+from ditkit.files.tensors import odd_kind, read_pickle
 
 ENDINGS = (".npy", ".npz", ".pth", ".pt")
 
@@ -33,8 +33,10 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
 
 
 def read_array(path: Path) -> np.ndarray:
-    """The one array of a file that could be a cloud; raises `DataError` if there is none, or there are several."""
+    """The one array of a file that could be a cloud, of several the one called points; raises `DataError` if there is none such."""
     arrays = read_arrays(path)
+    if "points" in arrays:
+        return arrays["points"]
     clouds = [array for array in arrays.values() if array.ndim in (2, 3)]
     if len(clouds) != 1:
         raise DataError(f"{path} holds {', '.join(arrays) or 'no arrays'}, and one cloud is wanted; save it alone")
@@ -49,6 +51,8 @@ def _tensors(path: Path) -> Mapping[str, torch.Tensor]:
     found = {path.stem: content} if isinstance(content, torch.Tensor) else content
     if not isinstance(found, Mapping) or not all(isinstance(value, torch.Tensor) for value in found.values()):
         raise DataError(f"{path} holds a {type(content).__name__} and not one tensor of points; save that alone, with torch.save")
+    if odd := next((kind for value in found.values() if (kind := odd_kind(value))), None):
+        raise DataError(f"{path} holds {odd} tensors; save plain ones")
     return {str(name): value for name, value in found.items()}
 
 

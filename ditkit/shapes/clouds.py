@@ -3,7 +3,6 @@
 Shapes: P points, F triangles. A cloud is float32 (P, 3).
 """
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from ditkit.files.regular import check_regular
 from ditkit.shapes import arrays
 from ditkit.shapes.arrays import read_array
 from ditkit.shapes.backend import quietly
+from ditkit.shapes.ply import read_ply
 from ditkit.shapes.point_data import read_pcd
 from ditkit.shapes.polygons import Polygons, read_obj, read_off, triangulated
 from ditkit.shapes.tables import read_table
@@ -29,10 +29,9 @@ PERHAPS = (".npy", ".npz", ".pth", ".pt", ".txt", ".csv")  # may be anything; a 
 ENDINGS = ALWAYS + PERHAPS
 LEAST_POINTS = 16
 MOST = 2**32  # bytes of a file, which is read whole
+MOST_MOVED = 1e-3  # of a cloud's extent that rounding may move a point by
 MOST_COLUMNS = 16  # of coordinates, normals, colours and labels; more are something else
 FIRST_THREE = "of clouds with more than 3 columns the first three are taken as x, y and z"
-BYTES = {b"short": 2, b"ushort": 2, b"int16": 2, b"uint16": 2, b"int": 4, b"uint": 4, b"int32": 4, b"uint32": 4, b"float": 4}
-BYTES |= {b"float32": 4, b"double": 8, b"float64": 8}
 HEADER = "ply\nformat binary_little_endian 1.0\nelement vertex {}\nproperty float x\nproperty float y\nproperty float z\nend_header\n"
 
 
@@ -69,8 +68,8 @@ def read_points(path: Path, on_surface: int, seed: int = 0, note: Note = ignore)
         raise DataError(f"{path} {instead}")
     match ending:
         case ".ply":
-            points = _plain_ply(path)
-            points = _of_ply(path, on_surface, seed) if points is None else points
+            vertices, triangles = read_ply(path)
+            points = _on_surface(vertices, triangles, path, on_surface, seed) if len(triangles) else vertices
         case ".obj" | ".off":
             points = _of_polygons(read_obj(path) if ending == ".obj" else read_off(path), path, on_surface, seed)
         case ".stl":
@@ -86,7 +85,9 @@ def checked(points: np.ndarray, where: str, note: Note = ignore) -> np.ndarray:
     """The points as float32, of more columns the first three; raises `DataError`, naming `where` they were found, if they are no cloud."""
     if points.ndim == 3 and len(points) == 1:
         points = points[0]
-    if points.ndim != 2 or not 3 <= points.shape[1] <= MOST_COLUMNS or points.dtype.kind not in "fiu":
+    if points.dtype.kind not in "fiu":
+        raise DataError(f"{where} holds no point cloud: its values are {points.dtype}, not numbers")
+    if points.ndim != 2 or not 3 <= points.shape[1] <= MOST_COLUMNS:
         turned = "; its points lie along columns, transpose it" if points.ndim == 2 and len(points) == 3 else ""
         raise DataError(f"{where} holds no point cloud: its shape is {points.shape}, not (points, 3){turned}")
     if points.shape[1] > 3:
@@ -95,10 +96,15 @@ def checked(points: np.ndarray, where: str, note: Note = ignore) -> np.ndarray:
     if len(points) < LEAST_POINTS:
         raise DataError(f"{where} has {len(points)} points; a cloud needs at least {LEAST_POINTS}")
     with np.errstate(over="ignore"):
-        points = np.ascontiguousarray(points, dtype=np.float32)
-    if not np.isfinite(points).all():
+        single = np.ascontiguousarray(points, dtype=np.float32)
+    if not np.isfinite(single).all():
         raise DataError(f"{where} has coordinates that are NaN or infinite")
-    return points
+    moved, extent = np.abs(single - points.astype(np.float64)).max(), np.ptp(points, axis=0).max()
+    if moved > extent * MOST_MOVED:
+        raise DataError(
+            f"{where} lies too far from 0 to be kept in single precision, {extent:.3g} across at {np.abs(points).max():.3g}; centre it"
+        )
+    return single
 
 
 def on_triangles(vertices_V3: np.ndarray, triangles_F3: np.ndarray, count: int, seed: int) -> np.ndarray:
@@ -116,47 +122,6 @@ def areas(vertices_V3: np.ndarray, triangles_F3: np.ndarray) -> np.ndarray:
     """Of each triangle (F,), in the square of the vertices' unit."""
     a, b, c = (vertices_V3[triangles_F3[:, corner]] for corner in range(3))
     return np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2
-
-
-def _plain_ply(path: Path) -> np.ndarray | None:
-    """The points of a file as `write_ply` makes it, or None: such files are read where there is no open3d."""
-    header, end, values = path.read_bytes().partition(b"end_header\n")
-    said = re.fullmatch(HEADER.format(r"(\d+)").encode(), header + end)
-    if said is None:
-        return None
-    if len(values) != 12 * int(said[1]):
-        raise DataError(f"{path} is cut off or damaged: it promises {int(said[1])} points and has {len(values) / 12:g}")
-    return np.frombuffer(values, "<f4").reshape(-1, 3).copy()
-
-
-def _check_whole(path: Path) -> int:
-    """How many faces a PLY promises; raises `DataError` if it ends before its vertices, of which open3d would make up the rest."""
-    header, _, body = path.read_bytes().partition(b"end_header")
-    said = re.search(rb"^format (ascii|binary\S*).*?^element vertex (\d+)\s+((?:property \w+ \w+\s+)+)", header, re.MULTILINE | re.DOTALL)
-    if said is None:
-        raise DataError(f"{path} is no PLY file with vertices, or its header is damaged")
-    count = int(said[2])
-    sizes = [BYTES.get(kind, 1) for kind in re.findall(rb"property (\w+)", said[3])]
-    there, needed = (body.count(b"\n"), count) if said[1] == b"ascii" else (len(body), count * sum(sizes))
-    if there < needed:
-        raise DataError(f"{path} is cut off: it promises {count} points and ends before")
-    faces = re.search(rb"^element (face|tristrips) (\d+)", header, re.MULTILINE)
-    if faces and faces[1] == b"tristrips":
-        raise DataError(f"{path} is a mesh of triangle strips; save it with faces")
-    return int(faces[2]) if faces else 0
-
-
-def _of_ply(path: Path, on_surface: int, seed: int) -> np.ndarray:
-    """Points of a mesh's surface, or those of a file that has points only."""
-    faces = _check_whole(path)
-    with quietly() as library:
-        if not faces:
-            return np.asarray(library.io.read_point_cloud(str(path)).points)
-        mesh = library.t.io.read_triangle_mesh(str(path))  # which, unlike the older one, makes nothing of a file it cannot read whole
-        if "positions" not in mesh.vertex or "indices" not in mesh.triangle:
-            raise DataError(f"{path} is cut off or damaged: its {faces} faces cannot be read")
-        vertices, triangles = mesh.vertex.positions.numpy().astype(np.float64), mesh.triangle.indices.numpy()
-    return _on_surface(vertices, triangles, path, on_surface, seed)
 
 
 def _of_polygons(mesh: Polygons, path: Path, on_surface: int, seed: int) -> np.ndarray:

@@ -39,4 +39,5 @@ def _text(body: bytes, columns: list[int]) -> np.ndarray:
 
 def _through_open3d(path: Path) -> np.ndarray:
     with quietly() as library:
-        return np.asarray(library.io.read_point_cloud(str(path), remove_nan_points=False).points)
+        cloud = library.t.io.read_point_cloud(str(path), remove_nan_points=False)  # the older one makes zeros of doubles
+        return cloud.point.positions.numpy() if "positions" in cloud.point else np.empty((0, 3))

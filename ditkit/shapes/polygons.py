@@ -13,9 +13,10 @@ from typing import NamedTuple
 import numpy as np
 
 from ditkit.errors import DataError
+from ditkit.files.text import marked
 from ditkit.shapes.backend import quietly
 
-OFF = re.compile(rb"(?:((?:ST|C|N|4|n)*)OFF)?\s*(BINARY)?\s*(.*)", re.DOTALL)
+OFF = re.compile(rb"(?:((?:ST|C|N|4|n)*)(?:OFF|off))?\s*(BINARY)?\s*(.*)", re.DOTALL)
 PLY = "ply\nformat ascii 1.0\nelement vertex {}\nproperty double x\nproperty double y\nproperty double z\n"
 PLY += "element face {}\nproperty list int int vertex_indices\nend_header\n"
 
@@ -31,7 +32,7 @@ def read_obj(path: Path) -> Polygons:
     """The vertices and faces of an .obj; lines, points, textures and materials are no surface. Raises `DataError`, naming the line."""
     vertices: list[list[float]] = []
     polygons: list[list[int]] = []
-    content = path.read_bytes().replace(b"\\\r\n", b" ").replace(b"\\\n", b" ")  # a line that goes on in the next
+    content = _read(path).replace(b"\\\r\n", b" ").replace(b"\\\n", b" ")  # a line that goes on in the next
     for number, line in enumerate(content.splitlines(), 1):
         kind, *words = line.split() or [b""]
         try:
@@ -48,7 +49,7 @@ def read_obj(path: Path) -> Polygons:
 
 def read_off(path: Path) -> Polygons:
     """The vertices and faces of an .off, whose header may run into the counts (`OFF8 6 12`). Raises `DataError`."""
-    lines = [line for raw in path.read_bytes().splitlines() if (line := raw.partition(b"#")[0].strip())]
+    lines = [line for raw in _read(path).splitlines() if (line := raw.partition(b"#")[0].strip())]
     head = OFF.fullmatch(lines[0] if lines else b"")
     if head is None or head[2] or re.search(b"[4n]", head[1] or b""):
         raise DataError(f"{path} is no .off file of points in three dimensions, as text; convert it")
@@ -62,6 +63,13 @@ def read_off(path: Path) -> Polygons:
     except (ValueError, IndexError) as error:
         raise DataError(f"{path} is no .off file, or is damaged: {error}") from error
     return _checked(path, vertices, polygons)
+
+
+def _read(path: Path) -> bytes:
+    """What a file says, of whatever encoding its names and comments are; one with a byte order mark as UTF-8 without."""
+    content = path.read_bytes()
+    mark, encoding = marked(content)
+    return content[len(mark) :].decode(encoding, "replace").encode() if mark else content
 
 
 def triangulated(mesh: Polygons) -> np.ndarray:

@@ -72,11 +72,7 @@ class Clouds:
         return folder.cloud_file(index)
 
     def save(self, config: Gen3DConfig, folder: RunFolder, index: int, sample: Tensor) -> None:
-        points = sample.T[: config.points].contiguous().numpy()
-        if config.partial:
-            given = _given(config.partial, len(points))
-            points[: len(given)] = given  # as they are, not as they come back from being normalised
-        write_ply(folder.cloud_file(index), points)
+        write_ply(folder.cloud_file(index), sample.T[: config.points].contiguous().numpy())
 
     def finish(
         self, config: Gen3DConfig, folder: RunFolder, request: SamplingRequest, names: Sequence[str]
@@ -119,6 +115,11 @@ def _check_categories(wanted: Sequence[str], model: Model) -> None:
 def _given(partial: str, points: int, note: Note = ignore) -> np.ndarray:
     """The points of the cloud to complete; of a mesh, half as many as a cloud is to have."""
     return read_points(Path(partial), points // 2, note=note)
+
+
+def _beginning_with(given_3K: Tensor, clouds_B3P: Tensor) -> Tensor:
+    """The clouds with the given points as they are, not as they come back from being normalised."""
+    return torch.cat([given_3K.expand(len(clouds_B3P), -1, -1), clouds_B3P[..., given_3K.shape[1] :]], dim=-1)
 
 
 def _in_its_frame(config: Gen3DConfig, model: Model, given_P3: Tensor, progress: Progress) -> Model:

@@ -155,14 +155,16 @@ def with_layouts_read(config: GroundConfig) -> GroundConfig:
         raise RequestError(f"{' and '.join(said)} both say what to draw; give one of them")
     if config.box and config.prompt is None:
         raise RequestError("--box gives the box of a phrase of --prompt; say the prompt too, or put both into a file for --boxes")
+    if (config.height or config.width) and config.prompt is None:
+        raise RequestError("--size is of the picture of --prompt; a layout says its own width and height")
     if config.prompt is not None:
-        found = (layout_of(config.prompt, config.box),)
+        found = (replace(layout_of(config.prompt, config.box), height=config.height, width=config.width),)
     elif config.boxes is not None:
         found = read_named(config.boxes)
     else:
         found = layouts(config)
     text = json.dumps([as_data(layout) for layout in found])
-    return replace(config, boxes=None, prompt=None, box=[], layouts=text)
+    return replace(config, boxes=None, prompt=None, box=[], height=None, width=None, layouts=text)
 
 
 def read_named(boxes: str) -> tuple[Layout, ...]:

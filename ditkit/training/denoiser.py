@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from ditkit.data.examples import Examples
 from ditkit.diffusion.noise import step_generator
+from ditkit.engine.transfers import sent
 from ditkit.training.objective import Objective
 
 
@@ -27,8 +28,8 @@ class DenoiserTask:
         at = self.objective.draw((torch.arange(self.batch) + torch.rand(self.batch, generator=generator)) / self.batch)
         noise = torch.randn((self.batch, *x0.shape[1:]), generator=generator)
         dropped = torch.rand(self.batch, generator=generator) < self.label_dropout
-        drawn = (x0, y, at[rows], noise[rows], dropped[rows])  # all on the CPU, where it is the same on every machine
-        x0, y, at, noise, dropped = (values.to(self.device) for values in drawn)
+        drawn = (x0, y, at[rows], noise[rows], dropped[rows])  # by the CPU, where it is the same on every machine
+        x0, y, at, noise, dropped = (sent(values, self.device) for values in drawn)
         y = torch.where(dropped.reshape(-1, *[1] * (y.dim() - 1)), self.module.null(y), y)  # pyright: ignore[reportCallIssue]
         conditioning = self.module.condition(self.objective.times(at), y)  # pyright: ignore[reportCallIssue]
         out = self.module(self.objective.noisy(x0, noise, at), conditioning)

@@ -24,7 +24,7 @@ from ditkit.files.tensors import write_tensors
 from ditkit.training.optimizer import build_optimizers
 
 STATE = "state.pt"
-EXTENDABLE = ("steps", "decay", "save_minutes")  # settings that a resumed run may change
+EXTENDABLE = ("steps", "decay", "save_minutes", "minutes")  # settings that a resumed run may change
 
 
 class Task(Protocol):
@@ -42,7 +42,8 @@ class Task(Protocol):
 class TrainSettings:
     """How long and how fast: `steps` updates of `batch` samples.
 
-    The learning rate rises over `warmup` steps, stays, and falls to zero over the last `decay`. `beside` is what else the run was asked
+    The learning rate rises over `warmup` steps, stays, and falls to zero over the last `decay`. After `minutes` it ends early, between two
+    steps, to be gone on with. `beside` is what else the run was asked
     for, by name, in plain values: a resumed run has to say the same.
     """
 
@@ -58,6 +59,7 @@ class TrainSettings:
     seed: int = 0
     precision: str = "float32"
     save_minutes: float = 5.0
+    minutes: float | None = None
     optimizer: str = "adamw"
     beside: dict[str, Any] = field(default_factory=dict)
 
@@ -92,19 +94,23 @@ def train(
         raise ConfigError(f"a batch of {settings.batch} cannot be shared by {world.size} processes; say batch={world.size} or more")
     run = _Run(task, settings, folder, mark)
     rows = world.share(settings.batch)
-    saved = time.monotonic()
+    began = saved = time.monotonic()
     with signals.asked() as asked_to_end:
         while run.step < settings.steps:
             loss, values = run.update(rows, world)
             yield StepReport(run.step, settings.steps, loss, values)
             now = time.monotonic()
-            stop = max(gather(asked_to_end(), world))  # together, or one process would wait for the other for ever
-            if stop or now - saved > settings.save_minutes * 60:
+            late = settings.minutes is not None and now - began > settings.minutes * 60
+            said = gather((asked_to_end(), late), world)  # together, or one process would wait for the other for ever
+            stop, late = max(number for number, _ in said), any(each for _, each in said)
+            if stop or late or now - saved > settings.save_minutes * 60:
                 if world.rank == 0:
                     run.save()
                 saved = now
             if stop:
                 raise signals.Stopped(stop, f"{run.step} of {settings.steps} steps are done and saved; the same command goes on from there")
+            if late:
+                return
         if world.rank == 0:
             run.save()
 
@@ -117,6 +123,10 @@ class _Run:
         self.step = 0
         self.average = copy.deepcopy(task.module).requires_grad_(False)
         self.parameters = [parameter for parameter in task.module.parameters() if parameter.requires_grad]
+        self._averaged, self._current = (
+            [value for value in (*module.parameters(), *module.buffers()) if value.is_floating_point()]  # each once
+            for module in (self.average, task.module)
+        )
         self.optimizers = build_optimizers(task.module, settings.optimizer, settings.learning_rate, settings.betas, settings.weight_decay)
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -158,10 +168,7 @@ class _Run:
     @torch.no_grad()
     def _move_average(self) -> None:
         keep = min(self.settings.ema, (1 + self.step) / (10 + self.step))  # early on the average follows closely
-        averaged, current = ([*module.parameters(), *module.buffers()] for module in (self.average, self.task.module))  # each once
-        for old, new in zip(averaged, current, strict=True):
-            if new.is_floating_point():
-                old.lerp_(new, 1 - keep)
+        torch._foreach_lerp_(self._averaged, self._current, 1 - keep)  # pyright: ignore[reportPrivateImportUsage] (all at once)
 
     def save(self) -> None:
         state = {

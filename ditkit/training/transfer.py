@@ -1,4 +1,4 @@
-"""Starting from the weights of another model: all of them, or what fits of a DiT (of a DiT or DiT-3D) for a PixArt (for a DiT-3D).
+"""Starting from the weights of another model: all of them, or what fits of a DiT for a SiT or a PixArt, of a DiT or DiT-3D for a DiT-3D.
 
 Shapes: O outputs and I inputs of a linear layer.
 """
@@ -19,6 +19,8 @@ from ditkit.models.loading import load_into
 from ditkit.models.own_classes import LABEL_TABLES
 from ditkit.models.pixart import PixArtParams
 from ditkit.models.reading import Checkpoint
+from ditkit.models.sit import SiTParams
+from ditkit.training.dit_as_flow import TIME, dit_as_flow
 from ditkit.training.joined_adaln import joined_adaln
 
 SCALE = ".scale"
@@ -50,16 +52,20 @@ def merged(state: Mapping[str, Tensor]) -> State:
 def start_from(module: Any, checkpoint: Checkpoint, origin: str) -> frozenset[str]:
     """Give the network the checkpoint's weights; the names of the parameters that stay fresh: a label table of other classes.
 
-    More of them may in a DiT-3D, which takes the blocks of a DiT (Mo et al. 2023, section 3.4), or all that has the shape it needs from
-    a DiT-3D of another category or grid, and in a PixArt, which takes the blocks, patches and time of a DiT (Chen et al. 2023, section
-    2.3). Raises `CheckpointError` unless the blocks fit.
+    More of them may in a SiT that starts from a DiT (`dit_as_flow`), in a DiT-3D, which takes the blocks of a DiT (Mo et al. 2023, section
+    3.4), or all that has the shape it needs from a DiT-3D of another category or grid, and in a PixArt, which takes the blocks, patches and
+    time of a DiT (Chen et al. 2023, section 2.3). Raises `CheckpointError` unless the blocks fit.
     """
     params, theirs = module.params, checkpoint.params or identify(checkpoint.state)
     grown = isinstance(params, DiT3DParams) or (isinstance(params, PixArtParams) and isinstance(theirs, DiTParams))
     if not grown:
         own = module.state_dict()
-        fresh = _other_classes(own, checkpoint.state)
-        load_into(module, {**checkpoint.state, **{name: own[name] for name in fresh}}, origin)
+        given, untold = checkpoint.state, frozenset[str]()
+        if isinstance(params, SiTParams) and checkpoint.kin and checkpoint.kin.family == "dit":
+            given = dit_as_flow(given, params)
+            untold = frozenset(name for name in own if name.startswith(TIME) and name not in given)
+        fresh = _other_classes(own, given) | untold
+        load_into(module, {**given, **{name: own[name] for name in fresh}}, origin)
         return fresh
     if not isinstance(theirs, DiTParams | DiT3DParams):
         raise CheckpointError(f"{origin} is neither a DiT nor a DiT-3D, whose blocks a DiT-3D can start from")

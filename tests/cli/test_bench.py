@@ -12,6 +12,8 @@ import pytest
         (["--policy", "every", "--policy", "random:0.6", "--fewer", "14"], {"policies": ["every", "random:0.6"], "fewer": [14]}),
         (["--prompts", "a.txt", "text.path=t5"], {"prompt_file": "a.txt"}),
         (["--boxes", "held-out", "--rules", "fast", "--rules", "pull"], {"boxes": "held-out", "rules": ["fast", "pull"]}),
+        (["--gpu-report", "minutes=4"], {"model": "all", "gpu_report": True, "minutes": 4.0, "out": "runs/bench-all"}),
+        (["dit-xl-2-256", "--gpu-report"], {"model": "dit-xl-2-256", "gpu_report": True, "minutes": 8.0}),
         (["--against", "cache-dit", "--reference", "emoji.npz"], {"against": ["cache-dit"], "reference": "emoji.npz"}),
     ],
 )

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ditkit.cli.console import progress, show
-from ditkit.results.progress import NoProgress, PlainProgress
+from ditkit.results.progress import JsonProgress, NoProgress, PlainProgress
 from ditkit.results.report import Report
 
 
@@ -27,7 +27,9 @@ def test_square_brackets_are_only_square_brackets(capsys):
     assert _printed(Report("[bold]t", facts={"[red]": "[/]"}), capsys) == ["[bold]t", "  [red]  [/]"]
 
 
-def test_progress_is_plain_where_there_is_no_terminal_and_silent_in_other_processes(monkeypatch):
+def test_progress_is_plain_where_there_is_no_terminal_objects_for_a_program_and_silent_in_other_processes(monkeypatch):
     assert isinstance(progress(), PlainProgress)
+    monkeypatch.setenv("DITKIT_PROGRESS", "json")
+    assert isinstance(progress(), JsonProgress)
     monkeypatch.setenv("RANK", "3")
     assert isinstance(progress(), NoProgress)

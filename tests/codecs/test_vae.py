@@ -118,6 +118,17 @@ def test_every_layout_that_diffusers_writes_is_read(tmp_path: Path, how: dict[st
     [
         ({"_class_name": "AutoencoderTiny"}, "is that of a AutoencoderTiny; pictures are coded by an AutoencoderKL"),
         ({"shift_factor": 0.06}, "says shift_factor = 0.06, which is not known of an AutoencoderKL for this kind of model"),
+        ({"scaling_factor": 0}, "says scaling_factor = 0, which is no number above 0"),
+        ({"scaling_factor": None}, "says scaling_factor = null, which is no number above 0"),
+        ({"scaling_factor": "0.2"}, 'says scaling_factor = "0.2", which is no number above 0'),
+        ({"scaling_factor": -1}, "says scaling_factor = -1, which is no number above 0"),
+        ({"latents_mean": [0.1] * 4}, "says latents_mean = [0.1, 0.1, 0.1, 0.1], which is not known of an AutoencoderKL"),
+        ({"layers_per_block": 10**9}, "says layers_per_block = 1000000000, and the weights beside it have "),
+        ({"block_out_channels": [8, 10**7]}, "says block_out_channels = [8, 10000000], and the weights beside it have ["),
+        ({"latent_channels": 16}, "says latent_channels = 16, and the weights beside it have 4"),
+        ({"use_quant_conv": False}, "says use_quant_conv = false, and the weights beside it have true"),
+        ({"norm_num_groups": 0}, "is not that of an autoencoder in diffusers' layout: ZeroDivisionError: "),
+        ({"act_fn": "nosuch"}, "is not that of an autoencoder in diffusers' layout: ValueError: "),
         ({"quantization_config": {"load_in_8bit": True}}, 'says quantization_config = {"load_in_8bit": true}, which is not known of'),
     ],
 )

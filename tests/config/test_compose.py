@@ -57,8 +57,8 @@ def test_what_cfg_prints_says_which_option_was_chosen():
         ("cache.name=every", "cache.name cannot be set; choose with cache=every"),
         (
             "sampler=dimm",
-            "no solver named 'dimm'; did you mean 'ddim'? (auto, ddim, ddpm, dopri5, dpm-solver++, dpm-solver-2, euler, euler-maruyama, "
-            "heun, heun3, lcm, midpoint, rk4, stochastic-heun)",
+            "no solver named 'dimm'; did you mean 'ddim'? (auto, ddim, ddpm, dmd, dopri5, dpm-solver++, dpm-solver-2, euler, "
+            "euler-maruyama, heun, heun3, lcm, midpoint, rk4, stochastic-heun)",
         ),
         ("cat", "cannot read 'cat'; an option is set by key=value, as in steps=20"),
         ("~steps", "cannot read '~steps'; an option is set by key=value, as in steps=20"),

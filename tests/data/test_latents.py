@@ -1,5 +1,6 @@
 """Latents on disk: encoded once, mapped afterwards, and refused when damaged."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,16 @@ def test_every_variant_of_every_picture_is_at_its_place(tmp_path: Path) -> None:
     assert_close(kept.values[:, :, 0, 0, 0], torch.tensor([[0, 5], [10, 15], [20, 25]], dtype=torch.float16), size=255)
     assert kept.labels.tolist() == [2, 0, 1]
     assert torch.equal(encode_pictures(Numbered(), pooled, (0, 5)).values, kept.values)  # without a file too
+
+
+def test_latents_stay_where_they_are_unless_there_is_a_gpu_with_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = encode_pictures(Numbered(), pooled, (0, 5))
+    assert kept.on(torch.device("cpu")) is kept
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (4 * kept.values.nbytes - 1, 0))
+    assert kept.on(torch.device("cuda")) is kept
+    moved = replace(kept, values=kept.values.to("meta"), labels=kept.labels.to("meta"))  # whose draws are of that device, too
+    x0, y = moved.draw(torch.Generator().manual_seed(0), 4, slice(1, 3))
+    assert x0.device.type == y.device.type == "meta" and x0.shape == (2, 1, 2, 2) and y.shape == (2,)
 
 
 def test_a_second_time_nothing_is_encoded(tmp_path: Path) -> None:

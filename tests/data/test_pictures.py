@@ -116,6 +116,37 @@ def test_what_is_transparent_shows_one_background_in_both_readers(tmp_path: Path
     assert np.array_equal(measured.permute(0, 2, 3, 1).numpy(), expected)
 
 
+@pytest.mark.parametrize(("kind", "clear"), [(0, (500,)), (2, (1000, 2000, 3000))])
+def test_one_colour_of_sixteen_bits_may_be_transparent(tmp_path: Path, kind: int, clear: tuple[int, ...]) -> None:
+    pixels = np.full((2, 2, len(clear)), 9 * 256, np.uint16)
+    pixels[0, 0] = clear
+    (tmp_path / "a.png").write_bytes(png(pixels, kind, clear))
+    expected = np.full((2, 2, 3), 9)
+    expected[0, 0] = 255
+    assert np.array_equal(read_picture(tmp_path / "a.png"), expected)
+
+
+def test_half_transparent_colours_of_sixteen_bits_are_mixed_with_the_background(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(3).integers(0, 65536, (4, 4, 4), dtype=np.uint16)
+    (tmp_path / "a.png").write_bytes(png(pixels, 6))
+    colours, alpha = pixels[..., :3] / 65535, pixels[..., 3:] / 65535
+    expected = 255 * (colours * alpha + 1 - alpha)
+    assert np.abs(read_picture(tmp_path / "a.png") - expected).max() < 2  # a level each of colour, alpha and their mixture, cut or rounded
+
+
+def test_a_photograph_in_inks_is_turned_too(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    file = saved(tmp_path / "a.jpg", Image.fromarray(RGB).convert("CMYK"), exif=exif, quality=100)
+    assert np.array_equal(read_picture(file), np.rot90(np.asarray(Image.open(file).convert("RGB")), -1))
+
+
+def test_what_cannot_be_opened_says_the_reason_once(tmp_path: Path) -> None:
+    (tmp_path / "a.png").mkdir()
+    with pytest.raises(DataError, match=r"^cannot read the picture [^\s]+a\.png: Is a directory$"):
+        read_picture(tmp_path / "a.png")
+
+
 @pytest.mark.parametrize("orientation", TURNS)
 @pytest.mark.parametrize("name", ["a.png", "a.tif", "a.webp"])
 def test_a_picture_is_turned_as_its_camera_was_held(tmp_path: Path, name: str, orientation: int) -> None:

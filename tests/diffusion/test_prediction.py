@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ditkit.diffusion.level import Level
-from ditkit.diffusion.prediction import Kind, Prediction, split_learned_sigma
+from ditkit.diffusion.prediction import Kind, Prediction, Reading
 from tests.closeness import assert_close
 from tests.golden_files import assert_within, golden, golden_manifest
 
@@ -71,7 +71,7 @@ def test_conversions_are_the_published_ones(path: str) -> None:
 
 def test_a_learned_sigma_output_is_split_along_its_channels() -> None:
     output = torch.arange(2 * 6 * 4.0).reshape(2, 6, 4)
-    prediction = split_learned_sigma(output)
+    prediction = Reading(variance=True).of(output)
     assert prediction.kind == "epsilon"
     assert prediction.variance is not None
     assert torch.equal(torch.cat([prediction.value, prediction.variance], dim=1), output)

@@ -23,7 +23,7 @@ from ditkit.engine.request import SamplingRequest
 from ditkit.engine.sampler import denoiser
 from ditkit.models import registry
 from ditkit.models.blank import blank
-from ditkit.models.pixart import Prompts
+from ditkit.models.prompts import Prompts
 from ditkit.models.spec import ModelSpec
 from tests.models.tiny import inputs, tiny
 

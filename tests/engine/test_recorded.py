@@ -5,7 +5,9 @@ operators again with the same tensors, knowing nothing but what the buffers then
 """
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,22 +16,14 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
-from ditkit.cache.plan import CachePlan
-from ditkit.codecs.registry import load_codec
-from ditkit.diffusion.guidance import GuidanceInterval
-from ditkit.diffusion.schedule import linear
 from ditkit.diffusion.solvers import SOLVERS
-from ditkit.engine.conditions import PromptTable
 from ditkit.engine.graphs import GraphedNetwork
-from ditkit.engine.model import Model
-from ditkit.engine.recorded import RecordedRuns
-from ditkit.engine.request import SamplingRequest
+from ditkit.engine.recorded import RecordedRuns, cuda_graph
 from ditkit.engine.sampler import sample, sample_latents
-from ditkit.models.spec import Defaults, ModelSpec
-from tests.models.tiny import prompts, tiny
+from tests.closeness import assert_close, evaluated
+from tests.engine.devices import EVALUATIONS, model_of, request_of
 
 CPU = torch.device("cpu")
-EVALUATIONS = 6
 
 
 class Played(TorchDispatchMode):
@@ -53,6 +47,15 @@ class Played(TorchDispatchMode):
                     old.copy_(new)
 
 
+class Graph(Played):
+    """In place of torch's CUDA graph."""
+
+    @contextmanager
+    def capture(self, capture_error_mode: str) -> Iterator[None]:
+        with self:
+            yield
+
+
 def played(run: Callable[[], Tensor]) -> Callable[[], Tensor]:
     """As `cuda_graph`."""
     with Played() as record:
@@ -65,59 +68,43 @@ def played(run: Callable[[], Tensor]) -> Callable[[], Tensor]:
     return replay
 
 
-def _model(family: str) -> Model:
-    network = tiny(family).requires_grad_(False)
-    points, text = 50 if family == "dit3d" else 0, "t5" if family == "pixart" else None
-    spec = ModelSpec("tiny", family, network.params, "linear", "pixels", 8, 3, Defaults("ddim", 6, 2.0), points=points, text=text)
-    return Model(spec, network, load_codec("pixels"), CPU)
-
-
-def _request(model: Model, solver: str, **changes: Any) -> SamplingRequest:
-    """Seven samples in batches of two, guided, under a plan with rows of every kind: computed, in part, held, forecast, whole."""
-    made = SOLVERS[solver](linear(), EVALUATIONS, **({"variance": "fixedsmall"} if solver == "ddpm" else {}))
-    sites = model.backbone.sites
-    kinds = [[True] * len(sites), [True] * len(sites), [column % 2 == 0 for column in range(len(sites))], [False] * len(sites)]
-    rows = tuple(tuple(kinds[min(evaluation, 3)]) for evaluation in range(EVALUATIONS))
-    plan = CachePlan(sites, tuple(made.times), rows, forecast={(2, 1): (1.4, -0.4), (3, 0): (1.5, -0.6)}, whole={4: (1.0,), 5: (1.7, -0.7)})
-    params: Any = model.spec.params
-    table = PromptTable(("a", "b", "c"), prompts(params, 4), (3, 3, 3)) if model.spec.text else None
-    values = {"guidance": 2.0, "interval": GuidanceInterval(high=700.0), "plan": plan, "batch": 2, "prompts": table, **changes}
-    return SamplingRequest((0, 1, 2, 2, 1, 0, 1), range(7), made, **values)
-
-
 @pytest.mark.parametrize(
     ("family", "solver"), [("dit", name) for name in SOLVERS] + [(name, "ddim") for name in ("uvit", "pixart", "dit3d")]
 )
 def test_a_replayed_run_makes_the_bits_of_the_launched_one(family: str, solver: str) -> None:
-    model = _model(family)
-    request = _request(model, solver)
+    model = model_of(family, CPU)
+    request = request_of(model, solver)
     runs = RecordedRuns(model, request, record=played)
     for batch in request.batches():
-        assert torch.equal(runs(batch), sample_latents(model, request, batch))
+        made = runs(batch)
+        assert torch.equal(made, RecordedRuns(model, request)(batch))  # whose first it is
+        assert_close(made, sample_latents(model, request, batch), evaluated(model.backbone, EVALUATIONS, 2.0))
     assert set(runs._tapes) == {2}  # the last batch is of one, and the first of its size
 
 
 def test_completing_a_cloud_can_be_recorded() -> None:
-    model = _model("dit3d")
-    request = _request(model, "ddim", known=torch.linspace(-1, 1, 60).reshape(3, 20))
+    model = model_of("dit3d", CPU)
+    request = request_of(model, known=torch.linspace(-1, 1, 60).reshape(3, 20))
     runs = RecordedRuns(model, request, record=played)
     for batch in request.batches()[:3]:
-        assert torch.equal(runs(batch), sample_latents(model, request, batch))
+        made = runs(batch)
+        assert torch.equal(made, RecordedRuns(model, request)(batch))
+        assert request.known is not None and torch.equal(made[..., :20], request.known.expand(2, -1, -1))
 
 
 def test_a_graphed_network_can_be_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "compile", lambda function, **_: function)  # which does not run under a mode that records
-    model = _model("dit")
-    request = _request(model, "ddim")
+    model = model_of("dit", CPU)
+    request = request_of(model)
     graphs = GraphedNetwork(model.backbone, request.plan, CPU)
     runs = RecordedRuns(model, request, graphs=graphs, record=played)
     for batch in request.batches()[:3]:
-        assert torch.equal(runs(batch), sample_latents(model, request, batch, graphs=graphs))
+        assert torch.equal(runs(batch), RecordedRuns(model, request, graphs=graphs)(batch))
 
 
 def test_replays_are_counted_as_runs_are() -> None:
-    model, counted = _model("dit"), []
-    request = _request(model, "ddim")
+    model, counted = model_of("dit", CPU), []
+    request = request_of(model)
     runs = RecordedRuns(model, request, counted.append, record=played)
     for batch in request.batches():
         runs(batch)
@@ -125,8 +112,8 @@ def test_replays_are_counted_as_runs_are() -> None:
 
 
 def test_buffers_stay_where_they_are() -> None:
-    model = _model("dit")
-    request = _request(model, "ddim")
+    model = model_of("dit", CPU)
+    request = request_of(model)
     runs = RecordedRuns(model, request, record=played)
     places = []
     for batch in request.batches()[:3]:
@@ -136,8 +123,8 @@ def test_buffers_stay_where_they_are() -> None:
 
 
 def test_what_cannot_be_recorded_is_launched_and_said_once() -> None:
-    model = _model("dit")
-    request = _request(model, "ddim")
+    model = model_of("dit", CPU)
+    request = request_of(model)
 
     def full(run: Callable[[], Tensor]) -> Callable[[], Tensor]:
         raise torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate 2 GiB")
@@ -150,13 +137,26 @@ def test_what_cannot_be_recorded_is_launched_and_said_once() -> None:
         "batches of 2 are not recorded as a CUDA graph, and launched one by one: CUDA out of memory."
     ]
     for latents, batch in zip(made, request.batches(), strict=True):
-        assert torch.equal(latents, sample_latents(model, request, batch))
+        assert torch.equal(latents, RecordedRuns(model, request)(batch))
 
 
 def test_a_recorded_model_samples_what_the_launched_one_samples(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(RecordedRuns.__init__, "__defaults__", (None, None, played))
-    launched = _model("dit")
-    request = _request(launched, "dpm-solver++")
-    recorded = Model(launched.spec, launched.backbone, launched.codec, CPU, recorded=True)
-    first, second = (torch.cat([batch.latents for batch in sample(model, request)]) for model in (launched, recorded))
-    assert torch.equal(first, second)
+    launched = model_of("dit", CPU)
+    request = request_of(launched, "dpm-solver++")
+    first, second = (
+        torch.cat([batch.latents for batch in sample(model, request)]) for model in (launched, replace(launched, recorded=True))
+    )
+    assert_close(second, first, evaluated(launched.backbone, EVALUATIONS, 2.0))
+
+
+def test_a_cuda_graph_is_recorded_once_and_gives_a_copy_at_each_replay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With torch's graph played: where there is no device this is as near as one comes."""
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
+    monkeypatch.setattr(torch.cuda, "graph", Graph.capture)
+    x, ran = torch.ones(3), []
+    replay = cuda_graph(lambda: (ran.append(1), (x + 1) * 2)[1])
+    first = replay()
+    x.fill_(4)
+    second = replay()
+    assert ran == [1] and first.tolist() == [4] * 3 and second.tolist() == [10] * 3 and first.data_ptr() != second.data_ptr()

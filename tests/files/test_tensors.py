@@ -1,6 +1,7 @@
 import argparse
 import os
 import pickle
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,10 +26,10 @@ class Intruder:
         return os.system, (f"touch {self.mark}",)
 
 
-@pytest.mark.parametrize("name", ["w.pt", "w.pth", "w.bin", "w.safetensors"])
+@pytest.mark.parametrize("name", ["w.pt", "w.pth", "w.bin", "w.safetensors", "W.PT", "W.SAFETENSORS", "w.pth.tar", "w.ckpt"])
 def test_every_format_reads_back(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
-    save_file(STATE, path) if path.suffix == ".safetensors" else torch.save(STATE, path)
+    save_file(STATE, path) if path.suffix.lower() == ".safetensors" else torch.save(STATE, path)
     state = read_tensors(path)
     assert state.keys() == STATE.keys()
     assert all(torch.equal(state[key], STATE[key]) for key in STATE)
@@ -77,7 +78,7 @@ def test_the_options_of_a_training_run_cannot_smuggle_a_class_in(tmp_path: Path)
 @pytest.mark.parametrize("share", [0.3, 0.7, 0.95])
 def test_a_truncated_file_is_one_clear_line(tmp_path: Path, name: str, share: float) -> None:
     path = tmp_path / name
-    save_file(STATE, path) if path.suffix == ".safetensors" else torch.save(STATE, path)
+    save_file(STATE, path) if path.suffix.lower() == ".safetensors" else torch.save(STATE, path)
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
     with pytest.raises(CheckpointError, match=f"^{path} is truncated or damaged: [^\n]+$"):
         read_tensors(path)
@@ -147,3 +148,38 @@ def test_safetensors_are_known_whatever_the_length_of_their_header(tmp_path: Pat
 def _header_of(words: dict[str, str], folder: Path) -> bytes:
     write_tensors(folder / "w.safetensors", {"w": torch.ones(2)}, words)
     return (folder / "w.safetensors").read_bytes()
+
+
+ODD = {
+    "sparse": lambda: torch.eye(3).to_sparse(),
+    "complex": lambda: torch.ones(3, dtype=torch.complex64),
+    "empty (meta)": lambda: torch.ones(3, device="meta"),
+    "quantised": lambda: torch.quantize_per_tensor(torch.ones(3), 0.1, 0, torch.qint8),
+}
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")  # of torch's, of its own quantisation
+@pytest.mark.parametrize("kind", ODD)
+def test_tensors_that_are_no_plain_numbers_are_refused_by_name(tmp_path: Path, kind: str) -> None:
+    torch.save({"a.weight": ODD[kind]()}, tmp_path / "w.pt")
+    line = re.escape(f"holds {kind} tensors, first a.weight; save the weights as plain float16, bfloat16 or float32")
+    with pytest.raises(CheckpointError, match=rf"w\.pt {line}$"):
+        read_tensors(tmp_path / "w.pt")
+
+
+def test_numbers_of_eight_bits_are_read_and_checked(tmp_path: Path) -> None:
+    values = torch.tensor([1.0, -0.5])
+    torch.save({"a.weight": values.to(torch.float8_e4m3fn)}, tmp_path / "w.pt")
+    assert torch.equal(read_tensors(tmp_path / "w.pt")["a.weight"].float(), values)
+    torch.save({"a.weight": torch.tensor([float("nan")]).to(torch.float8_e4m3fn)}, tmp_path / "w.pt")
+    with pytest.raises(CheckpointError, match="has NaN or infinite numbers in 1 of 1 tensors, first in a.weight$"):
+        read_tensors(tmp_path / "w.pt")
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_program_of_torchscript_is_called_one(tmp_path: Path) -> None:
+    torch.jit.script(torch.nn.Linear(2, 2)).save(str(tmp_path / "w.pt"))
+    with pytest.raises(
+        CheckpointError, match=r"w\.pt is a TorchScript program, not weights; save the network's state_dict with torch\.save$"
+    ):
+        read_tensors(tmp_path / "w.pt")

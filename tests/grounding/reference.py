@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 
 from ditkit.diffusion.guidance import combine
-from ditkit.diffusion.prediction import Prediction, split_learned_sigma
+from ditkit.diffusion.prediction import Prediction, Reading
 from ditkit.diffusion.schedule import linear
 from ditkit.diffusion.solvers import Denoise, Solver, dpm_solver_pp
 from ditkit.grounding.generate import Grounding, StepTrace, Texts, grounded, prepare
 from ditkit.grounding.layout import Box, Layout, Phrase
-from ditkit.grounding.objects import ObjectState
+from ditkit.grounding.objects import Asking, ObjectState
 from ditkit.grounding.pull import OnPull
 from ditkit.grounding.rules import PUBLISHED, Rules
 from ditkit.models import pixart_layout
@@ -23,6 +23,7 @@ from ditkit.models.prompts import Prompts
 from tests.golden_files import golden, golden_json
 
 CELL = 8  # pixels
+LEARNED = Reading(variance=True)
 
 
 def network(name: str) -> PixArt:
@@ -83,8 +84,10 @@ class Run:
     def grounding(self, rules: Rules | None = None) -> Grounding:
         sizes = [Bin(float(name), *map(int, size)) for name, size in self.facts["object_image_bins_used"].items()]
         height, width = self.noise.shape[2:]
-        scales = [4.5] * len(self.solver.times)
-        return prepare(self.network, self.layout, self.texts(), (height, width), CELL, sizes, rules or self.rules, scales, 8)
+        return prepare(self.network, self.layout, self.texts(), (height, width), CELL, sizes, rules or self.rules, self.asking())
+
+    def asking(self) -> Asking:
+        return Asking((4.5,) * len(self.solver.times), 8, LEARNED)
 
     def main(self) -> Denoise:
         """The main branch, guided."""
@@ -94,7 +97,7 @@ class Run:
 
         def denoise(x: Tensor, evaluation: int) -> Prediction:
             conditioning = self.network.condition(torch.full((2,), self.solver.times[evaluation]), prepared)
-            return split_learned_sigma(combine(self.network(torch.cat([x, x]), conditioning), 4.5))
+            return LEARNED.of(combine(self.network(torch.cat([x, x]), conditioning), 4.5))
 
         return denoise
 

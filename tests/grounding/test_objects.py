@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 import torch
 
+from ditkit.diffusion.prediction import Reading
 from ditkit.diffusion.schedule import linear
 from ditkit.diffusion.solvers import SOLVERS
-from ditkit.grounding.objects import ObjectGroup, ObjectState, advance, joint_denoiser
+from ditkit.grounding.objects import Asking, ObjectGroup, ObjectState, advance, joint_denoiser
 from ditkit.grounding.regions import Region
 from ditkit.models.pixart import PixArt
 from ditkit.models.prompts import Prompts
@@ -16,6 +17,7 @@ from tests.golden_files import golden, golden_json
 from tests.grounding.reference import network
 from tests.models.tiny import PIXART, drawn, prompts
 
+LEARNED = Reading(variance=True)
 CASES = [
     ("512", "square_obj"),
     ("512", "wide_obj"),
@@ -46,7 +48,7 @@ def test_joint_denoising_is_the_published_one(style: str, case: str) -> None:
         objects, crops = given["object_latents"], given["patch_latents"]
         group = ObjectGroup((0,), (Region(0, crops.shape[2], 0, crops.shape[3]),), (objects.shape[2], objects.shape[3]), keys)
         for scale in (1.0, 4.5):  # a prompt guided away from itself stays what it is
-            denoise = joint_denoiser(model, (time,), group, 1, (scale,), 8)
+            denoise = joint_denoiser(model, (time,), group, 1, Asking((scale,), 8, LEARNED))
             said_of_both = denoise(torch.cat([objects.flatten(2), crops.flatten(2)], dim=2), 0)
             assert said_of_both.variance is not None
             out = torch.cat([said_of_both.value, said_of_both.variance], dim=1)
@@ -84,15 +86,15 @@ def test_boxes_and_samples_of_one_size_are_advanced_together_as_each_alone(solve
         mine = noise[:, rows]
         return ObjectState(mine[0, ..., :64].unflatten(-1, (8, 8)), made.init(mine[1:] if made.draws else None))
 
-    scales = [4.5] * len(made.times)
-    crops, after = advance(model, made, together, state(slice(None)), x, 0, scales, 8)
-    crops, after = advance(model, made, together, after, x, 1, scales, 8)
+    asking = Asking((4.5,) * len(made.times), 8, LEARNED)
+    crops, after = advance(model, made, together, state(slice(None)), x, 0, asking)
+    crops, after = advance(model, made, together, after, x, 1, asking)
     for box, region in enumerate(regions):
         keys = picked(together.phrases, [box, -1])
         for sample in range(2):
             row = 2 * box + sample
             alone = ObjectGroup((0,), (region,), (8, 8), keys)
-            mine, mine_after = advance(model, made, alone, state(slice(row, row + 1)), x[sample : sample + 1], 0, scales, 8)
-            mine, mine_after = advance(model, made, alone, mine_after, x[sample : sample + 1], 1, scales, 8)
+            mine, mine_after = advance(model, made, alone, state(slice(row, row + 1)), x[sample : sample + 1], 0, asking)
+            mine, mine_after = advance(model, made, alone, mine_after, x[sample : sample + 1], 1, asking)
             assert_close(mine[0], crops[box][sample : sample + 1], evaluated(model, 2 * 2, 4.5))
             assert_close(mine_after.latents, after.latents[row : row + 1], evaluated(model, 2 * 2, 4.5))

@@ -65,3 +65,9 @@ def test_a_registered_model_of_just_these_numbers_is_named(tmp_path: Path) -> No
         CheckpointError, match=r"w\.pt does not fit DiT-S/8 at 512 px: it has input size 32 instead of 64; use --model dit-s-8-256$"
     ):
         load_backbone(find("dit-s-8-512"), str(tmp_path / "w.pt"))
+
+
+def test_whole_numbers_are_no_weights(tmp_path: Path) -> None:
+    torch.save({name: (8 * value).to(torch.int8) for name, value in network("dit").state_dict().items()}, tmp_path / "w.pt")
+    with pytest.raises(CheckpointError, match=r"w\.pt holds whole numbers, pos_embed is int8, perhaps of a quantised network; save its"):
+        load_backbone(find("dit-emoji"), str(tmp_path / "w.pt"))

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ditkit.diffusion.prediction import split_learned_sigma
+from ditkit.diffusion.prediction import Reading
 from ditkit.errors import CheckpointError, ConfigError
 from ditkit.execution import PLAIN, Execution, Site
 from ditkit.models import pixart_layout
@@ -71,7 +71,7 @@ def test_the_published_forward_is_reproduced_whatever_the_mask() -> None:
     }
     for name, mask in cases.items():
         assert_close(run(model, x, t, Prompts(features, mask)), reference[f"out.{name}"], evaluated(model, foreign=True))
-    noise = split_learned_sigma(run(model, x, t, Prompts(features, cases["masked"]))).value
+    noise = Reading(variance=True).of(run(model, x, t, Prompts(features, cases["masked"]))).value
     assert_close(noise, reference["out.forward_with_dpmsolver_masked"], evaluated(model, foreign=True))
 
 

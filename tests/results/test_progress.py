@@ -1,10 +1,11 @@
 """Progress in a log and on a terminal."""
 
 import io
+import json
 
 from rich.console import Console
 
-from ditkit.results.progress import NoProgress, PlainProgress, RichProgress, duration
+from ditkit.results.progress import JsonProgress, NoProgress, PlainProgress, RichProgress, duration
 
 
 class Clock:
@@ -24,6 +25,20 @@ def test_a_log_gets_a_line_every_ten_seconds_and_one_at_the_end():
     assert log.getvalue() == (
         "sampling 3/4  0.25/s  0:04 left  loss 0.5  phase warm\nsampling 4/4  0.25/s  took 0:16  loss 0.5  phase warm\n"
     )
+
+
+def test_a_program_gets_objects_a_few_times_a_second_and_every_note():
+    log, clock = io.StringIO(), Clock()
+    with JsonProgress(log, clock) as progress:
+        progress.start(4, "sam\npling", done=1)
+        for second in (0.1, 0.3, 0.31):
+            clock.now = second
+            progress.advance(loss=0.5)
+        progress.note("two\nlines")
+    assert [json.loads(line) for line in log.getvalue().splitlines()] == [
+        *({"label": "sam pling", "done": done, "total": 4} for done in (1, 3, 4)),
+        {"note": "two lines"},
+    ]
 
 
 def test_what_was_done_before_does_not_count_into_the_rate():

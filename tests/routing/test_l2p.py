@@ -12,7 +12,7 @@ from ditkit.engine.request import SamplingRequest
 from ditkit.models.spec import Defaults, ModelSpec
 from ditkit.routing.l2p import learned
 from ditkit.routing.replay import Replay
-from ditkit.routing.response import Said
+from ditkit.routing.undisturbed import Listener
 from tests.models.tiny import tiny
 
 
@@ -23,9 +23,9 @@ def test_the_descent_ends_at_the_least_squares_of_undisturbed_outputs() -> None:
     request = SamplingRequest((0, 1, 2), (5, 6, 7), ddim(linear(), 6), 2.0)
     rows = tuple((evaluation not in (2, 4),) * len(backbone.sites) for evaluation in range(6))
     plan = learned(model, request, CachePlan(backbone.sites, request.solver.times, rows, whole={2: HELD, 4: HELD}), 2)
-    said = Said([])
-    Replay(model, request, range(3)).entries(said)
-    outputs = [output.flatten().double() for output in said.said]
+    listener = Listener()
+    Replay(model, request, range(3)).entries(listener)
+    outputs = [output.flatten().double() for output in listener.said]
     for evaluation, sources in ((2, (1, 0)), (4, (3, 1))):
         basis = torch.stack([outputs[source] for source in sources], 1)
         best = torch.linalg.lstsq(basis, outputs[evaluation][:, None]).solution[:, 0]

@@ -13,6 +13,7 @@ from ditkit.shapes.clouds import on_triangles, read_points, write_ply
 from tests.closeness import assert_close, near, spread, tolerance
 
 TOLERANCE = tolerance(1, dtype=torch.float32)
+STRIPS = b"ply\nformat ascii 1.0\nelement vertex 0\nproperty float x\nproperty float y\nproperty float z\nelement tristrips 0\nend_header\n"
 POINTS = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
 TETRAHEDRON = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]], dtype=np.float64)
 FACES = np.array([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]])
@@ -80,7 +81,7 @@ def test_points_in_a_triangle_are_uniform() -> None:
         ("nan.npy", np.full((20, 3), np.nan), r"nan.npy has coordinates that are NaN or infinite$"),
         ("huge.npy", np.full((20, 3), 1e300), r"huge.npy has coordinates that are NaN or infinite$"),
         ("flat.npy", np.zeros((20, 2)), r"flat.npy holds no point cloud: its shape is \(20, 2\), not \(points, 3\)$"),
-        ("words.npy", np.array([["a", "b", "c"]] * 20), r"words.npy holds no point cloud"),
+        ("words.npy", np.array([["a", "b", "c"]] * 20), r"words.npy holds no point cloud: its values are <U1, not numbers$"),
         ("empty.obj", b"", r"empty.obj must be downloaded again: it is empty$"),
         ("vertices.obj", b"v 0 0 0\nv 1 0 0\n", r"vertices.obj has 2 points; a cloud needs at least 16$"),
         ("corner.obj", b"v 0 0 0\nv 1 0\n", r"corner.obj, line 2 is no vertex or face of an .obj: not enough values"),
@@ -91,9 +92,9 @@ def test_points_in_a_triangle_are_uniform() -> None:
         ),
         ("cut.off", b"OFF8 6 12\n0 0 0\n", r"cut.off is cut off: it promises 8 vertices and 6 faces and ends before$"),
         ("binary.off", b"OFF BINARY\n8", r"binary.off is no .off file of points in three dimensions, as text; convert it$"),
-        ("strips.ply", b"ply\nformat ascii 1.0\nelement vertex 0\nproperty float x\nelement tristrips 1\nend_header\n", "triangle strips"),
+        ("strips.ply", STRIPS, "triangle strips"),
         ("rows.txt", b"0 0 0\n1 1\n", r"rows.txt, line 2 has 2 columns, and the first point has 3; give one point a line$"),
-        ("words.xyz", b"a b c\n" * 20, r"words.xyz is no table of points: could not convert string to float: 'a'$"),
+        ("words.xyz", b"a b c\n" * 20, r"words.xyz is no table of points: its first line is 'a b c', which names no x and y and z$"),
         ("few.pts", b"20\n0 0 0\n0 0 1\n", r"few.pts is cut off or damaged: it counts 20 points and has 2$"),
         (
             "turned.npy",
@@ -122,7 +123,7 @@ def test_a_file_that_is_cut_off_is_refused_whoever_wrote_it(tmp_path: Path) -> N
     """Open3d would make up the points that are not there."""
     write_ply(own := tmp_path / "own.ply", POINTS)
     own.write_bytes(own.read_bytes()[:-30])
-    with pytest.raises(DataError, match=rf"own.ply is cut off or damaged: it promises {len(POINTS)} points and has {len(POINTS) - 2.5}$"):
+    with pytest.raises(DataError, match=rf"own.ply is cut off: it promises {len(POINTS)} points and ends before$"):
         read_points(own, 100)
     library = open3d()
     cloud = library.geometry.PointCloud(library.utility.Vector3dVector(POINTS.astype(np.float64)))
@@ -262,3 +263,50 @@ def test_what_is_cut_off_is_said_and_nothing_else(tmp_path: Path, name: str, cap
     with pytest.raises(DataError, match=f"{name} is cut off"):
         read_points(tmp_path / name, 100)
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(("kind", "size"), [("F", 4), ("F", 8), ("I", 2), ("I", 4), ("U", 1)])
+def test_a_pcd_of_every_type_is_read(tmp_path: Path, kind: str, size: int) -> None:
+    points = np.random.default_rng(1).integers(0, 100, size=(20, 3))
+    header = f"VERSION .7\nFIELDS x y z\nSIZE {size} {size} {size}\nTYPE {kind} {kind} {kind}\nCOUNT 1 1 1\nWIDTH 20\nHEIGHT 1\n"
+    kinds = {"F": "f", "I": "i", "U": "u"}
+    body = points.astype(f"<{kinds[kind]}{size}").tobytes()
+    (tmp_path / "a.pcd").write_bytes(f"{header}VIEWPOINT 0 0 0 1 0 0 0\nPOINTS 20\nDATA binary\n".encode() + body)
+    assert np.array_equal(read_points(tmp_path / "a.pcd", 0), points)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("ending", ["obj", "off"])
+def test_a_byte_order_mark_is_no_part_of_the_first_vertex(tmp_path: Path, ending: str, encoding: str) -> None:
+    corners = "1 1 0\n0 1 0\n0 0 0\n1 0 0\n"
+    text = f"OFF\n4 1 0\n{corners}4 0 1 2 3\n" if ending == "off" else "v " + corners.strip().replace("\n", "\nv ") + "\nf 1 2 3 4\n"
+    (tmp_path / f"a.{ending}").write_text(text, encoding=encoding)
+    points = read_points(tmp_path / f"a.{ending}", 500)
+    assert np.array_equal(points[:, 2], np.zeros(500)) and all(points[:, :2].max(0) > 0.9) and all(points[:, :2].min(0) < 0.1)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
+def test_tensors_that_are_no_plain_numbers_are_no_cloud(tmp_path: Path) -> None:
+    points = torch.from_numpy(POINTS)
+    for kind, odd in (("sparse", points.to_sparse()), ("complex", (points + 0j).conj()), ("empty (meta)", points.to("meta"))):
+        torch.save(odd, tmp_path / "a.pt")
+        with pytest.raises(DataError) as caught:
+            read_points(tmp_path / "a.pt", 0)
+        assert str(caught.value) == f"{tmp_path / 'a.pt'} holds {kind} tensors; save plain ones"
+
+
+def test_of_several_arrays_those_called_points_are_the_cloud(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", normals=POINTS[::-1], points=POINTS)
+    assert np.array_equal(read_points(tmp_path / "a.npz", 0), POINTS)
+
+
+def test_coordinates_that_single_precision_cannot_keep_are_refused(tmp_path: Path) -> None:
+    """As those of a scan in metres on the map of a country."""
+    scan = POINTS.astype(np.float64) + np.array([5e5, 5.4e6, 400.0])
+    np.savetxt(tmp_path / "a.xyz", scan, fmt="%.4f")
+    with pytest.raises(
+        DataError, match=r"a\.xyz lies too far from 0 to be kept in single precision, [\d.]+ across at 5\.4e\+06; centre it$"
+    ):
+        read_points(tmp_path / "a.xyz", 0)
+    np.savetxt(tmp_path / "a.xyz", scan - scan.mean(0), fmt="%.4f")
+    assert len(read_points(tmp_path / "a.xyz", 0)) == len(POINTS)

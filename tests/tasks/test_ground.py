@@ -208,6 +208,8 @@ def test_what_cannot_be_drawn_is_one_line(config: GroundConfig, tmp_path: Path) 
             replace(said, box=["cat: 0,0,1,1"]),
             f"the phrase 'cat' is not in {here}, only inside longer words; copy it from the prompt",
         ),
+        (replace(config, height=96, width=128), "--size is of the picture of --prompt; a layout says its own width and height"),
+        (replace(said, height=96), "a layout gives width and height, or neither"),
         (replace(said, box=["sun: 0,0,1,1"]), f"the phrase 'sun' is not in {here}; copy it from the prompt"),
         (
             replace(said, box=["hot dog: 0,0,1"]),

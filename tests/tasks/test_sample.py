@@ -5,11 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from torch.nn.modules.module import register_module_forward_pre_hook
 
 import ditkit
-from ditkit.config.schema import EveryCache, FileCache, SampleConfig
+from ditkit.config.schema import AutoCache, EveryCache, FileCache, ForecastCache, SampleConfig
 from ditkit.errors import DitkitError, OutputError, PlanMismatch, RequestError, UnknownName
 from ditkit.files.tensors import read_tensors, write_tensors
+from ditkit.models import registry
 from ditkit.results.folder import RunFolder
 from ditkit.results.progress import NoProgress
 from ditkit.tasks import sample
@@ -133,6 +135,23 @@ def test_an_estimate_counts_and_writes_nothing(config: SampleConfig) -> None:
     assert cached["multiply_adds"] < plain["multiply_adds"] == cached["multiply_adds_without_plan"]
     assert cached["cache_bytes"] > 0
     assert not Path(str(config.out)).exists()
+
+
+def test_a_plan_for_weights_never_seen_costs_no_more_than_sampling_the_calibrations_samples_once(
+    config: SampleConfig, tiny: str, tmp_path: Path
+) -> None:
+    rows: list[int] = []
+    network = type(registry.build(registry.SPECS[tiny]))
+    hook = register_module_forward_pre_hook(lambda module, inputs: rows.append(len(inputs[0])) if isinstance(module, network) else None)
+    asked, halves, samples = replace(config, steps=8, cache=AutoCache(budget=0.5)), 2, ForecastCache().samples
+    try:
+        sample.run(asked, NoProgress())
+        first = sum(rows)
+        sample.run(replace(asked, seed=100, out=str(tmp_path / "again")), NoProgress())
+    finally:
+        hook.remove()
+    assert sum(rows) - first == halves * 5 * 4  # pictures of other seeds: half of eight evaluations, and the plan that was kept
+    assert first - (sum(rows) - first) == halves * samples * 8
 
 
 def test_python_draws_the_pictures_that_the_command_draws(config: SampleConfig, tiny: str, weights: str) -> None:

@@ -73,6 +73,15 @@ def test_a_stop_signal_saves_before_it_ends(tmp_path: Path) -> None:
     assert torch.load(tmp_path / "state.pt", weights_only=True)["step"] == 3
 
 
+def test_a_run_that_stops_after_some_minutes_goes_on_to_the_same_bits(tmp_path: Path) -> None:
+    whole = finish(tmp_path / "whole")
+    pieces = replace(SETTINGS, save_minutes=60.0, minutes=1e-9)
+    steps = [[report.step for report in train(Regression(), pieces, tmp_path / "pieces")] for _ in range(SETTINGS.steps)]
+    assert steps == [[step + 1] for step in range(SETTINGS.steps)]
+    pieced = torch.load(tmp_path / "pieces" / "state.pt", weights_only=True)["ema"]
+    assert all(torch.equal(whole[name], pieced[name]) for name in whole)
+
+
 def _one_of_two(rank: int, folder: Path, port: int) -> None:
     os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     world = join_world(torch.device("cpu"))

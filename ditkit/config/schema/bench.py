@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from ditkit.config.checks import check_budget, check_finite, check_folder, check_known, check_least, check_seed
+from ditkit.config.checks import check_budget, check_finite, check_folder, check_known, check_least, check_positive, check_seed
 from ditkit.config.numbers import number
 from ditkit.config.schema.model import ModelConfig, TextConfig
 from ditkit.config.schema.runs import RULE_SETS
@@ -33,6 +33,8 @@ class BenchConfig(ModelConfig):
     detector: str | None = None  # of things in boxes; None is the judge if the model draws what it knows, and else nobody
     against: list[str] = field(default_factory=list)  # on the same weights: the engines diffusers and cache-dit, or dpm-solver++
     parts: bool = False  # time the parts of an evaluation instead
+    gpu_report: bool = False  # measure instead what a GPU makes of the large models, or of this one, in every mode
+    minutes: float = 8.0  # that the report may take; what does not fit into them is not measured, and the same command goes on
     beside: list[str] = field(default_factory=list)  # other models whose parts are timed in turns with this one's
     reference: str | None = None  # real pictures, for Frechet distances; of boxes, drawings to put into them
     count: int | None = None  # images each way; None is 64, or one of each layout
@@ -46,6 +48,8 @@ class BenchConfig(ModelConfig):
         for name in ("count", "batch"):
             check_least(name, getattr(self, name), 1)
         check_least("converged", self.converged, 0)
+        check_finite("minutes", self.minutes)
+        check_positive("minutes", self.minutes)
         for rules in self.rules:
             check_known("set of rules", rules, RULE_SETS)
         for evaluations in self.fewer:

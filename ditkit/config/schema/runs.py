@@ -99,6 +99,8 @@ class GroundConfig(RunConfig):
     boxes: str | None = None  # layouts as .json or .jsonl; or held-out, a hundred that ship
     prompt: str | None = None
     box: list[str] = field(default_factory=list)  # "dog: 0.1,0.2,0.5,0.9"
+    height: int | None = None  # of the picture of a prompt, in pixels
+    width: int | None = None
     layouts: str | None = None  # as JSON, in place of a file
     negative: str | None = None  # what to guide away from; None is the empty prompt
     text: TextConfig = field(default_factory=TextConfig)
@@ -108,4 +110,6 @@ class GroundConfig(RunConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        for name in ("height", "width"):
+            check_least(name, getattr(self, name), 8)
         check_least("frames", self.frames, 0)

@@ -59,6 +59,18 @@ class DDPMConfig(SamplerConfig):
 
 
 @dataclass
+class DMDConfig(SamplerConfig):
+    """For networks distilled to one evaluation, or few, by matching distributions."""
+
+    name: str = "dmd"
+    level: int = 400  # of the noise schedule, which the network takes noise alone for
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_least("sampler.level", self.level, 0)
+
+
+@dataclass
 class DPMSolver2Config(SamplerConfig):
     name: str = "dpm-solver-2"
 
@@ -152,6 +164,7 @@ SAMPLERS: tuple[type[SamplerConfig], ...] = (
     AutoSampler,
     DDIMConfig,
     DDPMConfig,
+    DMDConfig,
     DPMSolver2Config,
     DPMSolverPPConfig,
     LCMConfig,

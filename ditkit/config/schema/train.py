@@ -138,6 +138,7 @@ class TrainConfig:
     start: float = 1.0  # leave out the noise levels above this share of the schedule, for a model that is sampled from there
     seed: int = 0
     save_minutes: float = 5.0
+    minutes: float | None = None  # after which to stop for now; the same command goes on
     init: str | None = None  # weights to start from; a DiT-3D and a PixArt can start from the blocks of a DiT
     weights_key: str | None = None  # with init: which set of weights in it, where there are several; None is their average
     transfer: str = "full"  # with init: train everything, or as "diffit" only biases, norms, embeddings and new scale factors
@@ -154,6 +155,9 @@ class TrainConfig:
         for name in ("learning_rate", "clip"):
             check_finite(name, getattr(self, name))
             check_positive(name, getattr(self, name))
+        if self.minutes is not None:
+            check_finite("minutes", self.minutes)
+            check_positive("minutes", self.minutes)
         for name in ("ema", "label_dropout"):
             check_share(name, getattr(self, name))
         check_known("optimizer", self.optimizer, OPTIMIZERS)

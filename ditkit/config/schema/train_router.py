@@ -40,10 +40,9 @@ class TrainRouterConfig(ModelConfig):
     max_error: float | None = None  # of forecasts, in place of a budget: keep as little as ends that near
     speed_up: float | None = None  # of forecasts, in place of a budget: keep this part of a run
     order: int | None = None  # how many outputs a forecast is made from; None: 2, or where scores are learned, outputs are held
-    begin: str | None = None  # of whole runs: a plan to begin with
+    begin: str | None = None  # a plan to begin with, of whole runs; of forecasts one whose choice is tried too, at its cost
     recompute: bool = False  # of whole runs: make the graph of each evaluation again in the backward pass, for less memory
-    search: bool = True  # of forecasts: choose evaluations by how runs respond; false: evenly spread
-    window: int = 4  # of forecasts: how far back, in evaluations, one may look
+    search: bool = True  # of forecasts: choose evaluations in miniature; false: evenly spread
     iterations: int = 2  # of forecasts: refinements of the weights on whole runs
     threshold: float = 0.5
     price: float = 1e-4  # of computing one branch, in units of the mean squared error; with a budget only where it starts
@@ -94,11 +93,10 @@ class TrainRouterConfig(ModelConfig):
                 raise ConfigError(f"{name} must be more than {least:g}, not {value:g}")
             if value is not None and not self.forecasts:
                 raise ConfigError(f"{name} is for forecasts of whole evaluations; say recipe=forecast")
-        if self.begin is not None and self.trial != "runs":
-            raise ConfigError("whole runs can begin with a plan; say recipe=runs")
+        if self.begin is not None and self.trial != "runs" and not self.forecasts:
+            raise ConfigError("whole runs can begin with a plan; say recipe=runs or recipe=forecast")
         if self.order is not None and self.trial == "evaluations" and not self.forecasts:
             raise ConfigError("single evaluations learn what to reuse, not forecasts; say recipe=runs or recipe=forecast")
         if self.order is not None and not 1 <= self.order <= 3:
             raise ConfigError(f"order must be 1, 2 or 3, not {self.order}")
-        check_least("window", self.window, 1)
         check_least("iterations", self.iterations, 0)

@@ -25,7 +25,7 @@ from ditkit.results.plots import ParetoPoint, draw_pareto
 from ditkit.results.progress import Progress
 from ditkit.results.report import Cell, Report
 from ditkit.shapes import preview
-from ditkit.tasks.bench import boxes, parts, pipelines, training
+from ditkit.tasks.bench import boxes, gpu, parts, pipelines, training
 from ditkit.tasks.bench.contenders import FEWER, UNCACHED, contenders, converged
 from ditkit.tasks.bench.scores import Judges, Score, decoded, scored
 from ditkit.tasks.shared import build, classes
@@ -41,7 +41,7 @@ NOTE = (
     "error: |z - z'| / |z'| of the latents, z' from the uncached run with the same seed; converged: the same with z' from "
     "a run of many more evaluations, which favours no way to save any; CD: Chamfer distance of clouds to that run's; "
     "kept: share of the uncached run's multiply-adds (of its own where another engine runs); speed-up: median ratio to the uncached run "
-    "over rounds; intervals: 95 % bootstrap."
+    "over rounds; more than: by how much the errors exceed those of the plan that costs nearest, seed by seed; intervals: 95 % bootstrap."
 )
 
 
@@ -51,6 +51,8 @@ def run(config: BenchConfig, progress: Progress) -> Report:
         return pipelines.run(config, progress)
     if config.parts:
         return parts.run(config, progress)
+    if config.gpu_report:
+        return gpu.run(config, progress)
     if config.boxes is not None:
         return boxes.run(config, progress)
     config = replace(config, count=COUNT if config.count is None else config.count)
@@ -92,7 +94,7 @@ def _finish(config: BenchConfig, model: Model, scores: Sequence[Score], made: Se
     points = [ParetoPoint(score.name, score.kept, score.error, score.group, score.error_interval) for score in plotted]
     draw_pareto(points, plot, "share of multiply-adds kept", "relative L2 error of the latents", joined={FEWER}, title=config.model)
     sections = (
-        _table(scores, next((score.compared for score in scores if score.compared), None)),
+        _table(scores),
         Figure("Error against cost", plot.read_bytes(), "Below and to the left is better; bars are 95 % intervals."),
         *_pictures(scores, made, names),
         Protocol("How it was measured", _protocol(config, model)),
@@ -126,14 +128,15 @@ def _row(score: Score) -> list[Cell]:
     return row
 
 
-def _table(scores: Sequence[Score], compared: str | None) -> Table:
+def _table(scores: Sequence[Score]) -> Table:
     columns = ["", "kept", "GMACs", "cache MiB", "speed-up", "s/sample", "p95", "error"]
     columns += ["converged"] if scores[0].converged is not None else []
     columns += ["PSNR dB" if scores[0].psnr else CHAMFER]
     judged = scores[0].judged
     columns += ["judged"] if judged else []
     columns += ["Frechet"] if judged and judged.frechet is not None else []
-    columns += [f"error more than {compared}'s"] if compared else []
+    paired = any(score.behind for score in scores)
+    columns += ["more than", "in error", *(["converged"] if scores[0].converged is not None else [])] if paired else []
     rows = []
     for score in scores:
         row: list[Cell | Measured] = [score.name, score.kept, score.multiply_adds / 1e9, score.cache_bytes / 2**20, score.speedup]
@@ -146,10 +149,15 @@ def _table(scores: Sequence[Score], compared: str | None) -> Table:
             row.append(score.judged.accuracy)
             if score.judged.frechet is not None and score.judged.frechet_interval:
                 row.append(_spread(score.judged.frechet, score.judged.frechet_interval))
-        if compared:
-            row.append(f"{score.behind.low:+.4f} to {score.behind.high:+.4f}" if score.behind else None)
+        if paired:
+            row += [score.compared, _between(score.behind)]
+            row += [_between(score.behind_converged)] if score.converged is not None else []
         rows.append(row)
     return Table("Gain and loss", columns, rows, note=NOTE, best={"error": "low"}, reference=[0])
+
+
+def _between(interval: Interval | None) -> str | None:
+    return f"{interval.low:+.4f} to {interval.high:+.4f}" if interval else None
 
 
 def _spread(value: float, interval: Interval) -> Measured:

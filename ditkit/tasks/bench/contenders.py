@@ -18,7 +18,7 @@ from ditkit.results.progress import Progress
 from ditkit.routing.l2p import learned
 from ditkit.tasks.bench.peers import DBCache, as_backbone
 from ditkit.tasks.shared import build, classes
-from ditkit.tasks.shared.calibrated import calibration_request, draft, made_for
+from ditkit.tasks.shared.calibrated import calibrated, calibration_request, made_for
 from ditkit.tasks.shared.memory import check_room
 from ditkit.tasks.shared.plans import shipped_plans, with_plan
 from ditkit.tasks.shared.prompts import table_for
@@ -41,8 +41,8 @@ def contenders(config: BenchConfig, model: Model, progress: Progress) -> list[Co
     plans = _plans(config, model, plain)
     budget = config.budget or (share(model, plans[0][1]) if plans else DEFAULT_BUDGET)
     entries = [Contender(UNCACHED, UNCACHED, model, plain)]
-    entries += [Contender(name, _group(plan), model, plan) for name, plan in plans]
-    entries += [_policy(words, budget, model, plain, progress) for words in config.policies]
+    entries += [Contender(name, _group(plan), model, plan, leads=True) for name, plan in plans]
+    entries += [replace(_policy(words, budget, model, plain, progress), leads=not plans) for words in config.policies]
     entries += _cheaper(config, model, plain, budget)
     entries += [entry for name in config.against for entry in _rivals(name, config, model, plain, budget)]
     return _renamed(entries)
@@ -103,11 +103,12 @@ def _policy(words: str, budget: float, model: Model, plain: SamplingRequest, pro
 
 
 def _l2p(budget: float, model: Model, plain: SamplingRequest, progress: Progress) -> CachePlan:
-    """Learned on as many samples, of the same seeds, as forecasts are fitted on, and skipping the same evaluations."""
+    """Learned on as many samples, of the same seeds, as forecasts are chosen and fitted on, and skipping the same evaluations."""
     cache = ForecastCache(budget=budget, order=MOST)
+    plan = calibrated(cache, model, plain, progress, "calibrating a plan")
     trial = calibration_request(cache.samples, model, plain)
     progress.start(cache.samples * len(plain.solver.times), "learning L2P's coefficients")
-    plan = learned(model, trial, draft(cache, model, plain), cache.order, progress.advance)
+    plan = learned(model, trial, plan, cache.order, progress.advance)
     return made_for(plan, model, plain, samples=cache.samples)
 
 

@@ -22,6 +22,7 @@ from ditkit.tasks.bench.peers import PeerBackbone
 from ditkit.tasks.shared import costs
 
 BATCH = 128
+APART = 0.1  # of the uncached cost, between plans that others are compared with
 SAME = 99.0  # dB, where pictures do not differ at all
 
 
@@ -40,8 +41,9 @@ class Score:
 
     `kept` is the share of the uncached run's multiply-adds (for another engine, of its own); `error` the mean relative L2 error of
     the latents, `psnr` that of pictures in dB and `chamfer` the mean distance of clouds, all to the uncached run; `converged` as `error`,
-    to the run of many more evaluations; `behind` by how much its errors exceed those of `compared`, the first plan, paired over the seeds.
-    `errors` and `errors_converged` are those of every sample.
+    to the run of many more evaluations; `behind` and `behind_converged` by how much they exceed those of `compared`, paired over the seeds:
+    of the plans, or without any the policies, that are first of their cost, the one that costs nearest. `errors` and `errors_converged`
+    are those of every sample.
     """
 
     name: str
@@ -63,6 +65,7 @@ class Score:
     errors: tuple[float, ...] = ()
     converged: float | None = None
     converged_interval: Interval | None = None
+    behind_converged: Interval | None = None
     errors_converged: tuple[float, ...] = ()
 
 
@@ -77,13 +80,13 @@ def scored(
     `converged` the latents of the run of many more evaluations."""
     clouds = bool(entries[0].model.spec.points)
     errors = [relative_errors(outcome.latents, outcomes[0].latents) for outcome in outcomes]
-    first_plan = next((place for place, entry in enumerate(entries) if entry.request.plan), None)
-    full = _multiply_adds(entries[0])
+    full, shares = _multiply_adds(entries[0]), [_kept(entry, entries[0]) for entry in entries]
     scores = []
-    apart = [None if converged is None else relative_errors(outcome.latents, converged) for outcome in outcomes]
+    apart = [] if converged is None else [relative_errors(outcome.latents, converged) for outcome in outcomes]
     for place, (entry, outcome) in enumerate(zip(entries, outcomes, strict=True)):
-        alone = first_plan is None or place in (0, first_plan)
-        kept = _kept(entry, entries[0])
+        kept, far, beside = shares[place], apart[place] if apart else None, _beside(place, entries, shares)
+        behind = None if beside is None else paired_interval(errors[place], errors[beside])
+        behind_far = paired_interval(apart[place], apart[beside]) if apart and beside is not None else None
         scores.append(
             Score(
                 name=entry.name,
@@ -99,16 +102,28 @@ def scored(
                 error_interval=mean_interval(errors[place]),
                 psnr=None if clouds else psnr(from_uint8(made[place]), from_uint8(made[0])).clamp(max=SAME).mean().item(),
                 chamfer=_chamfer(made[place], made[0]) if clouds else None,
-                behind=None if alone else paired_interval(errors[place], errors[first_plan or 0]),
-                compared=None if alone else entries[first_plan or 0].name,
+                behind=behind,
+                compared=None if beside is None else entries[beside].name,
                 judged=judges.of(made[place], entry.request.labels) if judges else None,
                 errors=tuple(errors[place].tolist()),
-                converged=None if (far := apart[place]) is None else far.mean().item(),
+                converged=None if far is None else far.mean().item(),
                 converged_interval=None if far is None else mean_interval(far),
+                behind_converged=behind_far,
                 errors_converged=() if far is None else tuple(far.tolist()),
             )
         )
     return scores
+
+
+def _beside(place: int, entries: Sequence[Contender], shares: Sequence[float]) -> int | None:
+    """Who a contender is compared with: of those that lead and are first of their cost the one that shares nearest. None for themselves."""
+    first: list[int] = []
+    for plan in (each for each, entry in enumerate(entries) if entry.leads):
+        if all(abs(shares[plan] - shares[other]) >= APART for other in first):
+            first.append(plan)
+    if place == 0 or place in first:
+        return None
+    return min(first, key=lambda plan: abs(shares[plan] - shares[place]), default=None)
 
 
 def _chamfer(clouds_N3P: Tensor, others_N3P: Tensor) -> float:

@@ -23,7 +23,7 @@ from ditkit.config.schema import (
 )
 from ditkit.diffusion.guidance import GuidanceInterval
 from ditkit.diffusion.schedule import FlowPath, NoiseSchedule, named
-from ditkit.diffusion.solvers import ADAPTIVE, SOLVERS, Solver
+from ditkit.diffusion.solvers import ADAPTIVE, BY_CLEAN_SAMPLES, SOLVERS, Solver
 from ditkit.engine.conditions import PromptTable
 from ditkit.engine.model import Model
 from ditkit.engine.request import EVERYWHERE, SamplingRequest
@@ -31,6 +31,7 @@ from ditkit.errors import CheckpointError, MissingDependency, RequestError
 from ditkit.models import checkpoints, registry
 from ditkit.models.adapters import asked as adapter_asked
 from ditkit.models.blank import blank
+from ditkit.models.pipeline import folder_of
 from ditkit.models.spec import ModelSpec
 from ditkit.results.progress import NoProgress, Progress
 from ditkit.tasks.shared import classes
@@ -59,9 +60,10 @@ def model(config: ModelConfig, progress: Progress | None = None) -> Model:
     where, dtype = device(config.runtime), PRECISIONS[config.runtime.precision]
     adapters = [adapter_asked(text) for text in config.lora]
     loaded = checkpoints.load_backbone(spec, config.weights, config.revision, config.weights_key, adapters)
-    for line in loaded.notes:
+    scheduled = parts.as_scheduled(loaded.spec, loaded.pipeline)
+    for line in (*loaded.notes, *parts.news(loaded.spec, scheduled)):
         (progress or NoProgress()).note(line)
-    spec, codec = _with_codec(config, parts.as_scheduled(loaded.spec, loaded.pipeline), loaded)
+    spec, codec = _with_codec(config, scheduled, loaded)
     backbone = loaded.backbone.to(where, dtype).eval().requires_grad_(False)
     spec, names = _named(_guided(spec, config.guidance_channels), loaded.class_names)
     how = {"compiled": compiled(config.runtime, where), "recorded": recorded(config.runtime, where)}
@@ -96,11 +98,10 @@ def blank_model(config: ModelConfig) -> Model:
     """The network without weights or codec, of the numbers that its weights say: for what only its sizes decide."""
     spec = checkpoints.with_compat(registry.find(config.model), config.compat)
     found = Path(config.weights) if config.weights else None
-    spec, names = (
-        (spec, classes.class_names(spec))
-        if found is None or not found.exists()
-        else _named(*checkpoints.told_by(spec, found, config.weights_key))
-    )
+    names = classes.class_names(spec)
+    if found is not None and found.exists():
+        told, class_names = checkpoints.told_by(spec, found, config.weights_key)
+        spec, names = _named(parts.as_scheduled(told, folder_of(found)), class_names)
     guided = _guided(spec, config.guidance_channels)
     return Model(guided, blank(spec.params), load_codec("pixels"), torch.device("meta"), PRECISIONS[config.runtime.precision], names)
 
@@ -167,6 +168,11 @@ def solver(sampler: SamplerConfig, spec: ModelSpec, evaluations: int) -> Solver:
     """The solver that is asked for, on the model's schedule; what its configuration has besides are the solver's own options."""
     if isinstance(sampler, AutoSampler):
         return solver(_published(sampler, spec), spec, evaluations)
+    if spec.limit and sampler.name not in BY_CLEAN_SAMPLES:
+        raise RequestError(
+            f"the scheduler of these weights keeps clean samples within a limit, and {sampler.name} goes by velocities; "
+            f"choose {', '.join(BY_CLEAN_SAMPLES[:-1])} or {BY_CLEAN_SAMPLES[-1]} with --solver"
+        )
     options = {each.name: getattr(sampler, each.name) for each in fields(sampler) if each.name not in ("name", "start", "edge")}
     if isinstance(sampler, DDPMConfig):
         learned = getattr(spec.params, "learn_sigma", False)

@@ -8,17 +8,22 @@ from ditkit.cache import policies
 from ditkit.cache.forecast import MOST
 from ditkit.cache.plan import CachePlan, read_plan, write_plan
 from ditkit.config.schema import ForecastCache, SimilarityCache
+from ditkit.diffusion.solvers import Solver
 from ditkit.engine.calibrate import output_changes
-from ditkit.engine.fit import fitted
+from ditkit.engine.fit import LEAST, fitted
 from ditkit.engine.model import Model
 from ditkit.engine.request import SamplingRequest
 from ditkit.errors import PlanMismatch
 from ditkit.files.cache import cache_folder, digest
 from ditkit.results.progress import Progress
 from ditkit.routing.gates import spare_evaluations
+from ditkit.routing.miniature import VARIANCE, Miniature
+from ditkit.routing.search import Judge, best_choice, judge
+from ditkit.routing.undisturbed import Undisturbed, undisturbed
 from ditkit.tasks.shared import classes, costs
 from ditkit.tasks.shared.memory import check_room
 
+METHOD = "in miniature"  # plans that an earlier ditkit kept were made in other ways
 CALIBRATION_SEED = 2**40  # far from the seeds of pictures that people ask for
 Calibration = SimilarityCache | ForecastCache
 
@@ -35,7 +40,7 @@ def calibrated(cache: Calibration, model: Model, request: SamplingRequest, progr
         case SimilarityCache():
             plan = _similar(cache, model, trial, progress)
         case ForecastCache():
-            plan = fitted(model, trial, draft(cache, model, request), cache.order, progress.advance).plan
+            plan = _forecast(cache, model, trial, progress)
     plan = made_for(plan, model, request, samples=cache.samples)
     if file is not None:
         write_plan(plan, file)
@@ -80,6 +85,30 @@ def draft(cache: ForecastCache, model: Model, request: SamplingRequest) -> Cache
     return replace(plan, provenance={"policy": "forecast", "of": cache.of, "budget": cache.budget, "order": cache.order})
 
 
+def choosing(known: Undisturbed, model: Model, solver: Solver, order: int, variance: float = VARIANCE) -> Judge:
+    """Judges which evaluations to forecast, by runs without a plan and a run in miniature."""
+    return judge(known.relative().numpy(), Miniature.of(solver, model.spec.prediction, variance), order)
+
+
+def _forecast(cache: ForecastCache, model: Model, trial: SamplingRequest, progress: Progress) -> CachePlan:
+    """Every sample is run once: every other one without a plan, to choose what is forecast, the rest to fit the weights.
+
+    Branches, and evaluations if there are too few samples for both, are forecast evenly spread.
+    """
+    plan = draft(cache, model, trial)
+    if plan.whole and cache.samples >= 2 * LEAST:
+        known = undisturbed(model, _every_other(trial, 0), progress.advance)
+        judged = choosing(known, model, trial.solver, cache.order)
+        choice = best_choice(judged, len(plan.whole), plan.evaluations)
+        chosen = policies.skipping(choice, plan.sites, plan.times)
+        plan, trial = replace(chosen, provenance=plan.provenance), _every_other(trial, 1)
+    return fitted(model, trial, plan, cache.order, progress.advance).plan
+
+
+def _every_other(request: SamplingRequest, first: int) -> SamplingRequest:
+    return replace(request, labels=request.labels[first::2], seeds=request.seeds[first::2])
+
+
 def estimated(cache: ForecastCache, model: Model, request: SamplingRequest) -> CachePlan:
     """The draft with weights that stand for those to be fitted: they cost and keep as much."""
     plan = draft(cache, model, request)
@@ -105,7 +134,7 @@ def _file(cache: Calibration, model: Model, trial: SamplingRequest) -> Path | No
     if "sketch" not in model.origin:
         return None
     weights = model.origin.get("fingerprint", model.origin["sketch"])
-    facts: list[Any] = [asdict(cache), model.spec.name, weights, str(model.dtype), model.spec.shape]
+    facts: list[Any] = [METHOD, asdict(cache), model.spec.name, weights, str(model.dtype), model.spec.shape]
     facts += [trial.solver.name, trial.solver.times, trial.guidance, asdict(trial.interval), list(trial.labels)]
     if prompts := trial.prompts:  # the negative one is in the rows alone
         facts += [prompts.texts, prompts.null, dict(prompts.origin), float(prompts.rows.features.double().sum())]

@@ -17,7 +17,7 @@ from ditkit.results.progress import Progress
 def encoded(
     data: DataConfig, pictures: Pictures, codec: Codec, codec_name: str, folder: Path, where: torch.device, world: World, progress: Progress
 ) -> Latents:
-    """Encoded by the first process, read from the cache (`data.cache`, or else `folder`) by the others."""
+    """Encoded by the first process, read from the cache (`data.cache`, or else `folder`) by the others; on a GPU if there is room."""
     chosen = variants(pictures, data.augment, mirror=data.mirror)
     known = [files_digest(pictures.files), codec_name, dict(codec.origin), list(chosen), data.background]
     digest = hashlib.sha256(json.dumps(known).encode()).hexdigest()[:12]
@@ -29,4 +29,4 @@ def encoded(
         latents = encode_pictures(pictures, lambda images: codec.encode(images.to(where)), chosen, cache, progress.advance)
     if world.rank == 0:
         barrier(world)
-    return latents
+    return latents.on(where)

@@ -7,13 +7,12 @@ import numpy as np
 
 from ditkit.codecs.codec import Codec
 from ditkit.codecs.registry import load_autoencoder
-from ditkit.diffusion.schedule import NoiseSchedule, named
+from ditkit.diffusion.schedule import FlowPath, NoiseSchedule, named
 from ditkit.diffusion.scheduler_config import Scheduled, read_scheduler
 from ditkit.errors import CheckpointError
 from ditkit.files.json_object import read_object
+from ditkit.models.pipeline import SCHEDULER
 from ditkit.models.spec import Defaults, ModelSpec
-
-SCHEDULER = Path("scheduler") / "scheduler_config.json"
 
 
 def own_codec(folder: Path | None) -> Codec | None:
@@ -29,15 +28,33 @@ def of_codec(spec: ModelSpec, codec: Codec) -> ModelSpec:
 
 
 def as_scheduled(spec: ModelSpec, folder: Path | None) -> ModelSpec:
-    """The model as the folder's scheduler says, if it has one; raises `CheckpointError` for a noise schedule that ditkit does not know."""
+    """The model as the folder's scheduler says, if it has one.
+
+    Raises `CheckpointError` for a noise schedule or a prediction that ditkit does not know.
+    """
     file = None if folder is None else folder / SCHEDULER
     if file is None or not file.is_file():
         return spec
+    config, flow = read_object(file), isinstance(named(spec.schedule), FlowPath)
+    if flow:
+        return replace(spec, defaults=replace(spec.defaults, refused=f"{config.get('_class_name')} is not among ditkit's solvers"))
     try:
-        said = read_scheduler(read_object(file))
+        said = read_scheduler(config, words=spec.text is not None)
     except CheckpointError as error:
         raise CheckpointError(f"{folder}: {error}") from error
-    return replace(spec, **_schedule(spec, said), defaults=_defaults(spec.defaults, said))
+    limit = tuple(said.limit) if said.limit else None
+    return replace(spec, **_schedule(spec, said), prediction=said.prediction, limit=limit, defaults=_defaults(spec.defaults, said))
+
+
+def news(own: ModelSpec, scheduled: ModelSpec) -> list[str]:
+    """A line about a network of few steps, which is sampled otherwise than its model usually is."""
+    steps, guidance = scheduled.defaults.steps, scheduled.defaults.guidance
+    if (steps, guidance) == (own.defaults.steps, own.defaults.guidance):
+        return []
+    evaluations = "1 evaluation" if steps == 1 else f"{steps} evaluations"
+    return [
+        f"its scheduler is one for few steps: {scheduled.defaults.solver}, {evaluations}, guidance {guidance:g}, unless you say otherwise"
+    ]
 
 
 def _schedule(spec: ModelSpec, said: Scheduled) -> dict[str, object]:
@@ -52,8 +69,7 @@ def _alike(a: NoiseSchedule, b: NoiseSchedule) -> bool:
 
 
 def _defaults(own: Defaults, said: Scheduled) -> Defaults:
-    if own.solver == "lcm":  # a network of few steps, which `models.scheduler` has seen already
-        return own
     if said.solver is None:
         return replace(own, refused=said.refused)
-    return replace(own, solver=said.solver, grid=said.grid, start=1.0)
+    steps, guidance = said.few or (own.steps, own.guidance)
+    return Defaults(said.solver, steps, guidance, grid=said.grid)

@@ -24,6 +24,7 @@ from ditkit.models.sizes import pixels_per_cell, sizes
 from ditkit.models.spec import ModelSpec
 from ditkit.results.progress import Progress
 from ditkit.tasks.shared import build
+from ditkit.tasks.shared.memory import check_texts
 from ditkit.text import random
 from ditkit.text.encoder import ENCODERS, EncoderSpec, TextEncoderFiles, TextFeatures, Vocabulary, encode, find_encoder
 
@@ -149,6 +150,8 @@ def prompt_table(
     """
     assert model.spec.text and isinstance(model.spec.params, PixArtParams)
     spec, words = encoder_of(model.spec), [*texts, negative or ""]
+    if model.device.type != "meta":
+        check_texts(len(words), spec.tokens, spec.width)
     if model.device.type == "meta":
         features, origin = _unread(len(words), spec), {}
     elif config.path == random.RANDOM:

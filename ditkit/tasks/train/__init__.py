@@ -14,6 +14,7 @@ from ditkit.results.progress import Progress
 from ditkit.results.report import Report
 from ditkit.tasks.shared import build
 from ditkit.tasks.shared.loop import asked, at_work, run_steps
+from ditkit.tasks.train import gpu
 from ditkit.tasks.train.recipes import recipe_of
 from ditkit.training.trainer import StepReport, TrainSettings
 
@@ -48,7 +49,9 @@ def prepared(config: TrainConfig) -> torch.device:
         raise ConfigError("training in float16 would lose small gradients; use runtime.precision=bfloat16 or float32")
     if config.runtime.threads:
         torch.set_num_threads(config.runtime.threads)
-    return build.device(config.runtime)
+    where = build.device(config.runtime)
+    gpu.repeatable(where)
+    return where
 
 
 def settings_of(config: TrainConfig) -> TrainSettings:
@@ -65,6 +68,7 @@ def settings_of(config: TrainConfig) -> TrainSettings:
         seed=config.seed,
         precision=config.runtime.precision,
         save_minutes=config.save_minutes,
+        minutes=config.minutes,
         optimizer=config.optimizer,
         beside=asked(config),
     )
@@ -75,4 +79,5 @@ def _report(config: TrainConfig, last: StepReport | None, weights: Path, seconds
     facts: dict[str, Any] = {"steps": f"{step} of {config.steps}", "minutes": f"{seconds / 60:.1f}"}
     if last:
         facts |= {"loss": f"{float(last.loss):.4f}"} | {name: f"{float(value):.4g}" for name, value in last.values.items()}
-    return Report(title=f"trained {config.model}", facts=facts, files=[weights], data={"step": step, "seconds": seconds})
+    notes = [f"{step} of {config.steps} steps are done; the same command goes on from there"] if step < config.steps else []
+    return Report(title=f"trained {config.model}", facts=facts, files=[weights], notes=notes, data={"step": step, "seconds": seconds})

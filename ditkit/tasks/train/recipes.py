@@ -28,7 +28,9 @@ from ditkit.results.progress import Progress
 from ditkit.tasks.shared.classes import sized_for
 from ditkit.tasks.shared.clouds import to_learn
 from ditkit.tasks.shared.latents import encoded
+from ditkit.tasks.shared.memory import check_batch, example_bytes
 from ditkit.tasks.shared.prompts import FOLDER
+from ditkit.tasks.train import gpu
 from ditkit.tasks.train.prompted import scene_draws, starting_encoder, trained_encoder, vocabulary_of
 from ditkit.text.small import save_encoder
 from ditkit.training.autoencoder import AutoencoderTask, picture_batch
@@ -43,6 +45,7 @@ from ditkit.training.transfer import merged, start_from, train_lightly
 
 PATCH_STREAM, PATCH_PICTURES = 1, 512  # from which the autoencoder's linear shortcut starts
 ALONE = "ae-emoji", "judge"  # what is trained here and is no diffusion transformer
+PICTURE_BYTES = 4 * 3 * 64**2  # of a sprite, as these learn from it
 SCALE_VARIANTS = 8  # of each sprite, over which the autoencoder's latents are scaled to unit variance
 
 
@@ -58,6 +61,8 @@ def recipe_of(config: TrainConfig, folder: Path, where: torch.device, world: Wor
     """The task that is asked for, on its device; encoded pictures are kept in `folder`, unless it is said where."""
     path = str(config.data.path)
     _check_heard(config)
+    each = PICTURE_BYTES if config.model in ALONE else example_bytes(registry.find(config.model))
+    check_batch(-(-config.batch // world.size), each, where)
     match config.model:
         case "ae-emoji":
             sprites = load_sprites(path)
@@ -120,7 +125,9 @@ def _denoiser(config: TrainConfig, spec: ModelSpec, module: Any, examples: Examp
     else:
         objective = DenoisingObjective(schedule, where, config.min_snr, config.noisy_weight, start=config.start, by_weight=by_weight)
     dropout = config.label_dropout if spec.can_be_guided else 0.0
-    return DenoiserTask(module, examples, objective, batch=config.batch, seed=config.seed, label_dropout=dropout)
+    return DenoiserTask(
+        gpu.compiled(module, config.runtime, where), examples, objective, batch=config.batch, seed=config.seed, label_dropout=dropout
+    )
 
 
 def _prompted(config: TrainConfig, spec: ModelSpec, where: torch.device, progress: Progress) -> Recipe:

@@ -31,6 +31,7 @@ from ditkit.routing.task import RouterTask
 from ditkit.routing.trials import SingleEvaluations, Trial, WholeRuns
 from ditkit.tasks.shared import build
 from ditkit.tasks.shared.loop import HOUSEKEEPING, asked, at_work, read_log, run_steps
+from ditkit.tasks.shared.memory import check_batch, latent_bytes
 from ditkit.tasks.shared.prompts import table_for
 from ditkit.tasks.train_router import forecasts
 from ditkit.tasks.train_router.starts import starts_for
@@ -55,6 +56,7 @@ def _trained(config: TrainRouterConfig, progress: Progress) -> Report:
     started = time.perf_counter()
     world = join_world(build.device(config.runtime))
     model = build.model(config, progress)
+    check_batch(-(-config.batch // world.size), latent_bytes(model.spec), model.device)
     evaluations = model.spec.defaults.steps if config.evaluations is None else config.evaluations
     solver = build.solver(config.sampler, model.spec, evaluations)
     guidance = model.spec.defaults.guidance if config.guidance is None else config.guidance

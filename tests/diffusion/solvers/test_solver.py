@@ -27,6 +27,7 @@ VARIANTS: dict[str, Callable[[int], Solver]] = {
     "dpm-solver++ pixart": lambda n: SOLVERS["dpm-solver++"](linear(), n, grid="pixart"),
     "dpm-solver++ karras": lambda n: SOLVERS["dpm-solver++"](linear(), n, grid="karras"),
     "lcm": lambda n: SOLVERS["lcm"](linear(), n),
+    "dmd": lambda n: SOLVERS["dmd"](linear(), n),
     "euler": lambda n: SOLVERS["euler"](linear(), n),
     "ddim of a flow": lambda n: SOLVERS["ddim"](FLOW, n, shift=3.0, eta=0.5),
     "dpm-solver++ of a flow": lambda n: SOLVERS["dpm-solver++"](FLOW, n, grid="logsnr"),

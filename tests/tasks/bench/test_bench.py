@@ -50,6 +50,21 @@ def test_every_contender_is_compared_with_the_uncached_run(tiny: str, weights: s
     assert [len(row) for row in report.rows] == [len(report.columns)] * 5
 
 
+def test_whoever_costs_as_much_is_compared_with_the_same_plan_in_both_distances(tiny: str, weights: str, tmp_path: Path) -> None:
+    changes = {"policies": ["forecast:0.67", "forecast:0.33", "every:0.33"], "fewer": [2, 4], "converged": 2}
+    if tiny == "tiny-sit":
+        changes["converged"] = 0
+    scores = {score["name"]: score for score in _run(tiny, weights, tmp_path, **changes).data["scores"]}
+    beside = {name: score["compared"] for name, score in scores.items()}
+    cheap, dear = "forecast 0.33", "forecast 0.67"
+    assert beside == {"uncached": None, dear: None, cheap: None, "every": cheap, "2 evaluations": cheap, "4 evaluations": dear}
+    for name, other in beside.items():
+        for mine, behind in (("error", "behind"), ("converged", "behind_converged")):
+            if other and scores[name][mine] is not None:
+                low, high = scores[name][behind]
+                assert low <= scores[name][mine] - scores[other][mine] <= high
+
+
 def test_the_numbers_the_plot_and_the_page_are_written_with_the_command_that_makes_them_again(
     tiny: str, weights: str, tmp_path: Path
 ) -> None:

@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 
-from ditkit.config.schema import BenchConfig, Gen3DConfig, SampleConfig
+from ditkit.config.schema import BenchConfig, DataConfig, Gen3DConfig, SampleConfig, TrainConfig, TrainRouterConfig
 from ditkit.errors import RequestError
 from ditkit.results.progress import NoProgress
-from ditkit.tasks import bench, gen3d, sample
+from ditkit.tasks import bench, gen3d, sample, train, train_router
 from ditkit.tasks.shared import memory
 
+DRAWINGS = "drawings.npz"  # which is not there: nothing is read before
 MANY = r"1000000000 together take at least 465\.7 GiB of memory, and there are 8\.0; use a smaller --count"
 
 
@@ -36,6 +37,26 @@ MANY = r"1000000000 together take at least 465\.7 GiB of memory, and there are 8
             bench,
             BenchConfig(count=10**9),
             MANY,
+        ),
+        (
+            train,
+            TrainConfig(batch=10**9, data=DataConfig(path=DRAWINGS)),
+            r"1000000000 examples at a time take at least [\d,.]+ GiB of memory, and there are 8\.0; use a smaller --batch",
+        ),
+        (
+            train,
+            TrainConfig(model="judge", batch=10**9, data=DataConfig(path=DRAWINGS)),
+            r"1000000000 examples at a time take at least 45,776\.4 GiB of memory, and there are 8\.0; use a smaller --batch",
+        ),
+        (
+            train_router,
+            TrainRouterConfig(batch=10**9),
+            r"1000000000 examples at a time take at least 3,814\.7 GiB of memory, and there are 8\.0; use a smaller --batch",
+        ),
+        (
+            sample,
+            SampleConfig(model="pixart-emoji", prompts=["a cat"] * 2**20),
+            r"the features of 1048577 prompts take at least 8\.0 GiB of memory, and there are 8\.0; use fewer prompts at a time",
         ),
     ],
 )

@@ -1,6 +1,9 @@
 """Pictures of pipelines that diffusers made and saved, by ditkit and by diffusers itself from the same noise."""
 
 import json
+import math
+import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -75,6 +78,11 @@ DITS: dict[str, Callable[[], Any]] = {
         scheduler=DDIMScheduler(clip_sample=False, beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012)
     ),
     "another spacing": lambda: dit_pipeline(scheduler=DDIMScheduler(clip_sample=False, timestep_spacing="trailing")),
+    "a scheduler that clips": lambda: dit_pipeline(scheduler=DDIMScheduler(clip_sample_range=0.5)),
+    "a scheduler with thresholds": lambda: dit_pipeline(
+        scheduler=DPMSolverMultistepScheduler(thresholding=True, dynamic_thresholding_ratio=0.9, sample_max_value=1.5)
+    ),
+    "a prediction of the clean sample": lambda: dit_pipeline(scheduler=DDIMScheduler(clip_sample=False, prediction_type="sample")),
     "another solver": lambda: dit_pipeline(scheduler=DPMSolverMultistepScheduler()),
     "another autoencoder": lambda: dit_pipeline(vae=autoencoder(norm_num_groups=2, scaling_factor=1.1)),
 }
@@ -185,6 +193,50 @@ def test_a_scheduler_that_ditkit_has_not_asks_for_a_solver(tmp_path: Path) -> No
         "EulerAncestralDiscreteScheduler is not among ditkit's solvers, and these weights came with it; choose a solver with --solver"
     )
     assert drawn(tmp_path / "pipe", tmp_path, sampler=option("sampler", "ddim"), **asked).std() > 20
+
+
+@pytest.mark.parametrize("path", [".", "transformer", "transformer/diffusion_pytorch_model.safetensors"])
+@pytest.mark.parametrize("within", [".", "transformer"])
+def test_what_lies_beside_the_network_comes_along_however_its_path_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, within: str
+) -> None:
+    dit_pipeline().save_pretrained(tmp_path / "pipe")
+    monkeypatch.chdir(tmp_path / "pipe" / within)
+    asked = os.path.relpath(tmp_path / "pipe" / path)
+    assert build.model(SampleConfig(model="dit-xl-2-256", weights=asked)).codec.scale == autoencoder().config["scaling_factor"]
+    (tmp_path / "link").symlink_to(tmp_path / "pipe" / path)
+    if path != "transformer/diffusion_pytorch_model.safetensors":  # whose name has to end as it does
+        linked = build.model(SampleConfig(model="dit-xl-2-256", weights=str(tmp_path / "link")))
+        assert linked.codec.scale == autoencoder().config["scaling_factor"]
+
+
+@pytest.mark.parametrize("name", ["3", "[]", "{}"])
+def test_a_pipeline_without_a_name_that_can_be_read_is_one_line(tmp_path: Path, name: str) -> None:
+    dit_pipeline().save_pretrained(tmp_path)
+    (tmp_path / "model_index.json").write_text(f'{{"_class_name": {name}}}')
+    with pytest.raises(CheckpointError) as caught:
+        build.model(SampleConfig(model="dit-xl-2-256", weights=str(tmp_path)))
+    assert str(caught.value) == f"{tmp_path}/model_index.json says _class_name = {name}, which is no name of a pipeline"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        {"num_train_timesteps": 10**12},
+        {"num_train_timesteps": 0},
+        {"num_train_timesteps": 1000.5},
+        {"beta_start": math.nan},
+        {"beta_start": "x"},
+        {"beta_end": -1},
+    ],
+)
+def test_noise_levels_that_cannot_be_are_refused_before_they_are_made(tmp_path: Path, words: dict[str, Any]) -> None:
+    dit_pipeline().save_pretrained(tmp_path)
+    file = tmp_path / "scheduler" / "scheduler_config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **words}))
+    (word, value), *_ = words.items()
+    with pytest.raises(CheckpointError, match=rf"its DDIMScheduler says .*{word} = {re.escape(json.dumps(value))}.*, which is no noise"):
+        build.model(SampleConfig(model="dit-xl-2-256", weights=str(tmp_path)))
 
 
 def test_an_autoencoder_for_other_latents_is_refused(tmp_path: Path) -> None:

@@ -8,13 +8,17 @@ import pytest
 import torch
 
 from ditkit.cache.plan import CachePlan, read_plan, to_data, write_plan
-from ditkit.cache.policies import every
+from ditkit.cache.policies import every, skipping
 from ditkit.config.schema import AutoCache, AutoSampler, BottomCache, ForecastCache, RandomCache, SampleConfig, SimilarityCache, TopCache
+from ditkit.engine.fit import fitted
 from ditkit.errors import ConfigError, RequestError
 from ditkit.models import checkpoints, registry
 from ditkit.results.progress import NoProgress
+from ditkit.routing.search import best_choice
+from ditkit.routing.undisturbed import undisturbed
 from ditkit.tasks.bench.contenders import share
 from ditkit.tasks.shared import build, costs, plans
+from ditkit.tasks.shared.calibrated import calibration_request, choosing
 from ditkit.tasks.shared.plans import with_estimated_plan, with_plan
 
 
@@ -106,6 +110,18 @@ def test_a_plan_is_made_again_for_other_weights_guidance_or_budget_and_when_its_
         file.write_text("{")
     planned(*wanted[-1])
     assert len(titles.seen) == 5
+
+
+def test_every_other_sample_says_what_is_forecast_and_the_rest_fit_the_weights(tiny: str, weights: str) -> None:
+    config = SampleConfig(model=tiny, weights=weights, steps=6, count=2)
+    model = build.model(config)
+    request, cache = build.request(config, model), ForecastCache(budget=0.5, samples=6)
+    trial = calibration_request(6, model, request)
+    heard, rest = (replace(trial, labels=trial.labels[first::2], seeds=trial.seeds[first::2]) for first in (0, 1))
+    choice = best_choice(choosing(undisturbed(model, heard), model, request.solver, cache.order), 3, 6)
+    draft = skipping(choice, model.backbone.sites, request.solver.times)
+    plan = with_plan(request, cache, model).plan
+    assert plan is not None and dict(plan.whole) == dict(fitted(model, rest, draft, cache.order).plan.whole)
 
 
 @pytest.mark.parametrize("of", ["evaluations", "branches"])
