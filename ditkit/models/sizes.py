@@ -18,10 +18,10 @@ def object_sizes(spec: ModelSpec) -> tuple[Bin, ...]:
     """
     if spec.object_size is None:
         return sizes(spec)
-    patch = pixels_per_cell(spec) * spec.params.patch
+    patch, share = pixels_per_cell(spec) * spec.params.patch, spec.object_size / spec.image_size
 
     def smaller(side: int) -> int:
-        return patch * round(side * spec.object_size / spec.image_size / patch)
+        return patch * round(side * share / patch)
 
     return tuple(Bin(known.aspect, smaller(known.height), smaller(known.width)) for known in sizes(spec))
 

@@ -215,9 +215,12 @@ def _ready(module: Any, config: TrainConfig, where: torch.device, progress: Prog
             raise ConfigError(f"init= gives a diffusion transformer its first weights; {config.model} always starts afresh")
         checkpoint = checkpoints.read_checkpoint(Path(config.init), config.weights_key)
         fresh = start_from(module, checkpoint, config.init)
-        lacking = f"not in {config.init}, so started afresh: {', '.join(sorted({_part(name) for name in fresh}))}"
-        for line in (*checkpoint.notes, *([lacking] if fresh else [])) if progress else ():
-            progress.note(line)
+        notes = [*checkpoint.notes]
+        if fresh:
+            notes.append(f"not in {config.init}, so started afresh: {', '.join(sorted({_part(name) for name in fresh}))}")
+        if progress:
+            for line in notes:
+                progress.note(line)
         if config.transfer == "diffit":
             train_lightly(module, fresh)
         if config.lora.rank:
