@@ -84,7 +84,17 @@ def _first(names: Iterable[str], count: int = 3) -> str:
     return ", ".join(ordered[:count]) + (", ..." if len(ordered) > count else "")
 
 
+UNKNOWN_PARTS = {
+    ".attn.sr.": "its attention compresses keys and values (attn.sr), as PixArt-Sigma's training can",
+    ".attn.q_norm.": "its attention normalises queries and keys (attn.q_norm)",
+}
+"""Of networks that ditkit's are not."""
+
+
 def _instead(wanted: Params, state: Mapping[str, Tensor]) -> str:
+    strange = next((words for part, words in UNKNOWN_PARTS.items() if any(part in name for name in state)), None)
+    if strange and isinstance(wanted, PixArtParams):
+        return f"; {strange}, and ditkit's does not"
     if any(name.startswith(("decoder.conv_in", "encoder.conv_in")) for name in state):
         return "; this is an autoencoder: give it as codec.path=PATH"
     shown = identify(state)

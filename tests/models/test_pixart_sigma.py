@@ -96,6 +96,20 @@ def test_an_alpha_under_a_sigmas_name_and_the_reverse_are_refused(
         load_backbone(find(name), str(tmp_path / "w.pth"))
 
 
+@pytest.mark.parametrize(
+    ("part", "words"),
+    [
+        ("sr", "its attention compresses keys and values (attn.sr), as PixArt-Sigma's training can, and ditkit's does not"),
+        ("q_norm", "its attention normalises queries and keys (attn.q_norm), and ditkit's does not"),
+    ],
+)
+def test_parts_that_its_training_can_add_are_refused_by_name(part: str, words: str, named: None, tmp_path: Path) -> None:
+    torch.save({"state_dict": {**official(300), f"blocks.1.attn.{part}.bias": torch.zeros(24)}}, tmp_path / "w.pth")
+    with pytest.raises(CheckpointError) as caught:
+        load_backbone(find("sigma"), str(tmp_path / "w.pth"))
+    assert str(caught.value).endswith(f"1 unexpected (blocks.1.attn.{part}.bias); {words}")
+
+
 def test_official_files_of_either_load_under_their_own_name(named: None, tmp_path: Path) -> None:
     for name, tokens in (("alpha", 120), ("sigma", 300)):
         torch.save({"state_dict": official(tokens)}, tmp_path / f"{name}.pth")

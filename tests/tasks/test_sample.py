@@ -1,20 +1,25 @@
 """Sampling into a run folder: complete, continued, repeated, and never mixed with another run."""
 
 import json
+from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 from torch.nn.modules.module import register_module_forward_pre_hook
 
 import ditkit
-from ditkit.config.schema import AutoCache, EveryCache, FileCache, ForecastCache, SampleConfig
+from ditkit.config.schema import AutoCache, EveryCache, FileCache, ForecastCache, SampleConfig, option
 from ditkit.errors import DitkitError, OutputError, PlanMismatch, RequestError, UnknownName
 from ditkit.files.tensors import read_tensors, write_tensors
 from ditkit.models import registry
+from ditkit.models.sit import SiT
 from ditkit.results.folder import RunFolder
 from ditkit.results.progress import NoProgress
 from ditkit.tasks import sample
+from tests.models.tiny import drawn
 
 
 @pytest.fixture
@@ -34,6 +39,23 @@ def test_a_run_leaves_pictures_a_grid_and_a_manifest(config: SampleConfig) -> No
     assert [image["class"] for image in manifest["images"]] == ["0", "1", "2", "0", "1"]
     assert len(manifest["request"]["weights"]["fingerprint"]) == 64
     assert report.data["sampled"] == 5 and report.data["evaluations"] == 4
+
+
+@pytest.mark.parametrize("tiny", ["tiny-sit"], indirect=True)
+def test_a_solver_that_chooses_its_times_is_reported_by_the_evaluations_it_made(config: SampleConfig) -> None:
+    class Counted(NoProgress):
+        made = 0
+
+        def advance(self, n: int = 1, **values: object) -> None:
+            self.made += n
+
+    asked = replace(config, count=2, steps=500, sampler=option("sampler", "dopri5"))
+    assert sample.estimate(asked).facts["evaluations"] == "at most 500"
+    counted = Counted()
+    report = sample.run(asked, counted)
+    assert report.data["evaluations"] == counted.made / 2 and 8 <= counted.made / 2 < 500
+    assert report.facts["evaluations"] == f"{counted.made / 2:.0f} of at most 500, on average"
+    assert sample.run(asked, NoProgress()).facts["evaluations"] == "at most 500"  # nothing was made
 
 
 def test_a_rerun_makes_only_what_is_missing_and_makes_it_the_same(config: SampleConfig) -> None:
@@ -163,3 +185,23 @@ def test_python_draws_the_pictures_that_the_command_draws(config: SampleConfig, 
     for index, image in enumerate(images):
         with Image.open(RunFolder(Path(str(config.out))).image_file(index)) as file:
             assert np.array_equal(np.asarray(file), np.asarray(image))
+
+
+@pytest.mark.parametrize("tiny", ["tiny-sit"], indirect=True)
+@pytest.mark.parametrize("learn_sigma", [True, False])
+def test_a_sit_of_other_classes_is_sampled_from_what_its_training_saved(tiny: str, learn_sigma: bool, tmp_path: Path) -> None:
+    """As train.py saves it: the average in a dictionary, the final layer with its untrained half or without."""
+    params = replace(registry.SPECS[tiny].params, classes=7, learn_sigma=learn_sigma)
+    network = drawn(SiT(params))  # pyright: ignore[reportArgumentType] (of any family)
+    state = network.state_dict()
+    if learn_sigma:
+        halves = state["final_layer.linear.weight"].unflatten(0, (4, 2, 4))
+        halves[:, 1] = 0
+    told = {"model": {name: 0 * value for name, value in state.items()}, "ema": state, "opt": {}, "args": Namespace(num_classes=7)}
+    torch.save(told, tmp_path / "0400000.pt")
+    asked: dict[str, Any] = {"model": tiny, "weights": str(tmp_path / "0400000.pt"), "classes": ["6"], "count": 1}
+    sample.run(SampleConfig(**asked, out=str(tmp_path / "run")), NoProgress())
+    with pytest.raises(RequestError, match="^tiny-sit has classes 0 to 6, not 7$"):
+        sample.run(SampleConfig(**{**asked, "classes": ["7"]}, out=str(tmp_path / "other")), NoProgress())
+    sample.run(SampleConfig(**{**asked, "classes": ["5"]}, out=str(tmp_path / "five")), NoProgress())
+    assert pictures(tmp_path / "run") != pictures(tmp_path / "five")

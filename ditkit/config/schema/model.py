@@ -6,7 +6,7 @@ from ditkit.config.checks import check_known, check_least
 from ditkit.errors import ConfigError
 
 PRECISIONS = ("float32", "bfloat16", "float16")
-TEXT_PRECISIONS = ("float32", "bfloat16")
+TEXT_PRECISIONS = ("float32", "bfloat16", "int8")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 COMPATS = ("official", "diffusers")
 
@@ -26,7 +26,7 @@ class TextConfig:
 
     path: str | None = None  # a folder, a repository of the hub, or "random"; None: the one beside the weights, or the model's own
     revision: str | None = None
-    precision: str = "float32"  # bfloat16 takes half of the memory
+    precision: str = "float32"  # bfloat16 takes half of the memory, int8 a quarter (by torchao)
 
     def __post_init__(self) -> None:
         if self.precision == "float16":

@@ -26,8 +26,10 @@ from ditkit.results.progress import Progress
 from ditkit.tasks.shared import build
 from ditkit.tasks.shared.memory import check_texts
 from ditkit.text import random
+from ditkit.text.eight_bits import check_available
 from ditkit.text.encoder import ENCODERS, EncoderSpec, TextEncoderFiles, TextFeatures, Vocabulary, encode, find_encoder
 
+PRECISIONS = {**build.PRECISIONS, "int8": torch.int8}  # of text encoders
 FOLDER = "text_encoder"  # beside a model's weights
 
 
@@ -52,7 +54,7 @@ def reader(config: SampleConfig | GroundConfig | BenchConfig | TrainRouterConfig
 
 def reader_bytes(config: TextConfig, spec: ModelSpec) -> int:
     """The memory of the model's own text encoder, which is gone before anything is sampled; 0 where nothing is read."""
-    size = torch.bfloat16.itemsize if config.precision == "bfloat16" else torch.float32.itemsize
+    size = PRECISIONS[config.precision].itemsize
     return ENCODERS[spec.text].parameters * size if spec.text and config.path != random.RANDOM else 0
 
 
@@ -149,6 +151,8 @@ def prompt_table(
     table of sizes alone. Prompts that are cut are noted.
     """
     assert model.spec.text and isinstance(model.spec.params, PixArtParams)
+    if config.precision == "int8":
+        check_available()  # before anything is fetched
     spec, words = encoder_of(model.spec), [*texts, negative or ""]
     if model.device.type != "meta":
         check_texts(len(words), spec.tokens, spec.width)
@@ -160,7 +164,7 @@ def prompt_table(
         files = find_encoder(model.spec.text, config.path, config.revision)
         for line in Vocabulary(files.vocabulary).warnings(words, spec.tokens):
             progress.note(line)
-        features = _encoded(words, files, spec, build.PRECISIONS[config.precision], model.device, world or World())
+        features = _encoded(words, files, spec, PRECISIONS[config.precision], model.device, world or World())
         origin = {"weights": files.origin, "commit": files.commit, "precision": config.precision}
     height, width = picture_size(model.spec)
     sizes = torch.tensor([[height, width, height / width]]).expand(len(words), -1) if model.spec.params.micro_conditions else None

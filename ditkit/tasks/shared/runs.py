@@ -34,12 +34,13 @@ from ditkit.tasks.shared.repeat import manifest_of, resolved
 
 @dataclass(frozen=True)
 class Share:
-    """What one process did: how many samples it made, in how many seconds, and how often it halved a batch at most.
+    """What one process did: how many samples it made, by how many evaluations, in how many seconds, how often it halved a batch at most.
 
     The numbers of `spoiled` ones are not finite, of which `fault` says where that began; they have no files yet.
     """
 
     samples: int
+    evaluations: int
     seconds: float
     halved: int
     spoiled: tuple[int, ...] = ()
@@ -92,7 +93,7 @@ def estimate(kind: Kind, config: RunConfig, more: Costs | None = None) -> Report
     facts = {
         "model": config.model,
         kind.samples: len(request.seeds),
-        "evaluations": request.evaluations,
+        "evaluations": _evaluations(request, 0, 0)[1],
         f"multiply-adds per {_one(kind)}": f"{cost.planned / 1e9:.2f} G"
         + (f" ({cost.saved:.0%} less than {cost.full / 1e9:.2f} G)" if cost.saved else ""),
         "parameters": f"{parameters / 1e6:.1f} M",
@@ -157,17 +158,34 @@ def _make(
     mine = [batch for batch in share if any(not kind.file(folder, index).exists() for index in batch)]
     seconds, halved, fault, shape = 0.0, 0, None, ()
     spoiled: list[int] = []
+    made = 0
+
+    def on_step(samples: int) -> None:
+        nonlocal made
+        made += samples
+        progress.advance(samples)
+
     progress.start(sum(map(len, mine)) * request.evaluations, "sampling")
     with Writer() as writer:
-        for batch in kind.sample(config, model, request, folder, mine, progress.advance):
+        for batch in kind.sample(config, model, request, folder, mine, on_step):
             if here := batch.spoiled:
                 fault, shape = fault or first_fault(model, request, batch), tuple(batch.pictures.shape[1:])
                 spoiled += here
-            for index, made in zip(batch.indices, batch.pictures, strict=True):
+            for index, picture in zip(batch.indices, batch.pictures, strict=True):
                 if index not in here:
-                    writer.put(partial(kind.save, config, folder, index, made))
+                    writer.put(partial(kind.save, config, folder, index, picture))
             seconds, halved = seconds + batch.seconds, max(halved, batch.halved)
-    return Share(sum(map(len, mine)), seconds, halved, tuple(spoiled), shape, fault)
+    return Share(sum(map(len, mine)), made, seconds, halved, tuple(spoiled), shape, fault)
+
+
+def _evaluations(request: SamplingRequest, samples: int, made: int) -> tuple[float, str | int]:
+    """Of a sample, as data and in words: of a solver that chooses its times those that it made on average."""
+    if request.solver.times:
+        return request.evaluations, request.evaluations
+    if not samples:
+        return request.evaluations, f"at most {request.evaluations}"
+    mean = made / samples
+    return mean, f"{mean:.0f} of at most {request.evaluations}, on average"
 
 
 def _spoiled(kind: Kind, model: Model, request: SamplingRequest, shares: list[Share]) -> str | None:
@@ -210,16 +228,17 @@ def _finish(
     notes += [spoiled] if spoiled else []
     notes += [f"out of memory: the batch of {request.batch} was halved {halved} time(s)"] if halved else []
     reused = request.plan.reused if request.plan else 0.0
+    evaluations, shown = _evaluations(request, sampled, sum(share.evaluations for share in shares))
     facts = {
         kind.samples: count,
-        "evaluations": request.evaluations,
+        "evaluations": shown,
         f"seconds per {_one(kind)}": f"{seconds / sampled:.3f}" if sampled else "-",
         "reused": f"{reused:.1%}",
     }
     data = {
         kind.samples: count,
         "sampled": sampled,
-        "evaluations": request.evaluations,
+        "evaluations": evaluations,
         "seconds": seconds,
         "reused": reused,
         "batch_halved": halved,

@@ -25,7 +25,7 @@ from ditkit.results.progress import NoProgress
 from ditkit.shapes.clouds import read_points
 from ditkit.tasks import gen3d, models, sample, train
 
-TINY = pytest.mark.parametrize("tiny", ["tiny-dit", "tiny-uvit"], indirect=True)
+TINY = pytest.mark.parametrize("tiny", ["tiny-dit", "tiny-uvit", "tiny-sit"], indirect=True)
 NAMES = ("ant", "bee", "cat", "dog", "eel", "fox", "gnu")
 TABLE = "y_embedder.embedding_table.weight"
 
@@ -195,7 +195,7 @@ def test_fine_tuning_on_other_classes_keeps_everything_but_the_label_table(
     tiny: str, weights: str, folder_of_pictures: Path, tmp_path: Path
 ) -> None:
     progress = Noted([])
-    table = {"tiny-dit": TABLE, "tiny-uvit": "label_emb.weight"}[tiny]
+    table = {"tiny-uvit": "label_emb.weight"}.get(tiny, TABLE)
     tuned = _trained(tiny, folder_of_pictures, tmp_path / "train", progress, init=weights, steps=1, learning_rate=1e-12)
     before, after = read_tensors(Path(weights)), read_tensors(tuned)
     assert len(before[table]) == 4 and len(after[table]) == 3
