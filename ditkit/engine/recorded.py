@@ -20,14 +20,16 @@ from ditkit.engine.model import Model
 from ditkit.engine.request import SamplingRequest
 from ditkit.engine.sampler import OnStep, denoiser, drawn, run_of
 
-Record = Callable[[Callable[[], Tensor]], Callable[[], Tensor]]
-"""Runs something once, and returns what does the same again with whatever its inputs then hold."""
+NOT_RECORDED = "no CUDA graph is recorded"
+Run = Callable[[], Tensor]
+Record = Callable[[Run, torch.device], Run]
+"""Runs something once on a device, and returns what does the same again with whatever its inputs then hold."""
 
 
-def cuda_graph(run: Callable[[], Tensor]) -> Callable[[], Tensor]:
+def cuda_graph(run: Run, device: torch.device) -> Run:
     """What the run launches, as a CUDA graph. Everything that it needs must have been compiled and loaded before."""
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph, capture_error_mode="thread_local"):  # other threads may do as they like
+    with torch.cuda.graph(graph, stream=torch.cuda.Stream(device), capture_error_mode="thread_local"):  # other threads do as they like
         out = run()
 
     def replay() -> Tensor:
@@ -39,11 +41,15 @@ def cuda_graph(run: Callable[[], Tensor]) -> Callable[[], Tensor]:
 
 @dataclass(frozen=True)
 class Tape:
-    """A recorded run, and the buffers that it reads: noise (1 + draws, B, ...) and the columns of a batch's conditions."""
+    """A recorded run, and the buffers that it reads: noise (1 + draws, B, ...) and the columns of a batch's conditions.
+
+    What else a replay reads, times and which sample has which column, belongs to the run: it stays as long as the tape does.
+    """
 
     noise: Tensor
     columns: Any
-    replay: Callable[[], Tensor]
+    run: Run
+    replay: Run
 
 
 class RecordedRuns:
@@ -91,7 +97,7 @@ class RecordedRuns:
         asked = conditions_apart(model.backbone, request.prompts, labels, model.device, guided=request.guidance != 1)
         return drawn(model, request, indices), asked
 
-    def _run(self, noise: Tensor, asked: Conditions, on_step: OnStep | None = None) -> Callable[[], Tensor]:
+    def _run(self, noise: Tensor, asked: Conditions, on_step: OnStep | None = None) -> Run:
         """The same columns whether it is launched or recorded, so that bits do not depend on which batch came first.
 
         Everything that is to be sent is sent here, before it is run.
@@ -104,8 +110,8 @@ class RecordedRuns:
         noise, columns = tree_map_only(Tensor, torch.clone, (noise, asked.columns))
         run = self._run(noise, asked._replace(columns=columns))
         try:
-            return Tape(noise, columns, self._record(run))
+            return Tape(noise, columns, run, self._record(run, self._model.device))
         except RuntimeError as error:
             size, reason = noise.shape[1], str(error).strip().partition("\n")[0]
-            warnings.warn(f"batches of {size} are not recorded as a CUDA graph, and launched one by one: {reason}", stacklevel=2)
+            warnings.warn(f"{NOT_RECORDED}: batches of {size} are launched one by one ({reason})", stacklevel=2)
             return None

@@ -1,6 +1,6 @@
 """One run of a pipeline, as its denoiser's calls see it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
@@ -20,14 +20,11 @@ def sites_of(calls: int) -> Sites:
 
 
 class Run:
-    """Where a run is, and how the denoiser returns its outputs (`held`, by call of a step). Make a new one for every run.
+    """Where a run is, and how the denoiser returns its outputs. Make a new one for every run."""
 
-    One that is to answer before the denoiser was called is given what is `held` of another run.
-    """
-
-    def __init__(self, grid: Grid, answer: Answer, held: Mapping[int, Held] | None = None) -> None:
+    def __init__(self, grid: Grid, answer: Answer) -> None:
         self.clock, self._answer = Clock(grid), answer
-        self.held = dict(held or {})
+        self._held: dict[int, Held] = {}
 
     def __call__(self, time: float, call: Callable[[], Any]) -> Any:
         """What the denoiser, called at this time, is to have returned."""
@@ -36,11 +33,11 @@ class Run:
 
         def compute() -> Tensor:
             returned = call()
-            output, self.held[place] = packed(returned)
+            output, self._held[place] = packed(returned)
             made.append((output.clone(), returned))  # remembered is a copy: a pipeline may go on to change what it was given
             return made[0][0]
 
         output = self._answer(evaluation, place, compute)
         if made and output is made[0][0]:
             return made[0][1]
-        return self.held[place].back(output.clone())
+        return self._held[place].back(output.clone())

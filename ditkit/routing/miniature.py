@@ -38,7 +38,7 @@ class Miniature:
         """For data of this variance: the wider they are, the less a network takes back of an early error."""
         evaluations = len(solver.times)
         inputs = np.stack([_inputs(solver, kind, loud) for loud in range(evaluations)], 1)
-        return cls(inputs, np.array([_answer(level, kind, variance) for level in solver.levels]))
+        return cls(inputs, np.array([answer(level, kind, variance) for level in solver.levels]))
 
     def gains(self, forecasts: Weights) -> np.ndarray:
         """How far the end moves with one more in the output of each evaluation (E), where some are forecast."""
@@ -65,7 +65,7 @@ def _inputs(solver: Solver, kind: Kind, loud: int) -> np.ndarray:
     return seen
 
 
-def _answer(level: Level, kind: Kind, variance: float) -> float:
+def answer(level: Level, kind: Kind, variance: float) -> float:
     """What a perfect network says of x = 1, by what it knows of the clean sample and of the noise in it."""
     alpha, sigma, d_alpha, d_sigma = level
     power = alpha**2 * variance + sigma**2

@@ -11,7 +11,7 @@ from ditkit.config.schema import AccelerateConfig
 from ditkit.config.schema.accelerate import PipelineConfig
 from ditkit.errors import RequestError
 from ditkit.pipelines.accelerate import accelerate
-from ditkit.pipelines.calibrate import LEAST, calibrate, runs_of
+from ditkit.pipelines.calibrate import LEAST, calibrate, shares
 from ditkit.results.folder import library_versions
 from ditkit.results.progress import Progress
 from ditkit.results.report import Cell, Report
@@ -27,7 +27,7 @@ def run(config: AccelerateConfig, progress: Progress) -> Report:
     fitted, held_out = divided(prompts, config.measured)
     pipe = pipeline_runs.load(config.pipeline, config.revision, config.runtime)
     more = arguments(config.ask)
-    progress.start(runs_of(len(fitted), config.steps, search=config.search), "runs of the calibration")
+    progress.start(sum(map(len, shares(len(fitted)))), "runs of the calibration")
     plan = calibrate(
         pipe,
         fitted,
@@ -35,7 +35,6 @@ def run(config: AccelerateConfig, progress: Progress) -> Report:
         config.budget,
         order=config.order,
         seed=config.seed,
-        search=config.search,
         module=config.module,
         on_run=progress.advance,
         **more,

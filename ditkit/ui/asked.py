@@ -1,13 +1,19 @@
 """What a form asks for, as the words of a command line: what the page shows to copy, and what it runs."""
 
 import hashlib
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ditkit.errors import RequestError
+
 SPEEDS = {"uncached": {}, "near-lossless": {"--cache": True}, "half cost": {"--cache": True, "--budget": "0.5"}}
 """How fast a run is to be, and the flags that make it so."""
+
+ODD = re.compile(r"[^\w-]|^-")
+"""What no name of a folder is given."""
 
 Value = str | bool | Sequence[str] | None
 
@@ -23,7 +29,7 @@ class Asked:
     def folder(self, root: Path) -> Path:
         """Where the run writes; another folder for everything else that can be asked for."""
         digest = hashlib.sha256("\0".join((self.command, *self.words)).encode("utf-8", "surrogatepass")).hexdigest()
-        return root / f"{self.model}-{digest[:8]}"
+        return root / f"{ODD.sub('-', self.model)}-{digest[:8]}"
 
     def arguments(self, root: Path) -> tuple[str, ...]:
         """What stands after `ditkit`."""
@@ -34,7 +40,15 @@ class Asked:
         return shlex.join(["ditkit", *self.arguments(root)])
 
 
-def asked(command: str, model: str, flags: Mapping[str, Value], overrides: Sequence[str] = ()) -> Asked:
+def more_words(text: str | None) -> list[str]:
+    """What else was typed, as a shell reads it; raises `RequestError` for a quote that is not closed."""
+    try:
+        return shlex.split(text or "")
+    except ValueError as error:
+        raise RequestError(f"cannot read {text}: {str(error).lower()}") from error
+
+
+def asked(command: str, model: str, flags: Mapping[str, Value], more: Sequence[str] = ()) -> Asked:
     """The run that a form's flags ask for; those left empty are left out, a list is a flag for each of its words."""
     words = ["--model", model]
     for flag, value in flags.items():
@@ -45,4 +59,4 @@ def asked(command: str, model: str, flags: Mapping[str, Value], overrides: Seque
                 words += [flag, value.strip()]
             case list() | tuple():
                 words += [word for each in value for word in (flag, each)]
-    return Asked(command, model, (*words, *overrides))
+    return Asked(command, model, (*words, *more))

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from ditkit.ui import drawn
-from ditkit.ui.asked import Asked, asked
+from ditkit.ui.asked import Asked, asked, more_words
 
 PLAIN = "rules.name=plain"
 BESIDE, FAST, CACHED = "plain beside it", "one pull a step (--fast)", "near-lossless (--cache)"
@@ -20,6 +20,7 @@ def wanted(
     guidance: str | None,
     seed: str | None,
     how: Sequence[str],
+    more: str | None = None,
 ) -> list[Asked]:
     """The runs that the form asks for: the plain one first if it is wanted too. Raises `RequestError` for what cannot be drawn."""
     layout = drawn.layout_from(boxes, prompt, size)
@@ -33,8 +34,9 @@ def wanted(
         "--guidance": guidance,
         "--cache": CACHED in how,
     }
-    grounded = asked("ground", model, {**flags, "--fast": FAST in how})
-    return [*([asked("ground", model, flags, [PLAIN])] if BESIDE in how else []), grounded]
+    words = more_words(more)
+    grounded = asked("ground", model, {**flags, "--fast": FAST in how}, words)
+    return [*([asked("ground", model, flags, [*words, PLAIN])] if BESIDE in how else []), grounded]
 
 
 def bare(run: Asked) -> tuple[str, ...]:

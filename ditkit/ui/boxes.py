@@ -20,7 +20,7 @@ from ditkit.ui.gallery import gallery, heading
 from ditkit.ui.job import Job
 from ditkit.ui.queue import Queue
 
-FIELDS = ("model", "prompt", "size", "count", "steps", "guidance", "seed", "how")
+FIELDS = ("model", "prompt", "size", "count", "steps", "guidance", "seed", "how", "more")
 BUTTONS: Any = {"displaylogo": False, "modeBarButtons": [["drawrect", "eraseshape"]], "displayModeBar": True}
 
 
@@ -49,15 +49,22 @@ class Boxes:
             form.field("Steps", form.number("boxes-steps", str(known.steps))),
             form.field("Guidance", form.number("boxes-guidance", f"{known.guidance:g}")),
             form.field("How", form.ticks("boxes-how", HOW, (BESIDE,)), wide=True),
+            form.more("boxes"),
         ]
         files = [
             html.Button("Add a box", id="boxes-add", type="button"),
             html.Button("Download boxes.json", id="boxes-save", type="button"),
-            form.upload("boxes-upload", "Open a layout …"),
+            form.upload("boxes-upload", "Open a layout …", uploads.LARGEST_LAYOUT),
             dcc.Download(id="boxes-file"),
         ]
-        stores = [dcc.Store(id="boxes-drawn", data=[], storage_type="session"), dcc.Store(id="boxes-seen")]
-        drawing = [frame, html.P("Drag to draw; click a box to move, resize or erase it.", className="note"), html.Div(id="boxes-rows")]
+        stores = [dcc.Store(id="boxes-drawn", data=[], storage_type="session"), dcc.Store(id="boxes-moved"), dcc.Store(id="boxes-seen")]
+        drawing = [
+            frame,
+            html.P(
+                "Drag to draw; click the edge of a box to choose it, then move it, resize it by its corners, or erase it.", className="note"
+            ),
+            html.Div(id="boxes-rows"),
+        ]
         return html.Div(
             [
                 *stores,
@@ -84,6 +91,7 @@ class Boxes:
             Output("boxes-told", "children"),
             Output("boxes-prompt", "value"),
             Output("boxes-size", "value"),
+            Output("boxes-moved", "data"),
             Input("boxes-canvas", "relayoutData"),
             Input("boxes-add", "n_clicks"),
             Input({"boxes": "remove", "box": ALL}, "n_clicks"),
@@ -101,6 +109,7 @@ class Boxes:
             Output({"boxes": "swatch", "box": ALL}, "style"),
             Input("boxes-drawn", "data"),
             Input("boxes-size", "value"),
+            State("boxes-moved", "data"),
             State({"boxes": "swatch", "box": ALL}, "id"),
             State(*rows["label"]),
             State(*rows["edges"]),
@@ -144,9 +153,12 @@ class Boxes:
         contents: str | None,
         filename: str | None,
         before: Drawn,
-    ) -> tuple[Any, Any, Any, Any]:
-        """What becomes of the boxes, whatever was just done: they, a line about it, and of a file its prompt and its size."""
-        cause, numbers = ctx.triggered_id, [box["id"] for box in before]
+    ) -> tuple[Any, Any, Any, Any, Any]:
+        """What becomes of the boxes, whatever was just done: they, a line about it, of a file its prompt and its size.
+
+        Last, whether the canvas shows that already: a box that was moved there stays chosen.
+        """
+        cause = ctx.triggered_id
         try:
             if cause == "boxes-upload":
                 return self._opened(contents or "", filename or "the file")
@@ -160,24 +172,31 @@ class Boxes:
                 names = [each["id"]["box"] for each in ctx.inputs_list[3]]
                 now = drawn.relabelled(before, dict(zip(names, labels, strict=True)), dict(zip(names, edges, strict=True)))
         except DitkitError as error:
-            return no_update, str(error), no_update, no_update
-        same = [box["id"] for box in now] == numbers and list(now) == list(before)
-        return (no_update if same else now), ("" if not same else no_update), no_update, no_update
+            return no_update, str(error), no_update, no_update, no_update
+        if list(now) == list(before):
+            return no_update, no_update, no_update, no_update, no_update
+        return now, "", no_update, no_update, cause == "boxes-canvas" and drawn.is_shown(relayout)
 
-    def _opened(self, contents: str, filename: str) -> tuple[Any, Any, Any, Any]:
+    def _opened(self, contents: str, filename: str) -> tuple[Any, Any, Any, Any, Any]:
         first, *others = uploads.layouts_in(contents, filename)
         said = f"{filename}: the first of {len(others) + 1} layouts" if others else f"{filename} is drawn here"
-        return drawn.of_layout(first), said, first.prompt, f"{first.height}x{first.width}" if first.height else ""
+        return drawn.of_layout(first), said, first.prompt, f"{first.height}x{first.width}" if first.height else "", False
 
     def redraw(
-        self, boxes: Drawn, size: str | None, ids: Sequence[dict[str, Any]], labels: Sequence[str | None], edges: Sequence[str | None]
+        self,
+        boxes: Drawn,
+        size: str | None,
+        moved: bool | None,
+        ids: Sequence[dict[str, Any]],
+        labels: Sequence[str | None],
+        edges: Sequence[str | None],
     ) -> tuple[Any, Any, Any, Any]:
         """The canvas and the rows; rows that say it already stay as they are, with whoever is typing in them."""
         there = list(zip((each["box"] for each in ids), labels, edges, strict=True))
         rows = [(box["id"], box["label"], drawn.in_words(box["edges"])) for box in boxes]
         colours = {box["id"]: {"background": colour_of(boxes, box)} for box in boxes}
         shown = no_update if rows == there else [row(boxes, box) for box in boxes]
-        return canvas(boxes), {"aspectRatio": aspect(size)}, shown, [colours.get(each["box"]) for each in ids]
+        return no_update if moved else canvas(boxes), {"aspectRatio": aspect(size)}, shown, [colours.get(each["box"]) for each in ids]
 
     def suit(self, model: str) -> tuple[Any, ...]:
         known = choices.chosen(model)
@@ -211,11 +230,11 @@ class Boxes:
         jobs = [job for job in self.queue.jobs() if job.asked.command == "ground"]
         last = self.queue.latest("ground")
         shown = [job for job in jobs if last and bare(job.asked) == bare(last.asked)][-2:]
-        now = [[job.number, job.in_words(), len(pictures_in(job.folder)), len(job.notes)] for job in shown]
+        now = [[job.number, job.state, len(pictures_in(job.folder)), len(job.notes)] for job in shown]
         if now == seen:
             return no_update, no_update
         columns = [html.Div(self._made(job)) for job in shown]
-        return (html.Div(columns, className="columns") if columns else heading(None, 0, "What you draw appears here.")), now
+        return (html.Div(columns, className="columns") if columns else heading(None, "What you draw appears here.")), now
 
     def _made(self, job: Job) -> list[Component]:
         made = pictures_in(job.folder)
@@ -223,7 +242,7 @@ class Boxes:
         kind = "boxes not enforced" if PLAIN in job.asked.words else "boxes enforced"
         named = [f"{caption}, {kind}" for caption in captions(manifest_of(job.folder), len(made))]
         return [
-            heading(job, len(made), ""),
+            heading(job),
             html.P(kind, className="note"),
             gallery(self.served, [path for path in boxed if path.is_file()], named),
         ]

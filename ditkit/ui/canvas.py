@@ -44,6 +44,8 @@ def canvas(boxes: Boxes) -> go.Figure:
         dragmode="drawrect",
         margin={"l": 2, "r": 2, "t": 2, "b": 2},
         newshape={"line": {"color": COLOURS[len(phrases) % len(COLOURS)], "width": 3}},
+        modebar={"bgcolor": "rgba(0,0,0,0)", "color": "rgb(128,128,128)", "activecolor": COLOURS[1]},
+        activeshape={"fillcolor": "rgba(128,128,128,.45)", "opacity": 1},
         showlegend=False,
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(128,128,128,.08)",

@@ -31,6 +31,8 @@ def guard(server: Flask, hashes: list[str]) -> None:
     def _known() -> None:
         if request.host.partition(":")[0] not in NAMES:
             abort(403, "ditkit ui answers to this machine only")
+        if request.method == "GET" and request.path == "/":  # a link to the page may stand anywhere
+            return
         origin, site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site", "none")
         if origin not in (None, f"http://{request.host}") or site not in ("same-origin", "none"):
             abort(403, "ditkit ui answers to its own page only")

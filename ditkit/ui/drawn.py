@@ -44,6 +44,11 @@ def redrawn(boxes: Boxes, relayout: Mapping[str, Any]) -> Boxes:
     return moved
 
 
+def is_shown(relayout: Mapping[str, Any]) -> bool:
+    """Whether a canvas shows already what was just done on it: a box that was moved, and stays within the picture."""
+    return "shapes" not in relayout and all(0 <= value <= 1 for key, value in relayout.items() if key.startswith("shapes["))
+
+
 def added(boxes: Boxes, edges: Sequence[float] = FIRST, label: str = "") -> Boxes:
     return [*boxes, _new(boxes, list(edges), label)]
 

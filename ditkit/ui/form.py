@@ -54,6 +54,11 @@ def shapes(known: Chosen) -> list[Component]:
     return [html.Option(value=shape) for shape in known.shapes]
 
 
+def more(tab: str) -> Component:
+    typed = text(f"{tab}-more", "--weights FILE runtime.threads=2")
+    return field("Anything else", typed, "as it is typed after the command", wide=True)
+
+
 def speed(name: str) -> Component:
     return field("Speed", radio(name, SPEEDS, "uncached"), "forecasts save network calls; see the command line", wide=True)
 
@@ -81,5 +86,7 @@ def command(tab: str, button: str) -> Component:
     )
 
 
-def upload(name: str, words: str) -> Component:
-    return dcc.Upload(html.Button(words, type="button"), id=name, className="upload", className_active="upload active")
+def upload(name: str, words: str, largest: int) -> Component:
+    """A button that takes a file of so many bytes at most, which it says; files may be dropped on it too."""
+    button = html.Button([words, html.Small(f" up to {largest / 2**20:.0f} MiB")], type="button")
+    return dcc.Upload(button, id=name, className="upload", className_active="upload active")

@@ -27,11 +27,11 @@ def gallery(served: Served, paths: Sequence[Path], captions: Sequence[str]) -> C
     return html.Div([html.Div(figures, className="gallery"), *more])
 
 
-def heading(job: Job | None, made: int, empty: str) -> Component:
-    """Which run is shown, and how far it is."""
+def heading(job: Job | None, empty: str = "") -> Component:
+    """Which run is shown; how far one is that goes on stands in the queue."""
     if job is None:
         return html.P(empty, className="note")
-    return html.Div([html.H2([html.Span(job.name), html.Span(f" · {job.in_words()}", className="state")]), *notes(job)])
+    return html.Div([html.H2([html.Span(job.name), html.Span(f" · {job.state}", className="state")]), *notes(job)])
 
 
 def notes(job: Job) -> list[Component]:

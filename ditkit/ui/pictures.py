@@ -9,12 +9,12 @@ from dash.development.base_component import Component
 from ditkit.config.schema import SampleConfig
 from ditkit.errors import DitkitError
 from ditkit.ui import choices, form
-from ditkit.ui.asked import SPEEDS, Asked, asked
+from ditkit.ui.asked import SPEEDS, Asked, asked, more_words
 from ditkit.ui.folders import Served, captions, manifest_of, pictures_in
 from ditkit.ui.gallery import gallery, heading
 from ditkit.ui.queue import Queue
 
-FIELDS = ("model", "classes", "prompt", "negative", "size", "count", "steps", "guidance", "speed", "seed", "batch")
+FIELDS = ("model", "classes", "prompt", "negative", "size", "count", "steps", "guidance", "speed", "seed", "batch", "more")
 AT_A_TIME = "4"  # pictures appear as batches end
 
 
@@ -50,6 +50,7 @@ class Pictures:
             form.field("Guidance", form.number("pictures-guidance", f"{known.guidance:g}")),
             form.field("At a time", form.number("pictures-batch", value=AT_A_TIME), "they appear together"),
             form.speed("pictures-speed"),
+            form.more("pictures"),
         ]
         return html.Div(
             [
@@ -84,7 +85,10 @@ class Pictures:
         return list(known.classes), *shown, str(known.steps), f"{known.guidance:g}"
 
     def show_line(self, *values: Any) -> str:
-        return wanted(*values).line(self.queue.root)
+        try:
+            return wanted(*values).line(self.queue.root)
+        except DitkitError as error:
+            return f"# {error}"
 
     def run(self, clicks: int | None, *values: Any) -> str:
         if not clicks:
@@ -98,10 +102,10 @@ class Pictures:
         """The newest run's pictures, those of a run that is going on as far as they are there."""
         job = self.queue.latest("sample")
         made = pictures_in(job.folder) if job else []
-        now = [job.number, job.in_words(), len(made), len(job.notes)] if job else []
+        now = [job.number, job.state, len(made), len(job.notes)] if job else []
         if now == seen:
             return no_update, no_update
-        shown = heading(job, len(made), "What you draw appears here, and stays in its run folder.")
+        shown = heading(job, "What you draw appears here, and stays in its run folder.")
         named = captions(manifest_of(job.folder), len(made)) if job else []
         return [shown, gallery(self.served, made, named)], now
 
@@ -118,10 +122,11 @@ def wanted(
     speed: str,
     seed: str | None,
     batch: str | None,
+    more: str | None,
 ) -> Asked:
     """The run that the form asks for; of classes and prompts what the model is asked in."""
     reads = choices.chosen(model).reads
     prompts = [line.strip() for line in (prompt or "").splitlines() if line.strip()]
     words = {"--prompt": prompts, "--negative": negative, "--size": size} if reads else {"--class": classes}
     numbers = {"--count": count, "--seed": seed, "--steps": steps, "--guidance": guidance, "--batch": batch}
-    return asked("sample", model, {**words, **numbers, **SPEEDS[speed]})
+    return asked("sample", model, {**words, **numbers, **SPEEDS[speed]}, more_words(more))

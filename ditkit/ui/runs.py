@@ -45,13 +45,13 @@ class Runs:
         )
 
     def connect(self, app: Dash) -> None:
-        app.callback(Output("runs-chosen", "options"), Input("runs-again", "n_clicks"), Input("line", "children"))(self.look)
-        app.callback(Output("runs-shown", "children"), Input("runs-chosen", "value"))(self.show)
+        app.callback(Output("runs-chosen", "options"), Input("runs-again", "n_clicks"), Input("tab", "value"))(self.look)
+        app.callback(Output("runs-shown", "children"), Input("runs-chosen", "value"), Input("runs-again", "n_clicks"))(self.show)
 
     def look(self, *_: Any) -> list[str]:
         return self.served.runs()
 
-    def show(self, names: Sequence[str] | None) -> list[Component]:
+    def show(self, names: Sequence[str] | None, _: Any = None) -> list[Component]:
         """All that is known of the chosen runs; those side by side that have pictures."""
         if not names:
             return [html.P("Choose a run to look at.", className="note")]

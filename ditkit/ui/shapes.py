@@ -11,13 +11,13 @@ from dash.development.base_component import Component
 from ditkit.config.schema import Gen3DConfig
 from ditkit.errors import DitkitError
 from ditkit.ui import choices, form, uploads
-from ditkit.ui.asked import SPEEDS, Asked, asked
+from ditkit.ui.asked import SPEEDS, Asked, asked, more_words
 from ditkit.ui.folders import Served, captions, clouds_in, manifest_of
 from ditkit.ui.gallery import heading
 from ditkit.ui.queue import Queue
 from ditkit.ui.solid import solid
 
-FIELDS = ("model", "categories", "count", "points", "steps", "guidance", "speed", "seed", "mesh")
+FIELDS = ("model", "categories", "count", "points", "steps", "guidance", "speed", "seed", "mesh", "more")
 MOST = 8  # shapes that are shown at once: browsers draw a limited number in space
 PARTS = "parts"  # the folder of clouds to complete, among those of the runs
 MESH = "also surfaces (--mesh)"
@@ -43,11 +43,12 @@ class Shapes:
             form.field("Seed", form.number("shapes-seed", "0")),
             form.field("Steps", form.number("shapes-steps", str(known.steps))),
             form.field("Guidance", form.number("shapes-guidance", f"{known.guidance:g}")),
-            form.field("Surfaces", form.ticks("shapes-mesh", (MESH,))),
+            form.field("Surfaces", form.ticks("shapes-mesh", (MESH,)), wide=True),
             form.speed("shapes-speed"),
+            form.more("shapes"),
         ]
         part = [
-            form.upload("shapes-upload", "Complete a cloud …"),
+            form.upload("shapes-upload", "Complete a cloud …", uploads.LARGEST_CLOUD),
             html.Button("Complete none", id="shapes-none", type="button", hidden=True),
             html.Span(id="shapes-told", className="note", role="status"),
         ]
@@ -124,7 +125,10 @@ class Shapes:
         return _graph(solid(path), f"the cloud to complete: {(part or {}).get('name')}", {"given": 0}), False
 
     def show_line(self, *values: Any) -> str:
-        return self._wanted(*values).line(self.queue.root)
+        try:
+            return self._wanted(*values).line(self.queue.root)
+        except DitkitError as error:
+            return f"# {error}"
 
     def run(self, clicks: int | None, *values: Any) -> str:
         if not clicks:
@@ -139,18 +143,16 @@ class Shapes:
         job = self.queue.latest("gen3d")
         made = clouds_in(job.folder) if job else []
         meshes = {path.stem: path for path in (job.folder / "meshes").glob("[0-9]*.obj")} if job else {}
-        now = [job.number, job.in_words(), len(made), len(meshes), len(job.notes)] if job else []
+        now = [job.number, job.state, len(made), len(meshes), len(job.notes)] if job else []
         if now == seen:
             return no_update, no_update
-        if seen and job and job.is_over is False and [seen[0], seen[2]] == [now[0], now[2]]:
-            return no_update, no_update  # nothing is drawn anew while it is looked at
         named = captions(manifest_of(job.folder), len(made)) if job else []
         shown = [
             self._shape(index, path, meshes.get(path.stem), caption) for index, (path, caption) in enumerate(zip(made, named, strict=True))
         ]
         more = [html.P(f"{len(shown) - MOST} more are in {job.folder}", className="note")] if job and len(shown) > MOST else []
         return [
-            heading(job, len(made), "What you make appears here, to be turned."),
+            heading(job, "What you make appears here, to be turned."),
             html.Div(shown[:MOST], className="solids"),
             *more,
         ], now
@@ -194,12 +196,13 @@ def wanted(
     speed: str,
     seed: str | None,
     mesh: Sequence[str],
+    more: str | None = None,
     part: Path | None = None,
 ) -> Asked:
     """The run that the form asks for."""
     numbers = {"--count": count, "--points": points, "--seed": seed, "--steps": steps, "--guidance": guidance}
     source = {"--from": None if part is None else str(part), "--mesh": MESH in mesh}
-    return asked("gen3d", model, {"--category": categories, **numbers, **source, **SPEEDS[speed]})
+    return asked("gen3d", model, {"--category": categories, **numbers, **source, **SPEEDS[speed]}, more_words(more))
 
 
 def _seen_from(figure: dict[str, Any], camera: Any) -> dict[str, Any]:

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -31,6 +32,26 @@ def test_the_small_autoencoder_is_read_back_with_its_sizes_and_scale(
     assert_close(codec.encode(images), rounded.encode(images)[0] * 0.25, evaluated(rounded))
     assert_close(codec.decode(torch.ones(1, 4, 4, 4)), rounded.decode(torch.full((1, 4, 4, 4), 4.0)), evaluated(rounded))
     assert (codec.factor, codec.channels, codec.scale) == (4, 4, 0.25)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_every_convolution_of_a_decoder_works_with_the_channels_last(
+    tmp_path: Path, autoencoder: ResidualAutoencoder, dtype: torch.dtype
+) -> None:
+    save_residual(autoencoder, tmp_path / "ae.safetensors", scale=1.0)
+    codec = load_codec("ae-emoji", str(tmp_path / "ae.safetensors")).to("cpu", dtype)
+    module: Any = codec.module
+    layouts: list[bool] = []
+
+    def seen(convolution: torch.nn.Conv2d, given: tuple[torch.Tensor, ...], made: torch.Tensor) -> None:
+        layouts.append(all(each.is_contiguous(memory_format=torch.channels_last) for each in (convolution.weight, made)))
+
+    for part in module.kl.decoder.modules():
+        if isinstance(part, torch.nn.Conv2d):
+            part.register_forward_hook(seen)
+    codec.decode(torch.ones(2, 4, 8, 8))
+    assert len(layouts) > 8 and all(layouts)
 
 
 def test_a_codec_is_frozen_but_lets_gradients_through_to_its_input(tmp_path: Path, autoencoder: ResidualAutoencoder) -> None:

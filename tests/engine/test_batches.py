@@ -1,6 +1,7 @@
 """Batches overlap where the device gains by it: begun before the one before is home, yielded in order, and with the same bits."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -10,7 +11,7 @@ from torch import Tensor
 from ditkit.codecs.registry import load_codec
 from ditkit.diffusion.schedule import linear
 from ditkit.diffusion.solvers import ddim
-from ditkit.engine import batches
+from ditkit.engine import batches, transfers
 from ditkit.engine.model import Model
 from ditkit.engine.request import SampleBatch, SamplingRequest
 from ditkit.engine.sampler import sample, sample_latents
@@ -108,3 +109,47 @@ def test_on_a_cpu_a_batch_is_home_at_once_and_nothing_is_pinned() -> None:
     home = side.start(latents, lambda values: values.double() + 1)()
     assert home.latents is latents and torch.equal(home.pictures, latents + 1) and home.pictures.dtype == torch.float32
     assert sent(latents, CPU) is latents
+
+
+class Stream:
+    """In place of a device's stream: says what is asked of it."""
+
+    def __init__(self, name: str, said: list[str]) -> None:
+        self.name, self.said = name, said
+
+    def wait_stream(self, other: "Stream") -> None:
+        self.said.append(f"{self.name} waits for {other.name}")
+
+    def record_event(self) -> "Stream":
+        self.said.append(f"{self.name} is marked")
+        return self
+
+    def synchronize(self) -> None:
+        self.said.append(f"the host waits for {self.name}")
+
+
+def test_on_a_gpu_the_side_waits_for_what_was_drawn_and_only_who_asks_waits_for_the_side(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    side, main = Stream("side", said), Stream("main", said)
+
+    @contextmanager
+    def entered(stream: Stream) -> Iterator[None]:
+        said.append(f"in {stream.name}")
+        yield
+        said.append(f"out of {stream.name}")
+
+    def fetched(value: Tensor) -> Tensor:
+        said.append(f"fetch {value.dtype}")
+        return value.clone()
+
+    monkeypatch.setattr(torch.cuda, "Stream", lambda device: side)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: main)
+    monkeypatch.setattr(torch.cuda, "stream", entered)
+    monkeypatch.setattr(torch.Tensor, "record_stream", lambda value, stream: said.append(f"memory is {stream.name}'s, too"))
+    monkeypatch.setattr(transfers, "_fetched", fetched)
+    there = Side(torch.device("cuda"))
+    wait = there.start(torch.ones(2), lambda latents: latents.bfloat16() * 2)
+    begun = ["side waits for main", "in side", "fetch torch.float32", "fetch torch.float32", "side is marked", "out of side"]
+    assert there.ahead == 1 and said == [*begun, "memory is side's, too"]
+    home = wait()
+    assert said[-1] == "the host waits for side" and home.pictures.tolist() == [2, 2] and home.latents.tolist() == [1, 1]

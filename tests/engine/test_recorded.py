@@ -4,8 +4,9 @@ What a CUDA graph does is played on the CPU: every operator of one run is record
 operators again with the same tensors, knowing nothing but what the buffers then hold.
 """
 
+import gc
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -13,12 +14,13 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
 from ditkit.diffusion.solvers import SOLVERS
 from ditkit.engine.graphs import GraphedNetwork
-from ditkit.engine.recorded import RecordedRuns, cuda_graph
+from ditkit.engine.recorded import RecordedRuns, Run, cuda_graph
 from ditkit.engine.sampler import sample, sample_latents
 from tests.closeness import assert_close, evaluated
 from tests.engine.devices import EVALUATIONS, model_of, request_of
@@ -51,12 +53,13 @@ class Graph(Played):
     """In place of torch's CUDA graph."""
 
     @contextmanager
-    def capture(self, capture_error_mode: str) -> Iterator[None]:
+    def capture(self, stream: torch.device, capture_error_mode: str) -> Iterator[None]:
+        assert (stream, capture_error_mode) == (CPU, "thread_local")
         with self:
             yield
 
 
-def played(run: Callable[[], Tensor]) -> Callable[[], Tensor]:
+def played(run: Run, device: torch.device) -> Run:
     """As `cuda_graph`."""
     with Played() as record:
         out = run()
@@ -122,20 +125,46 @@ def test_buffers_stay_where_they_are() -> None:
     assert len(places) == 2 and len(set(places)) == 1
 
 
+def _storages(tree: Any) -> list[torch.UntypedStorage]:
+    return [leaf.untyped_storage() for leaf in tree_flatten(tree)[0] if isinstance(leaf, Tensor)]
+
+
+@pytest.mark.parametrize("family", ["dit", "pixart", "dit3d"])
+def test_all_that_a_replay_reads_stays_as_long_as_the_tape(family: str) -> None:
+    """A CUDA graph knows addresses alone: whatever was made before it and is read by it must not be freed."""
+    model = model_of(family, CPU)
+    request = request_of(model, known=torch.zeros(3, 20)) if family == "dit3d" else request_of(model)
+    read: list[StorageWeakRef] = []
+
+    def watched(run: Run, device: torch.device) -> Run:
+        with Played() as record:
+            out = run()
+        made: set[int] = set()
+        for _, args, kwargs, returned in record.calls:
+            given, new = (_storages(tree) for tree in ((args, kwargs), returned))
+            read.extend(StorageWeakRef(storage) for storage in given if storage.data_ptr() not in made)
+            made |= {storage.data_ptr() for storage in new} - {storage.data_ptr() for storage in given}
+        return out.clone
+
+    runs = RecordedRuns(model, request, record=watched)
+    for batch in request.batches()[:2]:
+        runs(batch)
+    gc.collect()
+    assert len(read) > len(list(model.backbone.parameters())) and not any(each.expired() for each in read)
+
+
 def test_what_cannot_be_recorded_is_launched_and_said_once() -> None:
     model = model_of("dit", CPU)
     request = request_of(model)
 
-    def full(run: Callable[[], Tensor]) -> Callable[[], Tensor]:
+    def full(run: Run, device: torch.device) -> Run:
         raise torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate 2 GiB")
 
     runs = RecordedRuns(model, request, record=full)
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         made = [runs(batch) for batch in request.batches()]
-    assert [str(each.message) for each in said] == [
-        "batches of 2 are not recorded as a CUDA graph, and launched one by one: CUDA out of memory."
-    ]
+    assert [str(each.message) for each in said] == ["no CUDA graph is recorded: batches of 2 are launched one by one (CUDA out of memory.)"]
     for latents, batch in zip(made, request.batches(), strict=True):
         assert torch.equal(latents, RecordedRuns(model, request)(batch))
 
@@ -154,8 +183,9 @@ def test_a_cuda_graph_is_recorded_once_and_gives_a_copy_at_each_replay(monkeypat
     """With torch's graph played: where there is no device this is as near as one comes."""
     monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
     monkeypatch.setattr(torch.cuda, "graph", Graph.capture)
+    monkeypatch.setattr(torch.cuda, "Stream", lambda device: device)
     x, ran = torch.ones(3), []
-    replay = cuda_graph(lambda: (ran.append(1), (x + 1) * 2)[1])
+    replay = cuda_graph(lambda: (ran.append(1), (x + 1) * 2)[1], CPU)
     first = replay()
     x.fill_(4)
     second = replay()

@@ -1,66 +1,98 @@
-"""A search forecasts the evaluations that a run's end hardly depends on, however many calls a step makes."""
+"""What a pipeline's runs show of its solver is the solver, and evaluations are chosen by it as they are for the engine."""
 
-from types import SimpleNamespace
+from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 import ditkit
-from ditkit.errors import PlanMismatch
-from ditkit.pipelines.calibrate import runs_of
-from ditkit.pipelines.choice import ending
-from tests.pipelines.tiny import tiny
+from ditkit.diffusion.level import Level
+from ditkit.pipelines.choice import Recorded, in_miniature
+from ditkit.routing.miniature import VARIANCE, answer
+from tests.closeness import assert_close, cancelled
+from tests.pipelines.tiny import PIPELINES, tiny
 
+diffusers: Any = import_module("diffusers")
 pytestmark = pytest.mark.filterwarnings("ignore:::diffusers")  # of what it will do otherwise one day
 STEPS = 8
+FOUND = cancelled(1e-2, 16 * STEPS)  # the roundings of proportions of outputs that are alike but for a hundredth, told in single precision
 
 
-class Network(nn.Module):
-    """Something curved in its time, which no evaluation can be forecast exactly from."""
-
-    def forward(self, x: Tensor, timestep: float) -> tuple[Tensor]:
-        return (torch.sin(3 * timestep + x),)
-
-
-class Weighted:
-    """A pipeline whose end is a sum of what its network says, in which every evaluation has its own weight."""
-
-    def __init__(self, weights: list[float], calls: int = 1) -> None:
-        self.transformer, self.scheduler = Network(), SimpleNamespace()
-        self._weights, self._calls = weights, calls
-
-    def __call__(self, prompt: int, num_inference_steps: int, generator: torch.Generator) -> tuple[Tensor]:
-        x = torch.randn(1, 5, generator=generator) + 1e-3 * prompt
-        said = [sum(self.transformer(x, timestep=(1 - e / STEPS))[0] for _ in range(self._calls)) for e in range(num_inference_steps)]
-        return (sum(weight * output for weight, output in zip(self._weights, said, strict=True)),)  # pyright: ignore[reportReturnType]
-
-
-@pytest.mark.parametrize("calls", [1, 2])
-@pytest.mark.parametrize("light", [(1, 2, 5), (3, 4, 7), (2, 6)])
-def test_evaluations_that_hardly_count_are_forecast(light: tuple[int, ...], calls: int) -> None:
-    pipe = Weighted([1e-3 if e in light else 1.0 for e in range(STEPS)], calls)
-    runs: list[None] = []
-    plan = ditkit.calibrate(pipe, [0, 1], STEPS, 1 - len(light) / STEPS, search=True, on_run=lambda: runs.append(None))
-    assert tuple(e for e, row in enumerate(plan.compute) if not any(row)) == light
-    assert len(plan.sites) == calls and plan.provenance["chosen"] == "by the response"
-    assert len(runs) == runs_of(2, STEPS, search=True) == 1 + 2 + 2 * STEPS
+def run_of(scheduler: Any, network: Callable[[Tensor, float], Tensor], *, doubled: bool = False, start: float = 1.0) -> Recorded:
+    """A run of diffusers' scheduler from noise, guided if what the network is given is doubled."""
+    x = (
+        torch.randn(1, 600, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+        * start
+        * getattr(scheduler, "init_noise_sigma", 1.0)
+    )
+    given, made = [], []
+    for time in scheduler.timesteps:
+        told = scheduler.scale_model_input(x, time) if hasattr(scheduler, "scale_model_input") else x
+        rows = torch.cat([told, told]) if doubled else told
+        output = network(rows, float(time))
+        given.append(rows)
+        made.append([output])
+        guided = output[:1] + 3 * (output[1:] - output[:1]) if doubled else output
+        x = scheduler.step(guided, time, x, return_dict=False)[0]
+    return Recorded.of(given, made)
 
 
-@pytest.mark.parametrize("name", ["PixArt-alpha", "Wan"])
-def test_real_pipelines_are_searched_and_run_by_what_was_found(name: str) -> None:
+def curved(x: Tensor, time: float) -> Tensor:
+    """Something that is no sum of its input and of what it said before."""
+    return torch.sin(2 * x + torch.arange(len(x))[:, None] + time / 50)
+
+
+SCHEDULERS = {
+    "DDIM": "DDIMScheduler(beta_start=1e-4, beta_end=2e-2, clip_sample=False)",
+    "DPM-Solver++": "DPMSolverMultistepScheduler(beta_start=1e-4, beta_end=2e-2)",
+    "Euler": "EulerDiscreteScheduler(beta_start=1e-4, beta_end=2e-2)",
+    "flow": "FlowMatchEulerDiscreteScheduler(shift=3.0)",
+}
+
+
+def made(name: str) -> Any:
+    scheduler = eval(f"diffusers.{SCHEDULERS[name]}", {"diffusers": diffusers})
+    scheduler.set_timesteps(STEPS)
+    return scheduler
+
+
+@pytest.mark.parametrize("doubled", [False, True])
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_a_solver_is_found_again_from_its_runs(name: str, doubled: bool) -> None:
+    """How the input of each evaluation moves with each output is seen where the scheduler itself is told one at a time."""
+    found = in_miniature([run_of(made(name), curved, doubled=doubled)], made(name), made(name).timesteps.tolist())
+    assert found is not None
+    for loud in range(STEPS):
+        said = iter([float(e == loud) for e in range(STEPS)])
+        alone = run_of(made(name), lambda x, _, said=said: torch.full_like(x, next(said)), start=0.0)
+        wanted = torch.stack([given[0] for given in alone.inputs]).float()
+        assert_close(torch.tensor(found.inputs[:-1, loud]), wanted, FOUND, size=1.0)
+
+
+def test_the_last_output_counts_as_the_clean_sample_that_it_tells() -> None:
+    scheduler = made("flow")
+    found = in_miniature([run_of(scheduler, curved)], scheduler, scheduler.timesteps.tolist())
+    assert found is not None
+    sigma = float(scheduler.sigmas[STEPS - 1])
+    wanted = np.append(found.inputs[-2][:-1], -sigma)
+    assert_close(torch.tensor(found.inputs[-1]), torch.tensor(wanted).float(), FOUND, size=1.0)
+    assert found.answers[0] == answer(
+        Level(1 - float(scheduler.sigmas[0]), float(scheduler.sigmas[0]), 1.0, -1.0), "reversed velocity", VARIANCE
+    )
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_every_pipeline_whose_scheduler_tells_levels_is_chosen_for_and_each_prompt_runs_once(name: str) -> None:
     pipe, arguments = tiny(name)
-    plan = ditkit.calibrate(pipe, [arguments(1), arguments(2)], 6, 0.5, search=True)
-    assert sum(map(all, plan.compute)) == 3 and plan.compute[0][0]
-    with ditkit.accelerate(pipe, plan):
-        made: Any = pipe(**{"output_type": "latent", **arguments(0)}, num_inference_steps=6, return_dict=False)[0]
-    assert torch.as_tensor(made).isfinite().all()
+    runs: list[None] = []
+    plan = ditkit.calibrate(pipe, [arguments(seed) for seed in range(4)], 6, 0.5, on_run=lambda: runs.append(None))
+    assert len(runs) == 4 and sum(map(all, plan.compute)) == 3 and plan.compute[0][0]
+    assert plan.provenance.get("chosen") == "in miniature"
 
 
-def test_an_end_is_what_a_pipeline_returns_first_as_numbers() -> None:
-    ones = torch.ones(2, 3)
-    for result in (ones, (ones, None), [ones.numpy()], {"images": ones, "more": 3}):
-        assert torch.equal(ending(result), torch.ones(6, dtype=torch.float64))
-    with pytest.raises(PlanMismatch, match="the pipeline returns a str, whose distance"):
-        ending(("a cat",))
+def test_without_levels_nothing_is_chosen() -> None:
+    assert in_miniature([run_of(made("flow"), curved)], None, made("flow").timesteps.tolist()) is None

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from importlib import import_module
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,15 +18,15 @@ import ditkit
 from ditkit.cache.words import steps_mask
 from ditkit.config.schema import DDIMConfig, ForecastCache
 from ditkit.diffusion.noise import SampleNoise
-from ditkit.engine.fit import fitted
 from ditkit.engine.model import Model
 from ditkit.engine.request import SamplingRequest
 from ditkit.engine.sampler import sample_latents
 from ditkit.metrics.bootstrap import mean_interval
 from ditkit.metrics.fidelity import relative_errors
+from ditkit.results.progress import NoProgress
 from ditkit.tasks.bench.peers import DBCache, as_backbone, cached
 from ditkit.tasks.shared import build
-from ditkit.tasks.shared.calibrated import draft
+from ditkit.tasks.shared.calibrated import calibrated
 
 diffusers: Any = import_module("diffusers")
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:::diffusers")]
@@ -90,9 +91,10 @@ def in_cache_dits_hands(network: Any, cache: DBCache) -> Iterator[None]:
 
 
 def test_half_of_the_calls_end_as_near_as_the_engine_s_own_plan_and_nearer_than_cache_dit(
-    pipe: Any, model: Model, request_: SamplingRequest
+    pipe: Any, model: Model, request_: SamplingRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The table of docs/accelerate.md, which `-s` shows; its times count on an idle machine only."""
+    monkeypatch.setenv("DITKIT_CACHE", str(tmp_path))
     plain, full = timed(lambda: latents(pipe, request_.labels))
 
     def error(name: str, run: Callable[[], Tensor]) -> float:
@@ -105,12 +107,8 @@ def test_half_of_the_calls_end_as_near_as_the_engine_s_own_plan_and_nearer_than_
     plan = ditkit.calibrate(pipe, request_.labels[:FITTED], STEPS, BUDGET, guidance_scale=2.0)
     with ditkit.accelerate(pipe, plan):
         own = error("ditkit", lambda: latents(pipe, request_.labels))
-    searched = ditkit.calibrate(pipe, request_.labels[:FITTED], STEPS, BUDGET, search=True, guidance_scale=2.0)
-    with ditkit.accelerate(pipe, searched):
-        assert error("ditkit, searched", lambda: latents(pipe, request_.labels)) < own
     error("half of the steps", lambda: latents(pipe, request_.labels, steps=round(BUDGET * STEPS)))
-    trial = replace(request_, labels=request_.labels[:FITTED], seeds=request_.seeds[:FITTED])
-    by_engine = fitted(model, trial, draft(ForecastCache(budget=BUDGET, order=2), model, request_), 2).plan
+    by_engine = calibrated(ForecastCache(budget=BUDGET, order=2, samples=FITTED), model, request_, NoProgress(), "calibrating")
     ends = [torch.cat([sample_latents(model, replace(request_, plan=each), at) for at in request_.batches()]) for each in (None, by_engine)]
     assert own <= 1.05 * float(relative_errors(ends[1], ends[0]).mean())
     pytest.importorskip("cache_dit")

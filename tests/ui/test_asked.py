@@ -3,7 +3,10 @@
 import shlex
 from pathlib import Path
 
-from ditkit.ui.asked import SPEEDS, asked
+import pytest
+
+from ditkit.errors import RequestError
+from ditkit.ui.asked import SPEEDS, asked, more_words
 
 ROOT = Path("runs")
 
@@ -27,3 +30,14 @@ def test_the_same_words_go_to_the_same_folder_and_others_to_another():
     first, again, other = (asked("sample", "dit-emoji", {"--steps": steps}) for steps in ("4", "4", "5"))
     assert first.folder(ROOT) == again.folder(ROOT) != other.folder(ROOT)
     assert asked("ground", "dit-emoji", {"--steps": "4"}).folder(ROOT) != first.folder(ROOT)
+
+
+def test_no_name_leads_out_of_the_folder_of_runs():
+    for model in ("../../evil", "/etc", "..", "a/b", "-x", ""):
+        assert asked("sample", model, {}).folder(ROOT).parent == ROOT
+
+
+def test_anything_else_is_read_as_a_shell_reads_it():
+    assert more_words("--weights 'my file.pt' runtime=gpu") == ["--weights", "my file.pt", "runtime=gpu"] and more_words(None) == []
+    with pytest.raises(RequestError, match="cannot read --lora 'a: no closing quotation"):
+        more_words("--lora 'a")

@@ -24,7 +24,7 @@ def tab(queue, served) -> Boxes:
 
 
 def test_drawn_boxes_are_a_plain_run_and_a_grounded_one_that_the_program_understands(tab):
-    plain, grounded = wanted(DRAWN, *FORM, [BESIDE])
+    plain, grounded = wanted(DRAWN, *FORM, [BESIDE], None)
     assert set(plain.words) - set(grounded.words) == {PLAIN}
     boxes = "--box 'fox: 0.05,0.3,0.45,0.95' --box 'apple: 0.5,0.4,0.98,0.9'"
     assert f"ditkit ground --model pixart-emoji --prompt 'a fox and an apple' {boxes} --count 1" in grounded.line(tab.queue.root)
@@ -35,18 +35,18 @@ def test_drawn_boxes_are_a_plain_run_and_a_grounded_one_that_the_program_underst
 
 def test_what_cannot_be_drawn_is_said_in_place_of_the_command_line_and_not_run(tab):
     with pytest.raises(RequestError, match="draw a box first"):
-        wanted([], *FORM, [])
+        wanted([], *FORM, [], None)
     unlabelled = drawn.added(DRAWN)
     assert (
-        tab.show_line(unlabelled, *FORM, [])
-        == f"# {tab.run(1, unlabelled, *FORM, [])}"
+        tab.show_line(unlabelled, *FORM, [], None)
+        == f"# {tab.run(1, unlabelled, *FORM, [], None)}"
         == "# 1 of 3 boxes have no label; say what each of them holds"
     )
     assert not tab.queue.jobs()
 
 
 def test_a_click_runs_both_one_after_the_other(tab):
-    assert tab.run(1, DRAWN, *FORM, [BESIDE]) == "runs 1 and 2 are in the queue"
+    assert tab.run(1, DRAWN, *FORM, [BESIDE], None) == "runs 1 and 2 are in the queue"
     assert [PLAIN in job.asked.words for job in tab.queue.jobs()] == [True, False]
 
 
@@ -61,12 +61,13 @@ def test_the_downloaded_layout_is_the_one_that_is_drawn(tab):
 def test_rows_that_say_it_already_stay_as_they_are(tab):
     ids = [{"boxes": "swatch", "box": box["id"]} for box in DRAWN]
     labels, edges = [box["label"] for box in DRAWN], [drawn.in_words(box["edges"]) for box in DRAWN]
-    assert tab.redraw(DRAWN, "", ids, labels, edges)[2] is no_update
-    assert len(tab.redraw(DRAWN, "", ids[:1], labels[:1], edges[:1])[2]) == 2
+    assert tab.redraw(DRAWN, "", False, ids, labels, edges)[2] is no_update
+    assert tab.redraw(DRAWN, "", True, ids, labels, edges)[0] is no_update  # nor does a canvas on which a box was just moved
+    assert len(tab.redraw(DRAWN, "", False, ids[:1], labels[:1], edges[:1])[2]) == 2
 
 
 def test_plain_pictures_stand_beside_grounded_ones(tab, made):
-    tab.run(1, DRAWN, *FORM, [BESIDE])
+    tab.run(1, DRAWN, *FORM, [BESIDE], None)
     for job in tab.queue.jobs():
         made(job.folder, 1)
         (job.folder / "boxed").mkdir()

@@ -46,7 +46,8 @@ def test_another_page_is_refused(client, headers):
     assert client.post(ASK, base_url=HOME, json={}, headers=headers).status_code == 403
 
 
-def test_its_own_page_is_not(client):
+def test_its_own_page_is_not_nor_a_link_to_it(client):
+    assert client.get("/", base_url=HOME, headers={"Sec-Fetch-Site": "cross-site"}).status_code == 200
     own = {"Origin": HOME, "Sec-Fetch-Site": "same-origin"}
     assert (
         client.get("/_dash-dependencies", base_url="http://localhost:8050", headers=own | {"Origin": "http://localhost:8050"}).status_code

@@ -32,6 +32,11 @@ def test_boxes_are_moved_resized_and_erased():
     assert drawn.redrawn([FOX, OWL], {"shapes": [shape("2", 0.5, 0.1, 0.9, 0.6)]}) == [OWL] == drawn.without([FOX, OWL], 1)
 
 
+def test_a_canvas_shows_a_move_already_unless_it_left_the_picture():
+    assert drawn.is_shown({"shapes[0].x0": 0.1, "shapes[0].x1": 0.5}) and not drawn.is_shown({"shapes[0].x0": -0.1})
+    assert not drawn.is_shown({"shapes": []})
+
+
 def test_a_new_box_is_never_taken_for_one_that_was_removed():
     assert drawn.added(drawn.without([FOX, OWL], 1))[1]["id"] == 3
 

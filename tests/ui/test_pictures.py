@@ -20,6 +20,7 @@ EMPTY = {
     "speed": "uncached",
     "seed": "",
     "batch": "4",
+    "more": "",
 }
 
 

@@ -8,7 +8,7 @@ from ditkit.cli.app import app
 from ditkit.shapes.clouds import write_ply
 from ditkit.ui.shapes import MESH, PARTS, Shapes, wanted
 
-FORM = ("dit3d-shapes", ["chair"], "2", "", "3", "", "near-lossless", "", [MESH])
+FORM = ("dit3d-shapes", ["chair"], "2", "", "3", "", "near-lossless", "", [MESH], "runtime.threads=1")
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def tab(queue, served) -> Shapes:
 
 def test_the_form_is_a_command_line_that_the_program_understands(tab):
     run = wanted(*FORM)
-    assert " ".join(run.words) == "--model dit3d-shapes --category chair --count 2 --steps 3 --mesh --cache"
+    assert " ".join(run.words) == "--model dit3d-shapes --category chair --count 2 --steps 3 --mesh --cache runtime.threads=1"
     result = CliRunner().invoke(app, [*run.arguments(tab.queue.root), "--cfg"])
     assert result.exit_code == 0, result.output
 

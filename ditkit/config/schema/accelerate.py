@@ -32,7 +32,6 @@ class AccelerateConfig:
     prompt_file: str | None = None  # one prompt on each line, after those above
     steps: int = 28  # its num_inference_steps
     budget: float = 0.5  # the share of evaluations at which the denoiser is called
-    search: bool = False  # choose evaluations by how runs respond, for about 30 more runs; false: evenly spread
     order: int = 2  # outputs that a forecast is made from
     module: str | None = None  # the denoiser, if it is neither `transformer` nor `unet`
     measured: int = 4  # prompts, the last ones, on which runs with and without the plan are compared; 0: none

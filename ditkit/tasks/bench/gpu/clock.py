@@ -28,9 +28,10 @@ def seconds(work: Callable[[], object], device: torch.device) -> float:
         return time.perf_counter() - started
     torch.cuda.synchronize(device)
     begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-    begin.record()
+    stream = torch.cuda.current_stream(device)
+    begin.record(stream)
     work()
-    end.record()
+    end.record(stream)
     end.synchronize()
     return begin.elapsed_time(end) / 1000
 

@@ -98,11 +98,11 @@ def cases(matrix: Matrix, model: str | None = None) -> list[Case]:
 
 
 def rows(case: Case, modes: Sequence[str]) -> list[Row]:
-    """Without a plan in every mode, then other engines, then what saves evaluations; last what needs compiled graphs of its own."""
+    """Without a plan in every mode, then what saves half, then other engines; last what needs compiled graphs of its own."""
     plain = [Row(case, mode=mode) for mode in modes]
+    half, most = ([Row(case, mode=mode, way=way, budget=budget) for mode in modes for way in (FORECAST, FEWER)] for budget in BUDGETS)
     peers = [Row(case, DIFFUSERS), Row(case, DIFFUSERS, COMPILED), Row(case, CACHE_DIT)]
-    saving = [Row(case, mode=mode, way=way, budget=budget) for mode in modes for budget in BUDGETS for way in (FORECAST, FEWER)]
-    return [*plain, *peers, *saving, *_branches(case, modes)]
+    return [*plain, *half, *peers, *most, *_branches(case, modes)]
 
 
 def _branches(case: Case, modes: Sequence[str]) -> Iterator[Row]:

@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ditkit.cache.cost import trajectory_cost
 from ditkit.config.schema import BenchConfig, CodecConfig, ForecastCache, RuntimeConfig, TextConfig
@@ -59,19 +60,17 @@ class Candidate:
 
 def subject(case: Case, config: BenchConfig, progress: Progress) -> Subject:
     """The case's network on its device. What decides time is its sizes, so weights that nobody gave are drawn, none of them zero."""
+    runtime = replace(config.runtime, precision=case.precision, compile=False, graphs=None)
     own = replace(
         config,
         model=case.model,
-        weights=config.weights or "random",
         codec=CodecConfig(path="random"),
         text=TextConfig(path="random"),
-        runtime=replace(config.runtime, precision=case.precision, compile=False, graphs=None),
+        runtime=runtime,
         count=case.batch,
         batch=case.batch,
     )
-    model = build.model(own, progress)
-    if config.weights is None:
-        _draw_weights(model)
+    model = build.model(own, progress) if config.weights else _drawn(build.blank_model(own), build.device(runtime))
     prompts = prompt_table([PROMPT], None, own.text, model, progress) if model.spec.text else None
     return Subject(model, prompts, own)
 
@@ -113,9 +112,18 @@ def _request(row: Row, of: Subject) -> SamplingRequest:
 
 
 @torch.no_grad()
-def _draw_weights(model: Model) -> None:
-    """Numbers that keep every layer's output near unit variance; as papers initialise them, gates and outputs would be zero."""
-    generator = torch.Generator(model.device).manual_seed(0)
-    for parameter in model.backbone.parameters():
-        scale = parameter[0].numel() ** -0.5 if parameter.ndim > 1 else 0.1
-        parameter.normal_(0, scale, generator=generator)
+def _drawn(blank: Model, device: torch.device) -> Model:
+    """The model with numbers that keep every layer's output near unit variance, drawn where they are to be.
+
+    As papers initialise a network, its gates and outputs would be zero, and drawing them on a CPU would take longer than measuring.
+    """
+    network: Any = blank.backbone
+    generator = torch.Generator(device).manual_seed(0)
+    for module in network.modules():
+        for name, value in list(module.named_parameters(recurse=False)):
+            scale = value.shape[1:].numel() ** -0.5 if value.ndim > 1 else 0.1
+            numbers = torch.empty(value.shape, device=device, dtype=blank.dtype).normal_(0, scale, generator=generator)
+            module.register_parameter(name, nn.Parameter(numbers, requires_grad=False))
+        for name, value in list(module.named_buffers(recurse=False)):
+            module.register_buffer(name, torch.empty_like(value, device=device).normal_(generator=generator).to(blank.dtype))
+    return replace(blank, backbone=network.eval(), device=device)

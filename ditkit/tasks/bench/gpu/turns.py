@@ -2,6 +2,7 @@
 
 import gc
 import time
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ditkit.config.schema import BenchConfig
+from ditkit.engine.recorded import NOT_RECORDED
 from ditkit.errors import DitkitError, is_out_of_memory
 from ditkit.results.progress import Progress
 from ditkit.tasks.bench.gpu import clock
@@ -20,6 +22,7 @@ from ditkit.tasks.shared import build
 ROUNDS = 5
 WARMING = 0.7  # of a case's time, after which nothing more is warmed up
 COMPILING = 30.0  # seconds: with less of them left a GPU's compiler is not begun with
+WATCHED = (1.0, 0.5)  # shares kept whose launches are counted: a profiler takes a second for each row
 NO_TIME = "no time was left"
 
 
@@ -55,14 +58,18 @@ class Turns:
         found, mode = candidate(row, of), MODES[row.mode]
         made: list[Tensor] = []
         again = 2 if mode.recorded else 1  # the second of a size is recorded, and the next ones replayed
-        peak = clock.peak_bytes(lambda: made.extend(found.run() for _ in range(1 + again)), self.device)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", NOT_RECORDED)  # it would be measured as what it is not
+            peak = clock.peak_bytes(lambda: made.extend(found.run() for _ in range(1 + again)), self.device)
         measured = Measured(evaluations=found.evaluations, flops=found.flops, kept=found.kept, peak_bytes=peak)
         if row.way == NONE:
             self.eager = made[-1] if self.eager is None else self.eager
             apart = (made[-1] - self.eager).norm() / self.eager.norm().clamp_min(1e-12)
             measured = replace(measured, apart=float(apart), equal=torch.equal(made[-1], self.eager))
-        seen = clock.launched(found.run, self.device, compiled=mode.compiled)
-        self.ready[row] = found, replace(measured, calls=seen.calls, kernels=seen.kernels)
+        if row.budget in WATCHED:
+            seen = clock.launched(found.run, self.device, compiled=mode.compiled)
+            measured = replace(measured, calls=seen.calls, kernels=seen.kernels)
+        self.ready[row] = found, measured
 
     def round(self, wanted: Sequence[Row]) -> None:
         """Time everything that is ready once; rows that are there only to compare with are not written again."""

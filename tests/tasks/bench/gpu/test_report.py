@@ -15,7 +15,7 @@ from ditkit.tasks import bench
 from ditkit.tasks.bench import gpu
 from ditkit.tasks.bench.gpu import clock, subjects, turns
 from ditkit.tasks.bench.gpu.ledger import Measured
-from ditkit.tasks.bench.gpu.matrix import COMPILED, EAGER, Matrix, Sizes
+from ditkit.tasks.bench.gpu.matrix import COMPILED, EAGER, GRAPHS, Matrix, Row, Sizes
 from tests.closeness import near
 
 
@@ -42,13 +42,11 @@ def _rows(folder: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("tiny", ["tiny-dit"], indirect=True)
-def test_every_row_is_measured_or_says_why_not(
-    tiny: str, tiny3d: str, tiny_pixart: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(gpu, "CPU", _matrix(tiny, tiny3d, tiny_pixart))
+def test_every_row_is_measured_or_says_why_not(tiny: str, tiny_pixart: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu, "CPU", _matrix(tiny, tiny_pixart))
     report = bench.run(_config(tmp_path), NoProgress())
     rows = _rows(tmp_path)
-    assert len(rows) == report.facts["rows"] == 3 * 17
+    assert len(rows) == report.facts["rows"] == 2 * 17
     assert all(len(row["seconds"]) == len(row["eager"]) == 2 and min(row["seconds"]) > 0 for row in rows.values() if not row["why"])
     missing = {key: row["why"] for key, row in rows.items() if row["why"]}
     assert all("diffusers" in key or "cache-dit" in key for key in missing)
@@ -61,7 +59,7 @@ def test_every_row_is_measured_or_says_why_not(
     fewer = rows["tiny-dit, batch 2, float32, ditkit eager, fewer steps 0.5"]
     assert fewer["kept"] == 0.5 and fewer["evaluations"] == 2
     page = (tmp_path / "gpu.html").read_text(encoding="utf-8")
-    assert "no GPU is here" in page and "Not measured (diffusers runs no DiT3D" in page and "tiny-dit3d, batch 2, float32" in page
+    assert "no GPU is here" in page and "Not measured (diffusers runs no PixArt" in page and "tiny-pixart, batch 2, float32" in page
 
 
 @pytest.mark.parametrize("tiny", ["tiny-dit"], indirect=True)
@@ -103,6 +101,16 @@ def test_a_row_that_fails_costs_no_other(tmp_path: Path, monkeypatch: pytest.Mon
     bench.run(_config(tmp_path), NoProgress())
     why = {row["why"] for key, row in _rows(tmp_path).items() if "ditkit compiled" in key}
     assert why == {"out of memory"} and all(row["seconds"] for key, row in _rows(tmp_path).items() if "ditkit eager" in key)
+
+
+@pytest.mark.parametrize("tiny", ["tiny-dit"], indirect=True)
+def test_what_cannot_be_recorded_is_not_measured_as_if_it_were(tiny: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu, "CPU", Matrix((Sizes(tiny, (2,)),), ("float32",), (GRAPHS,), 32))
+    monkeypatch.setattr(gpu, "rows", lambda case, modes: [Row(case), Row(case, mode=GRAPHS)])
+    bench.run(_config(tmp_path), NoProgress())
+    eager, recorded = (_rows(tmp_path)[f"{tiny}, batch 2, float32, ditkit {mode}, no plan"] for mode in (EAGER, GRAPHS))
+    assert len(eager["seconds"]) == 2 and not recorded["seconds"]
+    assert recorded["why"].startswith("UserWarning: no CUDA graph is recorded: batches of 2 are launched one by one")
 
 
 @pytest.mark.parametrize("tiny", ["tiny-dit"], indirect=True)
