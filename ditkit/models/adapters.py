@@ -25,6 +25,7 @@ from ditkit.models.spec import Params
 
 FILES = ("adapter_model.safetensors", "pytorch_lora_weights.safetensors", "adapter_model.bin", "pytorch_lora_weights.bin")
 BEFORE = re.compile(r"^(base_model\.model\.|transformer\.|model\.|module\.)+")
+REBASED = ("pissa", "olora", "corda")  # ways to begin a LoRA that change the weights below it as well
 KINDS = {"lora_A": "down", "lora_B": "up", "lora.down": "down", "lora.up": "up", "lora_down": "down", "lora_up": "up", "alpha": "alpha"}
 NAME = re.compile(rf"^(.+)\.({'|'.join(map(re.escape, KINDS))})(\.[\w-]+?)?(\.weight)?$")
 
@@ -84,7 +85,7 @@ def read_changes(path: Path) -> tuple[dict[str, Change], str]:
     parts: dict[str, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         found = NAME.match(BEFORE.sub("", name))
-        if not found:
+        if not found or name.endswith(".bias"):
             raise CheckpointError(f"{file} is no LoRA that ditkit can merge: it holds {name}")
         parts.setdefault(found[1], {})[KINDS[found[2]]] = value
     config = _config(file)
@@ -121,7 +122,9 @@ def _config(file: Path) -> Mapping[str, Any]:
             config = {name.removeprefix("transformer."): value for name, value in json.loads(header or "{}").items()}
     except (OSError, ValueError, AttributeError) as error:
         raise CheckpointError(f"{beside if beside.exists() else file} says nothing readable of its LoRA: {error}") from error
-    unknown = [name for name in ("use_dora", "use_qalora", "alora_invocation_tokens") if config.get(name)]
+    unknown = [name for name in ("use_dora", "use_qalora", "alora_invocation_tokens", "lora_bias") if config.get(name)]
+    start = str(config.get("init_lora_weights"))
+    unknown += [f"init_lora_weights {start}"] if start.startswith(REBASED) else []
     if unknown or config.get("bias", "none") != "none" or config.get("peft_type", "LORA") != "LORA":
         what = unknown[0] if unknown else f"peft_type {config.get('peft_type', 'LORA')}, bias {config.get('bias', 'none')}"
         raise CheckpointError(f"{file} is an adapter of another kind than plain LoRA ({what}), which ditkit does not merge")

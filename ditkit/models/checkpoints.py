@@ -68,7 +68,7 @@ def load_backbone(
         backbone.load_state_dict(state)
         return Loaded(spec, backbone, {"weights": RANDOM, "sketch": sketch(state), **({"adapters": said} if said else {})})
     checkpoint = read_checkpoint(found.path, key)
-    model = _trained_as(fitted(spec, checkpoint, found.path), found.path)
+    model = trained_as(fitted(spec, checkpoint, found.path), found.path)
     backbone = blank(model.params)
     state, said = adapted(_kept(checkpoint.state, spec.drops), model.params, adapters)
     load_into(backbone, state, found.path)
@@ -79,7 +79,7 @@ def load_backbone(
     return Loaded(model, backbone, origin, read_class_names(found.path), found.path, whole, notes)
 
 
-def _trained_as(spec: ModelSpec, path: Path) -> ModelSpec:
+def trained_as(spec: ModelSpec, path: Path) -> ModelSpec:
     """With the prediction and the schedule that ditkit's own training wrote down, if they are not the model's usual ones."""
     words = read_metadata(path)
     said = {name: words[name] for name in ("prediction", "schedule") if name in words}
@@ -88,7 +88,7 @@ def _trained_as(spec: ModelSpec, path: Path) -> ModelSpec:
 
 def told_by(spec: ModelSpec, path: Path, key: str | None = None) -> tuple[ModelSpec, tuple[str, ...]]:
     """The model as the weights at `path` say it is, and their class names; the weights themselves are not read."""
-    return _trained_as(fitted(spec, read_checkpoint(path, key, shapes=True), path), path), read_class_names(path)
+    return trained_as(fitted(spec, read_checkpoint(path, key, shapes=True), path), path), read_class_names(path)
 
 
 def _kept(state: State, drops: tuple[str, ...]) -> State:

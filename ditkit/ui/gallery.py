@@ -5,7 +5,9 @@ from pathlib import Path
 
 from dash import html
 from dash.development.base_component import Component
+from PIL import Image
 
+from ditkit.results.page import PIXELATED_BELOW
 from ditkit.ui.folders import Served
 from ditkit.ui.job import Job
 
@@ -17,7 +19,7 @@ def gallery(served: Served, paths: Sequence[Path], captions: Sequence[str]) -> C
     figures = [
         html.Figure(
             [
-                html.A(html.Img(src=served.url(path), alt=caption), href=served.url(path), target="_blank"),
+                html.A(picture(served, path, caption), href=served.url(path), target="_blank"),
                 html.Figcaption(caption),
             ]
         )
@@ -25,6 +27,16 @@ def gallery(served: Served, paths: Sequence[Path], captions: Sequence[str]) -> C
     ]
     more = [html.P(f"{len(paths) - MOST} more are in {paths[0].parent}", className="note")] if len(paths) > MOST else []
     return html.Div([html.Div(figures, className="gallery"), *more])
+
+
+def picture(served: Served, path: Path, words: str) -> Component:
+    """A picture of a run; a small one is enlarged with hard edges, as on every page."""
+    try:
+        with Image.open(path) as image:
+            small = image.width < PIXELATED_BELOW
+    except OSError:  # damaged, which the browser shows
+        small = False
+    return html.Img(src=served.url(path), alt=words, className="pixelated" if small else "")
 
 
 def heading(job: Job | None, empty: str = "") -> Component:

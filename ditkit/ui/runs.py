@@ -12,13 +12,13 @@ from dash.development.base_component import Component
 from ditkit.errors import DitkitError
 from ditkit.ui import form
 from ditkit.ui.folders import Served, as_text, captions, manifest_of, pictures_in
-from ditkit.ui.gallery import gallery
+from ditkit.ui.gallery import gallery, picture
 from ditkit.ui.queue import Queue
 
 MOST_RUNS, MOST_PICTURES = 6, 24  # that are shown side by side
 SHOWN = ("model", "solver", "guidance", "batch", "precision", "size", "negative")  # of a request, beside what is counted
-GRID = "grid.png"
-WHOLE = (GRID, "turntable.gif", "pareto.png", "heatmap.png")  # pictures of a run as a whole
+GRID, PARETO, REPORT = "grid.png", "pareto.png", "report.html"
+WHOLE = (GRID, "turntable.gif", PARETO, "heatmap.png")  # pictures of a run as a whole
 
 
 @dataclass(frozen=True)
@@ -63,21 +63,21 @@ class Runs:
                 found[name] = self.served.root / name
             except DitkitError as error:
                 shown.append(html.P(str(error), className="note error"))
-        if len(found) > 1 and any(pictures_in(folder) for folder in found.values()):
-            shown.append(self._beside(found))
+        made = {name: paths for name, folder in found.items() if (paths := pictures_in(folder))}
+        if len(made) > 1:
+            shown.append(self._beside(made))
         return [*shown, *(self._run(name, folder) for name, folder in found.items())]
 
-    def _beside(self, found: Mapping[str, Path]) -> Component:
+    def _beside(self, made: Mapping[str, Sequence[Path]]) -> Component:
         """A column for each run, a row for each picture."""
-        made = {name: pictures_in(folder) for name, folder in found.items()}
-        named = {name: captions(manifest_of(folder), len(made[name])) for name, folder in found.items()}
+        named = {name: captions(manifest_of(self.served.root / name), len(paths)) for name, paths in made.items()}
         rows = min(MOST_PICTURES, max(map(len, made.values())))
-        cells: list[Component] = [html.Div(html.Strong(name), className="name") for name in found]
+        cells: list[Component] = [html.Div(html.Strong(name), className="name") for name in made]
         for index in range(rows):
             for name, paths in made.items():
-                shown = [html.Img(src=self.served.url(paths[index]), alt=f"{name}: {named[name][index]}")] if index < len(paths) else []
+                shown = [picture(self.served, paths[index], f"{name}: {named[name][index]}")] if index < len(paths) else []
                 cells.append(html.Figure([*shown, html.Figcaption(named[name][index] if shown else "")]))
-        return html.Div(cells, className="beside", style={"gridTemplateColumns": f"repeat({len(found)}, minmax(0, 13rem))"})
+        return html.Div(cells, className="beside", style={"gridTemplateColumns": f"repeat({len(made)}, minmax(0, 13rem))"})
 
     def _run(self, name: str, folder: Path) -> Component:
         manifest = manifest_of(folder)
@@ -88,7 +88,7 @@ class Runs:
         made = pictures_in(folder)
         parts += [gallery(self.served, made, captions(manifest, len(made)))] if made else []
         parts += [html.Img(src=self.served.url(path), alt=f"{path.stem} of {name}") for path in _whole(folder, bool(made))]
-        if (page := folder / "report.html").is_file():
+        if (page := folder / REPORT).is_file():
             parts.append(html.Iframe(src=self.served.url(page), title=f"the report of {name}", className="report"))
         if manifest:
             parts.append(html.Details([html.Summary("manifest.json"), html.Pre(html.Code(as_text(manifest)), tabIndex="0")]))
@@ -96,8 +96,9 @@ class Runs:
 
 
 def _whole(folder: Path, pictured: bool) -> list[Path]:
-    """The pictures of a run as a whole; a grid says nothing more where its pictures are shown."""
-    return [path for path in map(folder.joinpath, WHOLE) if path.is_file() and not (pictured and path.name == GRID)]
+    """The pictures of a run as a whole, but for those that say nothing more than what else is shown: its pictures, or its report."""
+    said = {GRID: pictured, PARETO: (folder / REPORT).is_file()}
+    return [path for path in map(folder.joinpath, WHOLE) if path.is_file() and not said.get(path.name)]
 
 
 def _facts(manifest: Mapping[str, Any]) -> Component:

@@ -129,12 +129,24 @@ def test_a_lora_of_another_kind_model_or_size_is_refused(tmp_path: Path) -> None
     refused("is of rank 3 on one side and 2 on the other", {"blocks.0.attn.qkv": ranks})
     refused("another kind than plain LoRA .use_dora", {"blocks.0.attn.qkv": good}, {"use_dora": True})
     refused("another kind than plain LoRA .*bias all", {"blocks.0.attn.qkv": good}, {"bias": "all"})
+    refused("another kind than plain LoRA .lora_bias", {"blocks.0.attn.qkv": good}, {"lora_bias": True})
+    refused(
+        "another kind than plain LoRA .init_lora_weights pissa_niter_4", {"blocks.0.attn.qkv": good}, {"init_lora_weights": "pissa_niter_4"}
+    )
     refused("is no LoRA that ditkit can merge: it holds blocks.0.attn.qkv.weight", {"blocks.0.attn": {"qkv": good["lora_B"]}})
     with pytest.raises(CheckpointError, match="no such file or folder"):
         adapted(state, DIT, [Adapter(tmp_path / "gone", 1.0)])
     (tmp_path / "empty").mkdir()
     with pytest.raises(CheckpointError, match="holds no LoRA: it has no adapter_model.safetensors or"):
         adapted(state, DIT, [Adapter(tmp_path / "empty", 1.0)])
+
+
+def test_a_bias_beside_the_matrices_is_not_taken_for_one_of_them(tmp_path: Path) -> None:
+    parts = low_rank(96, 32)
+    tensors = {f"blocks.0.attn.qkv.{kind}.weight": value for kind, value in parts.items()}
+    save_file({**tensors, "blocks.0.attn.qkv.lora_B.bias": torch.zeros(96)}, tmp_path / "lora.safetensors")
+    with pytest.raises(CheckpointError, match=r"is no LoRA that ditkit can merge: it holds blocks.0.attn.qkv.lora_B.bias$"):
+        read_changes(tmp_path / "lora.safetensors")
 
 
 @pytest.mark.parametrize("family", ["dit", "pixart"])

@@ -32,6 +32,7 @@ from ditkit.tasks.shared.memory import check_batch, example_bytes
 from ditkit.tasks.shared.prompts import FOLDER
 from ditkit.tasks.train import gpu
 from ditkit.tasks.train.prompted import scene_draws, starting_encoder, trained_encoder, vocabulary_of
+from ditkit.tasks.train.start import check_goes_on
 from ditkit.text.small import save_encoder
 from ditkit.training.autoencoder import AutoencoderTask, picture_batch
 from ditkit.training.denoiser import DenoiserTask
@@ -76,6 +77,7 @@ def recipe_of(config: TrainConfig, folder: Path, where: torch.device, world: Wor
             judge = JudgeTask(_ready(Judge(params), config, where), sprites, batch=config.batch, seed=config.seed)
             return Recipe(judge, lambda state, file: save_judge(state, params, file))
     spec = _as_flow(config, registry.find(config.model))
+    check_goes_on(config, spec)
     if spec.text:
         return _prompted(config, spec, where, progress)
     return (_of_clouds if spec.points else _of_pictures)(config, spec, folder, where, world, progress)

@@ -30,7 +30,7 @@ from ditkit.routing.undisturbed import Undisturbed, undisturbed
 from ditkit.tasks.shared import build
 from ditkit.tasks.shared.calibrated import choosing, draft, made_for
 
-VARIANCES = (VARIANCE / 4, VARIANCE, 4 * VARIANCE)  # of the data in miniature; what they lead to is tried on runs
+VARIANCES = (VARIANCE / 4, VARIANCE, 16 * VARIANCE)  # of the data in miniature; what they lead to is tried on runs
 
 
 @dataclass(frozen=True)
