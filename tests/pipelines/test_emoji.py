@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 import ditkit
+from ditkit.cache.policies import spread_whole
 from ditkit.cache.words import steps_mask
 from ditkit.config.schema import DDIMConfig, ForecastCache
 from ditkit.diffusion.noise import SampleNoise
@@ -112,9 +113,10 @@ def test_half_of_the_calls_end_as_near_as_the_engine_s_own_plan_and_nearer_than_
     ends = [torch.cat([sample_latents(model, replace(request_, plan=each), at) for at in request_.batches()]) for each in (None, by_engine)]
     assert own <= 1.05 * float(relative_errors(ends[1], ends[0]).mean())
     pytest.importorskip("cache_dit")
+    even = spread_whole(BUDGET, (), plan.sites, plan.times)  # better for it than the steps that were chosen for other forecasts
     for order in (0, 1, 2):
-        around = partial(in_cache_dits_hands, pipe.transformer, DBCache(taylor=order, steps=tuple(steps_mask(plan))))
-        name = f"cache-dit, same calls, {f'Taylor {order}' if order else 'held'}"
+        around = partial(in_cache_dits_hands, pipe.transformer, DBCache(taylor=order, steps=tuple(steps_mask(even))))
+        name = f"cache-dit, every other call, {f'Taylor {order}' if order else 'held'}"
         assert own < error(name, partial(latents, pipe, request_.labels, around))
 
 
