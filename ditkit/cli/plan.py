@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from ditkit.cli import completion
+from ditkit.cli.numbers import finite_number, whole_number
 from ditkit.cli.options import Json
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Look at a cache plan, import one, compare two.")
@@ -31,10 +32,11 @@ def import_plan(
     ],
     out: Annotated[str, typer.Option(metavar="FILE", help="The plan file to write.")],
     threshold: Annotated[
-        float | None, typer.Option(metavar="X", help="Compute where the router's score is above this; as published if not given.")
+        float | None,
+        typer.Option(metavar="X", parser=finite_number, help="Compute where the router's score is above this; as published if not given."),
     ] = None,
     model: Annotated[str | None, typer.Option(metavar="NAME", help="Whose it is.", autocompletion=completion.models)] = None,
-    steps: Annotated[int | None, typer.Option(metavar="N", help="SmoothCache only: for how many evaluations.")] = None,
+    steps: Annotated[int | None, typer.Option(metavar="N", parser=whole_number, help="SmoothCache only: for how many evaluations.")] = None,
     as_json: Json = False,
 ) -> None:
     """Make a plan file of somebody else's schedule."""

@@ -28,7 +28,7 @@ def folder_of(path: Path) -> Path | None:
 
 
 def _is_pipeline(folder: Path) -> bool:
-    return (folder / INDEX).is_file() or (folder / SCHEDULER).is_file()
+    return (folder / INDEX).exists() or (folder / SCHEDULER).exists()
 
 
 def class_of(folder: Path | None) -> str | None:
@@ -67,14 +67,14 @@ def caption_tokens(folder: Path | None) -> int | None:
     if folder is None:
         return None
     config = folder / "tokenizer" / "tokenizer_config.json"
-    stated = read_object(config).get("model_max_length") if config.is_file() else None
+    stated = read_object(config).get("model_max_length") if config.exists() else None
     if isinstance(stated, int | float) and 2 <= stated <= MOST_TOKENS:
         return int(stated)
     return next((tokens for name, tokens in TOKENS.items() if str(class_of(folder)).startswith(name)), None)
 
 
 def _index(folder: Path | None) -> dict[str, Any]:
-    return read_object(folder / INDEX) if folder is not None and (folder / INDEX).is_file() else {}
+    return read_object(folder / INDEX) if folder is not None and (folder / INDEX).exists() else {}
 
 
 def _label(word: Any) -> int | None:

@@ -15,6 +15,7 @@ from torch import Tensor
 from ditkit.errors import CheckpointError, ConfigError, RequestError, UnknownName
 from ditkit.files.folders import TRANSFORMERS, weight_files
 from ditkit.files.hub import T5_WEIGHTS, TEXT_ENCODERS, fetch
+from ditkit.files.json_object import read_object
 from ditkit.files.tensors import State, read_tensors
 from ditkit.files.weights import ASSETS
 from ditkit.files.wrappers import unwrapped
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from transformers import T5EncoderModel
 
 AT_ONCE = 16  # prompts in one batch
+MOST_LAYERS = 1000  # that are built before it is known whether there are weights for them
 OPTION = "text.path"
 
 
@@ -150,8 +152,12 @@ def load_encoder(folder: Path, dtype: torch.dtype = torch.float32) -> "T5Encoder
     """
     from transformers import T5Config, T5EncoderModel
 
+    said = read_object(folder / "config.json")
+    layers = said.get("num_layers")
+    if isinstance(layers, int) and layers > MOST_LAYERS:
+        raise CheckpointError(f"{folder / 'config.json'} says num_layers = {layers}; the largest T5 has 24")
     try:
-        config = T5Config.from_json_file(folder / "config.json")
+        config = T5Config(**said)
         with torch.device("meta"):
             encoder = T5EncoderModel(config)
     except Exception as error:  # a wrong configuration can make transformers raise anything

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ditkit.errors import CheckpointError
 from ditkit.files.mistaken import mistaken
+from ditkit.files.regular import check_regular
 
 SPIECE, TOKENIZER = "spiece.model", "tokenizer.json"
 VOCABULARIES = (SPIECE, TOKENIZER)
@@ -100,6 +101,9 @@ def _of_transformers(source: Path) -> Words:
 
 def _check(source: Path | bytes) -> None:
     """Raise `CheckpointError` for a file that stands in place of another."""
-    instead = mistaken(source) if isinstance(source, Path) and source.is_file() else None
+    if isinstance(source, bytes):
+        return
+    check_regular(source, CheckpointError)
+    instead = mistaken(source) if source.is_file() else None
     if instead:
         raise CheckpointError(f"{source} {instead}")

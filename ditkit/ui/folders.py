@@ -39,7 +39,11 @@ class Served:
 
     def url(self, path: Path) -> str:
         """Where the server has a file, which gets another address when it is written anew."""
-        return f"/files/{quote(path.relative_to(self.root).as_posix())}?{path.stat().st_mtime_ns:x}"
+        try:
+            written = path.stat().st_mtime_ns
+        except OSError:  # removed while it was being listed
+            written = 0
+        return f"/files/{quote(path.relative_to(self.root).as_posix())}?{written:x}"
 
     def runs(self) -> list[str]:
         """The folders of runs by their names, newest first."""
@@ -55,7 +59,8 @@ class Served:
         for place in places:
             marks = [mark for mark in (place / name for name in MARKS) if mark.is_file()]
             if marks:
-                found.append((max(mark.stat().st_mtime for mark in marks), place.relative_to(self.root).as_posix()))
+                written = max((mark.stat().st_mtime for mark in marks if mark.is_file()), default=0.0)
+                found.append((written, place.relative_to(self.root).as_posix()))
             elif deep > 1 and not place.is_symlink():
                 self._gather(place, deep - 1, found)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from dash import ALL, Dash, Input, Output, State, ctx, dcc, html, no_update
+from dash import ALL, Dash, Input, Output, Patch, State, ctx, dcc, html, no_update
 from dash.development.base_component import Component
 
 from ditkit.config.schema import Gen3DConfig
@@ -99,7 +99,6 @@ class Shapes:
             Output({"shape": ALL}, "figure"),
             Input({"shape": ALL}, "relayoutData"),
             State("shapes-together", "value"),
-            State({"shape": ALL}, "figure"),
             prevent_initial_call=True,
         )(self.turn)
 
@@ -157,14 +156,15 @@ class Shapes:
             *more,
         ], now
 
-    def turn(self, moves: Sequence[Any], together: Sequence[str], figures: Sequence[Any]) -> Any:
+    def turn(self, moves: Sequence[Any], together: Sequence[str]) -> list[Any]:
         """All shapes as the one that was just turned."""
-        cause = ctx.triggered_id
         names = [each["id"] for each in ctx.inputs_list[0]]
-        moved = moves[names.index(cause)] if cause in names else None
+        moved = moves[names.index(ctx.triggered_id)] if ctx.triggered_id in names else None
         if not together or not isinstance(moved, dict) or CAMERA not in moved:
-            return [no_update] * len(figures)
-        return [no_update if name == cause else _seen_from(figure, moved[CAMERA]) for name, figure in zip(names, figures, strict=True)]
+            return [no_update] * len(names)
+        seen = Patch()
+        seen["layout"]["scene"]["camera"] = moved[CAMERA]
+        return [no_update if name == ctx.triggered_id else seen for name in names]
 
     def _shape(self, index: int, cloud: Path, mesh: Path | None, caption: str) -> Component:
         files = [
@@ -203,10 +203,6 @@ def wanted(
     numbers = {"--count": count, "--points": points, "--seed": seed, "--steps": steps, "--guidance": guidance}
     source = {"--from": None if part is None else str(part), "--mesh": MESH in mesh}
     return asked("gen3d", model, {"--category": categories, **numbers, **source, **SPEEDS[speed]}, more_words(more))
-
-
-def _seen_from(figure: dict[str, Any], camera: Any) -> dict[str, Any]:
-    return {**figure, "layout": {**figure["layout"], "scene": {**figure["layout"]["scene"], "camera": camera}}}
 
 
 def _graph(figure: Any, caption: str, name: dict[str, int]) -> Component:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from ditkit.errors import DataError
+from ditkit.errors import DitkitError
 
 POINTS = 4096  # of a cloud that are shown at most
 SCALE = "Viridis"
@@ -26,7 +26,7 @@ def solid(path: Path) -> go.Figure:
         else:
             points = read_points(path, POINTS // 2)
             traces.append(_points(points[:: -(-len(points) // POINTS)]))
-    except DataError:  # removed or damaged since
+    except (DitkitError, OSError):  # removed or damaged since
         pass
     axis = {"visible": False}
     figure = go.Figure(traces)

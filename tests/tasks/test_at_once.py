@@ -1,13 +1,24 @@
 """Two processes in one folder, and one that is killed: nothing is lost, nothing is mixed up."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
+
+from ditkit.config.schema import BenchConfig, EvalConfig, ReferenceConfig
+from ditkit.errors import OutputError
+from ditkit.files.in_use import in_use
+from ditkit.results.progress import NoProgress
+from ditkit.tasks import bench
+from ditkit.tasks import eval as evaluation
 
 ROOT = Path(__file__).parents[2]
 ROUTER = "train-router weights=random samples=2 steps=100000 evaluations=4 --out router"
@@ -53,6 +64,40 @@ def test_grounding_that_is_killed_goes_on_to_the_same_pictures(tmp_path: Path) -
         assert process.communicate()[1] is not None and process.returncode == 0
     assert _pictures(tmp_path / "pictures") == _pictures(tmp_path / "whole")
     assert not list((tmp_path / "pictures").rglob(".*"))
+
+
+@pytest.mark.slow
+def test_an_evaluation_that_is_killed_while_it_samples_goes_on_to_the_same_report(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    for index in range(8):
+        Image.fromarray(np.full((64, 64, 3), 30 * index, np.uint8)).save(tmp_path / "real" / f"{index}.png")
+    words = "eval --generate model=dit-emoji weights=random count=6 batch=1 steps=2 out=made --data real resamples=2 --out report"
+    killed = start(words, tmp_path)
+    until(killed, tmp_path, "made/images/*.png")
+    killed.kill()
+    killed.communicate()
+    assert not (tmp_path / "report").exists() and len(list((tmp_path / "made" / "images").glob("0*.png"))) < 6
+    for into in ("", "whole-"):
+        process = start(words.replace("out=made", f"out={into}made").replace("--out report", f"--out {into}report"), tmp_path)
+        said = process.communicate()[1]
+        assert process.returncode == 0, said
+    assert _pictures(tmp_path / "made") == _pictures(tmp_path / "whole-made")
+    resumed, whole = (json.loads((tmp_path / f"{into}report" / "metrics.json").read_text()) for into in ("", "whole-"))
+    assert [row["values"] for row in resumed["rows"]] == [row["values"] for row in whole["rows"]]
+    assert not list((tmp_path / "made").rglob(".*"))
+
+
+@pytest.mark.parametrize("task", [bench, evaluation])
+def test_a_report_is_not_written_where_another_process_writes_one(tmp_path: Path, task: Any) -> None:
+    """The folder is asked for before anything is measured, and a folder made in vain goes again."""
+    (tmp_path / "samples").mkdir()
+    Image.new("RGB", (64, 64)).save(tmp_path / "samples" / "0.png")
+    given: dict[str, Any] = {"targets": [str(tmp_path / "samples")], "data": ReferenceConfig(path=str(tmp_path / "samples"))}
+    config = BenchConfig(out=str(tmp_path / "out")) if task is bench else EvalConfig(out=str(tmp_path / "out"), **given)
+    with in_use(tmp_path / "out"), pytest.raises(OutputError) as caught:
+        task.run(config, NoProgress())
+    assert str(caught.value) == f"{tmp_path / 'out'} is in use by another process; wait for it, or choose another folder with --out"
+    assert not (tmp_path / "out").exists()
 
 
 def _pictures(folder: Path) -> dict[Path, bytes]:

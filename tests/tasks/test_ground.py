@@ -259,3 +259,15 @@ def test_no_layout_file_ever_shows_a_traceback(config: GroundConfig, tmp_path: P
             assert result.stderr.count("\n") == 1 and result.stderr.startswith("ditkit: "), result.stderr
         codes.add(result.exit_code)
     assert codes == {0, 2}
+
+
+@pytest.mark.parametrize("precision", ["float16", "bfloat16"])
+def test_grounded_pictures_whose_numbers_stop_being_finite_say_where_and_are_not_written(config: GroundConfig, precision: str) -> None:
+    state = checkpoints.read_checkpoint(Path(str(config.weights))).state
+    state["t_block.1.bias"] = torch.full_like(state["t_block.1.bias"], 1e8 if precision == "float16" else 3e38)
+    checkpoints.save(state, Path(str(config.weights)), model=config.model, params=PARAMS)
+    with pytest.raises(RequestError) as caught:
+        ground.run(replace(config, runtime=RuntimeConfig(precision=precision)), NoProgress())
+    line = f"the numbers of all 4 images stopped being finite in {precision}, first in evaluation 1"
+    assert str(caught.value).startswith(line), str(caught.value)
+    assert not list(Path(str(config.out)).rglob("*.png"))

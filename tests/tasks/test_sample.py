@@ -12,7 +12,7 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 
 import ditkit
 from ditkit.config.schema import AutoCache, EveryCache, FileCache, ForecastCache, SampleConfig, option
-from ditkit.errors import DitkitError, OutputError, PlanMismatch, RequestError, UnknownName
+from ditkit.errors import ConfigError, DitkitError, OutputError, PlanMismatch, RequestError, UnknownName
 from ditkit.files.tensors import read_tensors, write_tensors
 from ditkit.models import registry
 from ditkit.models.sit import SiT
@@ -205,3 +205,21 @@ def test_a_sit_of_other_classes_is_sampled_from_what_its_training_saved(tiny: st
         sample.run(SampleConfig(**{**asked, "classes": ["7"]}, out=str(tmp_path / "other")), NoProgress())
     sample.run(SampleConfig(**{**asked, "classes": ["5"]}, out=str(tmp_path / "five")), NoProgress())
     assert pictures(tmp_path / "run") != pictures(tmp_path / "five")
+
+
+@pytest.mark.parametrize(
+    ("channels", "error", "line"),
+    [
+        (0, ConfigError, "guidance_channels must be at least 1, not 0"),
+        (-1, ConfigError, "guidance_channels must be at least 1, not -1"),
+        (9, RequestError, "{} makes {} channels, of which guidance_channels=9 cannot be guided"),
+    ],
+)
+def test_channels_that_there_are_not_cannot_be_guided(
+    tiny: str, weights: str, tmp_path: Path, channels: int, error: Any, line: str
+) -> None:
+    for task in (sample.run, lambda config, progress: sample.estimate(config)):
+        with pytest.raises(error) as caught:
+            task(SampleConfig(model=tiny, weights=weights, guidance_channels=channels, out=str(tmp_path / "run")), NoProgress())
+        assert str(caught.value) == line.format(tiny, 4 if "uvit" in tiny else 8)
+    assert not (tmp_path / "run").exists()

@@ -37,6 +37,10 @@ def test_a_file_has_another_address_once_it_is_written_anew(served):
     assert file == (served.root / "group/b/manifest.json").resolve()
 
 
+def test_a_file_that_was_removed_while_it_was_listed_is_no_trouble(served):
+    assert served.url(served.root / "a" / "gone.png") == "/files/a/gone.png?0"
+
+
 def test_captions_say_what_is_known_so_far():
     assert captions({}, 1) == ["sample 0"]
     assert captions({"request": {"seeds": [5, 6]}}, 1) == ["seed 5"]

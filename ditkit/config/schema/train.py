@@ -140,6 +140,7 @@ class TrainConfig:
     save_minutes: float = 5.0
     minutes: float | None = None  # after which to stop for now; the same command goes on
     init: str | None = None  # weights to start from; a DiT-3D and a PixArt can start from the blocks of a DiT
+    weights_key: str | None = None  # with init: which set of weights in it, where there are several; None is their average
     transfer: str = "full"  # with init: train everything, or as "diffit" only biases, norms, embeddings and new scale factors
     tensorboard: bool = False
     out: str = "runs/train"  # conf/train.yaml adds the name of the model
@@ -164,6 +165,8 @@ class TrainConfig:
         check_known("transfer", self.transfer, TRANSFERS)
         if self.transfer != "full" and self.init is None:
             raise ConfigError(f"transfer={self.transfer} trains a small part of a model; say which model with init=WEIGHTS")
+        if self.weights_key is not None and self.init is None:
+            raise ConfigError(f"weights_key={self.weights_key} chooses among the weights to start from; say which file with init=WEIGHTS")
         check_positive("start", self.start)
         check_part("start", self.start)
         if self.lora.rank and (self.init is None or self.transfer != "full"):

@@ -31,6 +31,7 @@ from ditkit.tasks.bench.scores import Judges, Score, decoded, scored
 from ditkit.tasks.shared import build, classes
 from ditkit.tasks.shared.command_line import command_line
 from ditkit.tasks.shared.pipeline_runs import is_pipeline
+from ditkit.tasks.shared.report_folder import reporting_into
 
 COUNT = 64  # images each way, if nothing is said
 PICTURED = 8
@@ -47,6 +48,11 @@ NOTE = (
 
 def run(config: BenchConfig, progress: Progress) -> Report:
     """Sample every way in turns, compare with the uncached run, write the numbers, the plot and the page."""
+    with reporting_into(config.out):
+        return _measured(config, progress)
+
+
+def _measured(config: BenchConfig, progress: Progress) -> Report:
     if is_pipeline(config.model):
         return pipelines.run(config, progress)
     if config.parts:

@@ -31,6 +31,7 @@ from ditkit.tasks.eval import adm, boxes, clouds, images
 from ditkit.tasks.eval.boxes import has_boxes
 from ditkit.tasks.eval.report import written
 from ditkit.tasks.shared import build, classes
+from ditkit.tasks.shared.report_folder import reporting_into
 
 SAVED = "save_npz"
 FEATURES = ("features", "feature_weights")
@@ -77,11 +78,12 @@ def run(config: EvalConfig, progress: Progress) -> Report:
     config = replace(config, targets=list(dict.fromkeys(config.targets)))  # each in one row
     kind = _kind(config)
     _check_heard(kind, config)
-    measured = kind.run(config, progress)
-    if not measured.report.rows:  # of other processes than the first
-        return measured.report
-    report = written(measured, config)
-    return replace(report, files=[*report.files, adm.save_samples(config)]) if config.save_npz else report
+    with reporting_into(config.out):
+        measured = kind.run(config, progress)
+        if not measured.report.rows:  # of other processes than the first
+            return measured.report
+        report = written(measured, config)
+        return replace(report, files=[*report.files, adm.save_samples(config)]) if config.save_npz else report
 
 
 def _kind(config: EvalConfig) -> Any:

@@ -33,7 +33,7 @@ def as_scheduled(spec: ModelSpec, folder: Path | None) -> ModelSpec:
     Raises `CheckpointError` for a noise schedule or a prediction that ditkit does not know.
     """
     file = None if folder is None else folder / SCHEDULER
-    if file is None or not file.is_file():
+    if file is None or not file.exists():
         return spec
     config, flow = read_object(file), isinstance(named(spec.schedule), FlowPath)
     if flow:

@@ -54,7 +54,7 @@ class Runs:
 
 def is_pipeline(name: str) -> bool:
     """Whether this is a folder as diffusers saves a pipeline."""
-    return (Path(name) / INDEX).is_file()
+    return (Path(name) / INDEX).exists()
 
 
 def load(name: str, revision: str | None, runtime: RuntimeConfig) -> Any:

@@ -10,10 +10,11 @@ from ditkit.config.schema import TrainConfig
 from ditkit.engine.distributed import barrier, join_world
 from ditkit.errors import ConfigError
 from ditkit.files.tensors import read_tensors
+from ditkit.results.plots import draw_curves
 from ditkit.results.progress import Progress
 from ditkit.results.report import Report
 from ditkit.tasks.shared import build
-from ditkit.tasks.shared.loop import asked, at_work, run_steps
+from ditkit.tasks.shared.loop import asked, at_work, read_log, run_steps
 from ditkit.tasks.train import gpu
 from ditkit.tasks.train.recipes import recipe_of
 from ditkit.training.trainer import StepReport, TrainSettings
@@ -38,7 +39,7 @@ def _trained(config: TrainConfig, progress: Progress) -> Report:
     weights = folder / "model.safetensors"
     if world.rank == 0:
         recipe.write(read_tensors(folder / "weights.safetensors"), weights)
-    return _report(config, last, weights, time.perf_counter() - started)
+    return _report(config, last, [weights, *_curves(folder, config.batch)], time.perf_counter() - started)
 
 
 def prepared(config: TrainConfig) -> torch.device:
@@ -74,10 +75,21 @@ def settings_of(config: TrainConfig) -> TrainSettings:
     )
 
 
-def _report(config: TrainConfig, last: StepReport | None, weights: Path, seconds: float) -> Report:
+def _curves(folder: Path, batch: int) -> list[Path]:
+    """What was logged, of all sittings, against the examples seen: a picture, once there are two lines of it."""
+    log = read_log(folder)
+    names = [name for name in next(iter(log.values()), {}) if all(name in entry for entry in log.values())]
+    if len(log) < 2 or not names:
+        return []
+    curve = folder / "curve.png"
+    draw_curves(curve, [step * batch for step in log], {name: [entry[name] for entry in log.values()] for name in names}, "examples seen")
+    return [curve]
+
+
+def _report(config: TrainConfig, last: StepReport | None, files: list[Path], seconds: float) -> Report:
     step = last.step if last else config.steps
     facts: dict[str, Any] = {"steps": f"{step} of {config.steps}", "minutes": f"{seconds / 60:.1f}"}
     if last:
         facts |= {"loss": f"{float(last.loss):.4f}"} | {name: f"{float(value):.4g}" for name, value in last.values.items()}
     notes = [f"{step} of {config.steps} steps are done; the same command goes on from there"] if step < config.steps else []
-    return Report(title=f"trained {config.model}", facts=facts, files=[weights], notes=notes, data={"step": step, "seconds": seconds})
+    return Report(title=f"trained {config.model}", facts=facts, files=files, notes=notes, data={"step": step, "seconds": seconds})

@@ -215,9 +215,14 @@ def _ready(module: Any, config: TrainConfig, where: torch.device, progress: Prog
     if config.init:
         if config.model in ALONE:
             raise ConfigError(f"init= gives a diffusion transformer its first weights; {config.model} always starts afresh")
-        fresh = start_from(module, checkpoints.read_checkpoint(Path(config.init)), config.init)
-        if fresh and progress:
-            progress.note(f"not in {config.init}, so started afresh: {', '.join(sorted({_part(name) for name in fresh}))}")
+        checkpoint = checkpoints.read_checkpoint(Path(config.init), config.weights_key)
+        fresh = start_from(module, checkpoint, config.init)
+        notes = [*checkpoint.notes]
+        if fresh:
+            notes.append(f"not in {config.init}, so started afresh: {', '.join(sorted({_part(name) for name in fresh}))}")
+        if progress:
+            for line in notes:
+                progress.note(line)
         if config.transfer == "diffit":
             train_lightly(module, fresh)
         if config.lora.rank:

@@ -204,6 +204,20 @@ def test_fine_tuning_on_other_classes_keeps_everything_but_the_label_table(
     assert progress.said[-1] == f"not in {weights}, so started afresh: {table.partition('.')[0]}"
 
 
+@pytest.mark.parametrize(("key", "taken"), [(None, "ema"), ("model", "model")])
+def test_training_starts_from_the_average_in_a_file_or_from_the_set_that_is_asked_for(
+    key: str | None, taken: str, tiny: str, weights: str, folder_of_pictures: Path, tmp_path: Path
+) -> None:
+    published = read_tensors(Path(weights))
+    sets = {"model": published, "ema": {name: value / 2 for name, value in published.items()}}
+    torch.save({**sets, "step": 1}, tmp_path / "start.pt")
+    progress, init = Noted([]), str(tmp_path / "start.pt")
+    changes = {"init": init, "weights_key": key, "steps": 1, "learning_rate": 1e-12}
+    tuned = read_tensors(_trained(tiny, folder_of_pictures, tmp_path / "train", progress, **changes))
+    assert all(torch.equal(value, sets[taken][name].half()) for name, value in tuned.items() if name.endswith("mlp.fc1.weight"))
+    assert any(line.startswith("start.pt holds the weights model, ema; taken are " + taken) for line in progress.said)
+
+
 @TINY
 def test_a_trained_network_is_fine_tuned_on_its_own_classes_with_its_own_table(
     tiny: str, seven_classes: Path, folder_of_pictures: Path, tmp_path: Path
@@ -220,6 +234,7 @@ def test_a_trained_network_is_fine_tuned_on_its_own_classes_with_its_own_table(
         ({"model": "judge", "classes": 3}, "classes= says how many classes a network has room for; judge is told none"),
         ({"model": "pixart-emoji", "classes": 3}, "classes= says how many classes a network has room for; pixart-emoji is told none"),
         ({"model": "judge", "codec": CodecConfig(path="vae")}, "codec.* say what makes latents of the pictures that a model learns from; "),
+        ({"weights_key": "ema"}, "weights_key=ema chooses among the weights to start from; say which file with init=WEIGHTS"),
         ({"codec": CodecConfig(name="sd-vae-ft-ema", path="random")}, "sd-vae-ft-ema and dit-emoji do not go together: latents of 64 "),
     ],
 )

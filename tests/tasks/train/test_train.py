@@ -60,6 +60,18 @@ def test_the_log_has_a_line_every_twenty_steps(sprite_sheet: Path, tmp_path: Pat
     assert json.loads(line)["step"] == 20 and "loss" in json.loads(line)
 
 
+def test_the_curve_of_the_log_goes_over_all_sittings(sprite_sheet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[tuple[list[int], dict[str, list[float]]]] = []
+    monkeypatch.setattr(train, "draw_curves", lambda path, seen, curves, xlabel: drawn.append((seen, curves)))
+    first = train.run(_config("judge", sprite_sheet, tmp_path / "judge", steps=20, batch=2), NoProgress())
+    assert len(first.files) == 1 and not drawn  # one line is no curve
+    second = train.run(_config("judge", sprite_sheet, tmp_path / "judge", steps=40, batch=2), NoProgress())
+    assert second.files[1] == tmp_path / "judge" / "curve.png"
+    ((seen, curves),) = drawn
+    lines = [json.loads(line) for line in (tmp_path / "judge" / "log.jsonl").read_text().splitlines()]
+    assert seen == [40, 80] and curves["loss"] == [line["loss"] for line in lines]
+
+
 def test_data_that_cannot_be_trained_on_is_refused_in_words(tiny: str, folder_of_pictures: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="training needs data: --data FOLDER"):
         train.run(TrainConfig(model=tiny, out=str(tmp_path / "train")), NoProgress())

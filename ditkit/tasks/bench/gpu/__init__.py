@@ -26,14 +26,15 @@ from ditkit.tasks.shared.command_line import command_line
 
 EVERY = "all"
 FIRST, SECOND = 6.0, 3.0  # times the time of a later precision's case: of the very first one, and of the others of its precision
-COLUMNS = ("", "ms/evaluation", "times eager", "TFLOP/s", "of the product", "saving realised", "MiB", "calls", "kernels", "apart")
+COLUMNS = ("", "ms", "times eager", "TFLOP/s", "of the product", "of the saving", "MiB", "calls", "kernels", "apart")
 SMALL = "no GPU is here: small models, by the clock; it shows that the report runs, and says nothing of a GPU"
 NOTE = (
     f"medians over {ROUNDS} rounds in turns, of whole runs of {EVALUATIONS} evaluations, guided as the model's default is, without "
-    "decoding; times eager: ratio to ditkit's eager run without a plan; TFLOP/s: of the run's multiply-adds, two each; of the product: of "
-    "what a matrix product reaches in the same rounds; saving realised: share of the saved multiply-adds that is saved in time; MiB: the "
-    "most that is allocated beside the weights; calls and kernels: what the host launches and the device runs, for each evaluation (on a "
-    "CPU: operators); apart: relative L2 of the latents to the eager run's."
+    f"decoding; ms: of a run, for each of {EVALUATIONS} evaluations, skipped ones too; times eager: ratio to ditkit's eager run without a "
+    "plan; TFLOP/s: of the multiply-adds that are made, two each; of the product: of what a matrix product reaches in the same rounds; of "
+    "the saving: share of the saved multiply-adds that is saved in time; MiB: the most that is allocated beside the weights; calls and "
+    "kernels: what the host launches and the device runs, for each evaluation (on a CPU: operators); apart: relative L2 of the latents to "
+    "the eager run's."
 )
 
 
@@ -108,7 +109,7 @@ def _table(case: Case, wanted: Sequence[Row], ledger: Ledger) -> Table:
             missing.setdefault(ledger.of(row).why or "not yet", []).append(row.name)
     why = " ".join(f"Not measured ({reason}): {'; '.join(names)}." for reason, names in missing.items())
     there = [_cells(row, ledger) for row in wanted if ledger.of(row).seconds]
-    return Table(str(case), COLUMNS, there, note=reached + why, best={"ms/evaluation": "low"})
+    return Table(str(case), COLUMNS, there, note=reached + why, best={"ms": "low"})
 
 
 def _cells(row: Row, ledger: Ledger) -> list[Cell]:
