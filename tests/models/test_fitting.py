@@ -69,5 +69,5 @@ def test_a_registered_model_of_just_these_numbers_is_named(tmp_path: Path) -> No
 
 def test_whole_numbers_are_no_weights(tmp_path: Path) -> None:
     torch.save({name: (8 * value).to(torch.int8) for name, value in network("dit").state_dict().items()}, tmp_path / "w.pt")
-    with pytest.raises(CheckpointError, match=r"w\.pt holds whole numbers, pos_embed is int8, perhaps of a quantised network; save its"):
+    with pytest.raises(CheckpointError, match=r"w\.pt holds whole numbers, pos_embed is int8, perhaps of a quantised network; save it"):
         load_backbone(find("dit-emoji"), str(tmp_path / "w.pt"))
