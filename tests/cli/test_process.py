@@ -52,9 +52,11 @@ def test_a_folder_that_is_gone_is_one_line(tmp_path: Path) -> None:
     ("number", "code", "word"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated"), (signal.SIGHUP, 129, "hung up")]
 )
 def test_a_signal_ends_a_run_in_one_line_with_nothing_half_written(tmp_path: Path, number: int, code: int, word: str) -> None:
-    started = subprocess.Popen(
-        [sys.executable, "-m", "ditkit", *SLOW.split()], cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True
-    )
+    def heeding() -> None:  # under nohup it would rightly go on
+        signal.signal(number, signal.SIG_DFL)
+
+    words = [sys.executable, "-m", "ditkit", *SLOW.split()]
+    started = subprocess.Popen(words, cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True, preexec_fn=heeding)
     while not list((tmp_path / "run").glob("images/0*.png")):
         assert started.poll() is None, "it ended before it could be stopped"
         time.sleep(0.02)
