@@ -34,7 +34,7 @@ def join_world(device: torch.device) -> World:
 
     They part when the process ends, not before: gloo cannot join the same processes a second time without a chance to wait for ever.
     Nor later: a thread of gloo that outlives the interpreter aborts the process when it frees a tensor. `torch.distributed.nn`, which
-    `torch.compile` imports, takes the group of that moment for its functions' defaults and so keeps it alive: import it while there is none.
+    `torch.compile` imports, takes the group of that moment for its functions' defaults and so keeps it: import it while there is none.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return World()
