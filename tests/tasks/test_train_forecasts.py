@@ -80,6 +80,12 @@ def test_evenly_spread_forecasts_take_no_search(tiny: str, weights: str, tmp_pat
     assert [row[0] for row in report.rows] == [STAGES[0], STAGES[2], FEWER]
 
 
+def test_without_iterations_nothing_is_refined(tiny: str, weights: str, tmp_path: Path) -> None:
+    titles = Titles()
+    report = train_router.run(_config(tiny, weights, tmp_path, iterations=0), titles)
+    assert [row[0] for row in report.rows] == [*STAGES[:2], FEWER] and not any("refining" in title for title in titles.seen)
+
+
 @pytest.mark.parametrize(
     ("changes", "line"),
     [

@@ -96,10 +96,11 @@ class Search:
             tried = [best] + [self._fitted(replace(skipping(choice, sites, times), provenance=best.plan.provenance)) for choice in choices]
             best = min(tried, key=lambda each: float(_apart(each.ends, known.ends).mean()))
             yield "chosen in miniature, closed form", best.plan
-        runs = sum(len(cell) - 1 for cell in best.plan.whole.values()) // 2 + 1
-        self.progress.start(config.iterations * runs * len(self.request.seeds) * self.evaluations, "refining on whole runs")
-        plan = refined(self.model, self.request, best.plan, known.ends, config.iterations, self.progress.advance)
-        yield "refined on whole runs", plan
+        if config.iterations:
+            runs = sum(len(cell) - 1 for cell in best.plan.whole.values()) // 2 + 1
+            self.progress.start((1 + config.iterations * runs) * len(self.request.seeds) * self.evaluations, "refining on whole runs")
+            plan = refined(self.model, self.request, best.plan, known.ends, config.iterations, self.progress.advance)
+            yield "refined on whole runs", plan
 
     def _fitted(self, plan: CachePlan) -> Fitted:
         self.progress.start(len(self.request.seeds) * self.evaluations, "fitting")
