@@ -31,8 +31,8 @@ class RouterTask:
         hard: bool = False,
         clamp: float | None = None,
     ) -> None:
-        """`by_cost` prices a site by its multiply-adds, not all alike; `hard` decides in the forward pass as the plan will, by the budget or
-        else by the threshold (straight-through)."""
+        """`by_cost` prices a site by its multiply-adds, not all alike; `hard` decides in the forward pass as the plan will, by the budget
+        or else the threshold (straight-through)."""
         self.module, self.trial, self.costs = router, trial, costs
         self.seed, self.budget, self.threshold, self.hard, self.clamp = seed, budget, threshold, hard, clamp
         sites = trial.model.backbone.sites
