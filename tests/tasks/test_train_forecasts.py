@@ -102,6 +102,11 @@ def test_settings_that_contradict_are_refused_in_words(changes: dict[str, object
     assert str(caught.value) == line
 
 
-def test_what_cannot_be_kept_is_refused(tiny: str, weights: str, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="a budget of 0.05 cannot be met: of 6 evaluations from 0.167 to 0.833 can be kept"):
-        train_router.run(_config(tiny, weights, tmp_path, budget=0.05), NoProgress())
+def test_what_cannot_be_kept_is_refused_before_any_run(tiny: str, weights: str, tmp_path: Path) -> None:
+    titles = Titles()
+    for changes, least in (({"budget": 0.05}, 0.05), ({"speed_up": 100.0}, 0.01)):
+        with pytest.raises(ConfigError, match=f"a budget of {least} cannot be met: of 6 evaluations from 0.167 to 0.833 can be kept"):
+            train_router.run(_config(tiny, weights, tmp_path, **changes), titles)
+    with pytest.raises(ConfigError, match="max_error needs search=true"):
+        train_router.run(_config(tiny, weights, tmp_path, max_error=0.1, search=False), titles)
+    assert titles.seen == []

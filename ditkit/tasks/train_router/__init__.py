@@ -89,7 +89,7 @@ def _task(
     router = Router(*size, start=config.start, price=config.price, seed=config.seed, order=config.order)
     if config.begin is not None:
         begin = read_plan(Path(config.begin))
-        begin.check_fits(model.backbone.sites, solver.times, model=model.spec.name, solver=solver.name)
+        begin.check_fits(model.backbone.sites, solver.times, model=model.spec.name, weights=model.origin.get("sketch"), solver=solver.name)
         router.begin_with(begin, gated, abs(config.start or BEGIN))
     router = router.to(model.device)
     if config.budget is not None:  # refused before any work, not after hours
