@@ -25,7 +25,7 @@ from ditkit.metrics.fidelity import relative_errors
 from ditkit.results.progress import Progress
 from ditkit.routing.miniature import VARIANCE
 from ditkit.routing.refine import refined
-from ditkit.routing.search import best_choice, cheapest
+from ditkit.routing.search import Judge, best_choice, by_residuals, cheapest
 from ditkit.routing.undisturbed import Undisturbed, undisturbed
 from ditkit.tasks.shared import build
 from ditkit.tasks.shared.calibrated import choosing, draft, made_for
@@ -91,12 +91,16 @@ class Search:
 
     def _plans(self, choices: Sequence[frozenset[int]], skipped: int, known: Undisturbed) -> Iterator[tuple[str, CachePlan]]:
         """The plan of each stage, made when it is asked for."""
-        config, sites, times = self.config, self.model.backbone.sites, self.request.solver.times
-        even = ForecastCache(budget=1 - skipped / self.evaluations, order=self.order)
-        best = self._fitted(draft(even, self.model, self.request))
+        config = self.config
+        even = draft(ForecastCache(budget=1 - skipped / self.evaluations, order=self.order), self.model, self.request)
+        best = self._fitted(even)
         yield "evenly spread, closed form", best.plan
         if choices:
-            tried = [best] + [self._fitted(replace(skipping(choice, sites, times), provenance=best.plan.provenance)) for choice in choices]
+            chosen = [by_residuals(self._judge(known), skipped, self.evaluations), *choices]
+            drafts = [replace(skipping(choice, even.sites, even.times), provenance=even.provenance) for choice in chosen]
+            first = self._fitted(drafts[0])
+            yield "by what is left over, closed form", first.plan
+            tried = [best, first, *map(self._fitted, drafts[1:])]
             best = min(tried, key=lambda each: float(_apart(each.ends, known.ends).mean()))
             yield "chosen in miniature, closed form", best.plan
         if config.iterations:
@@ -128,11 +132,14 @@ class Search:
     def _choices(self, known: Undisturbed, begun: frozenset[int], skipped: int) -> list[frozenset[int]]:
         """That of the plan to begin with, and those that are best in miniature, each of them once."""
         config, evaluations = self.config, self.evaluations
-        judges = [choosing(known, self.model, self.request.solver, self.order, variance) for variance in VARIANCES]
         if config.max_error is not None:
-            return [cheapest(judges[1], config.max_error, evaluations)]
+            return [cheapest(self._judge(known), config.max_error, evaluations)]
+        judges = [self._judge(known, variance) for variance in VARIANCES]
         found = [best_choice(judged, skipped, evaluations) for judged in judges]
         return list(dict.fromkeys([begun, *found] if begun else found))
+
+    def _judge(self, known: Undisturbed, variance: float = VARIANCE) -> Judge:
+        return choosing(known, self.model, self.request.solver, self.order, variance)
 
     def _begun(self, file: str) -> frozenset[int]:
         """What the plan to begin with forecasts as a whole."""
