@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -50,11 +51,11 @@ def imports(path: Path) -> Iterator[str]:
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0 and node.module, f"{path}: line {node.lineno} imports relatively"
-            package = node.module in ("ditkit", "ditkit.config")
-            yield from (f"{node.module}.{alias.name}" for alias in node.names if package and alias.name != "__version__")
-            yield from () if package else (node.module,)
+            deeper = {f"{node.module}.{alias.name}" for alias in node.names} & MODULES
+            yield from deeper or {node.module} - {"ditkit"}  # whose version everybody may read
 
 
+MODULES = {name for name, _ in modules()}
 EDGES = [(name, target) for name, path in modules() for target in imports(path)]
 
 
@@ -66,6 +67,10 @@ def test_imports_point_down() -> None:
     inside = [(name, target) for name, target in EDGES if target.split(".")[0] == "ditkit" and unit(name) != unit(target)]
     wrong = [f"{name} imports {target}" for name, target in inside if DEPTH[unit(name)] >= DEPTH.get(unit(target), -1)]
     assert not wrong, "\n".join(wrong)
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    TopologicalSorter({name: {target for source, target in EDGES if source == name} for name in MODULES}).prepare()  # or CycleError
 
 
 @pytest.mark.parametrize("who", BLIND)

@@ -15,7 +15,7 @@ from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from torch import Tensor, nn
 
 from ditkit.errors import CheckpointError
-from ditkit.files.folders import weight_files
+from ditkit.files.folders import elsewhere, weight_files
 from ditkit.files.hub import WEIGHTS
 from ditkit.files.json_object import read_object
 from ditkit.files.tensors import State, read_tensors
@@ -141,7 +141,8 @@ def _weight_files(path: Path) -> list[Path]:
         return [path]
     found = weight_files(path / "vae" if (path / "vae").is_dir() else path)
     if not found:
-        raise CheckpointError(f"{path} is not a diffusers autoencoder: it has no {WEIGHTS[0]} or {WEIGHTS[1]}, nor a vae/ with one")
+        lacks = f"it has no {WEIGHTS[0]} or {WEIGHTS[1]}, nor a vae/ with one"
+        raise CheckpointError(f"{path} is not a diffusers autoencoder: {lacks}{elsewhere(path)}")
     return found
 
 

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -24,7 +24,7 @@ WHITE = "white"
 NOT_READ = {"BUFR", "GRIB", "HDF5", "MPEG", "WMF", "EPS", "PCD"}  # which Pillow cannot decode, or not by itself; .pcd is of clouds
 LIKE = ".png, .jpg, .webp or .tif"
 ORIENTATION = 0x0112  # EXIF
-BITS, PHOTOMETRIC, WHITE_IS_ZERO = 258, 262, 0  # TIFF
+BITS, PHOTOMETRIC, WHITE_IS_ZERO, PLANES = 258, 262, 0, 284  # TIFF
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -91,6 +91,7 @@ def read_picture(file: Path, background: str = WHITE, note: Note = ignore) -> np
             warnings.simplefilter("ignore")  # of Pillow's, of odd EXIF data and of large pictures
             shortened = image.mode == "RGB" and ";16" in str(image.tile)  # told before anything is read, as EXIF data are
             said = _orientation(image)
+            _in_planes(image)
             image.load()  # which turns a TIFF by itself
             left = _orientation(image)
             if shortened and isinstance(clear := image.info.get("transparency"), tuple):
@@ -102,13 +103,31 @@ def read_picture(file: Path, background: str = WHITE, note: Note = ignore) -> np
         raise
     except Image.UnidentifiedImageError as error:
         reason = mistaken(file)
-        raise DataError(f"{file} {reason}" if reason else f"cannot read the picture {file}: it is damaged, or no picture at all") from error
+        raise DataError(f"{file} {reason}" if reason else f"cannot read the picture {file}: it is damaged, or {_perhaps(file)}") from error
     except Exception as error:  # a damaged file can make Pillow raise anything
         reason = (isinstance(error, OSError) and error.strerror) or str(error).partition("\n")[0] or type(error).__name__
         raise DataError(f"cannot read the picture {file}: {reason}") from error
     for line in [line for line, true in told.items() if true]:
         note(line)
     return pixels
+
+
+def _in_planes(image: Any) -> None:
+    """Have a TIFF of 16 bits whose colours lie apart, and are not packed, read as such: Pillow takes each byte for a number of its own."""
+    tags: Any = getattr(image, "tag_v2", {})
+    if tags.get(PLANES) == 2 and set(tags.get(BITS, ())) == {16}:
+        sign = "L" if tags.prefix == b"II" else "B"
+        for place, tile in enumerate(image.tile):
+            if tile.codec_name == "raw":
+                image.tile[place] = tile._replace(args=(f"{tile.args[0]};16{sign}", *tile.args[1:]))
+
+
+def _perhaps(file: Path) -> str:
+    """What a file is whose format Pillow knows by its first bytes, and whose kind of it it does not."""
+    with file.open("rb") as stream:
+        start = stream.read(16)
+    known = next((name for name in _formats() if (accepts := Image.OPEN[name][1]) and accepts(start)), None)
+    return f"a kind of {known} that is not read; save it as .png" if known else "no picture at all"
 
 
 def _on(image: Image.Image, background: str) -> Image.Image:
@@ -156,5 +175,5 @@ def _formats() -> tuple[str, ...]:
 
 @cache
 def _endings() -> frozenset[str]:
-    known = _formats()
+    known = (*_formats(), "MPO")  # which Pillow opens as the JPEG that it begins with
     return frozenset(ending for ending, name in Image.registered_extensions().items() if name in known)

@@ -11,9 +11,9 @@ from torch import Tensor
 from ditkit.diffusion.noise import SampleNoise
 from ditkit.diffusion.solvers import Dopri5
 from ditkit.diffusion.solvers.runge_kutta import RungeKutta
+from ditkit.engine.denoiser import OnStep, Watch, denoiser
 from ditkit.engine.model import Model
 from ditkit.engine.request import SamplingRequest
-from ditkit.engine.sampler import OnStep, Watch, denoiser
 from ditkit.execution import Execution
 
 

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from ditkit.diffusion.noise import SampleNoise
+from ditkit.engine.denoiser import OnStep, denoiser
 from ditkit.engine.model import Model
 from ditkit.engine.request import SamplingRequest
-from ditkit.engine.sampler import OnStep, denoiser, trajectory
+from ditkit.engine.trajectory import trajectory
 from ditkit.execution import Execution, Site
 
 

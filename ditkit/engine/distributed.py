@@ -1,6 +1,7 @@
 """Which of `torchrun`'s processes this one is, and the exchanges that training makes between them."""
 
 import atexit
+import importlib
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -32,9 +33,12 @@ def join_world(device: torch.device) -> World:
     """Join the other processes when started by torchrun (nccl on cuda, gloo elsewhere); alone otherwise.
 
     They part when the process ends, not before: gloo cannot join the same processes a second time without a chance to wait for ever.
+    Nor later: a thread of gloo that outlives the interpreter aborts the process when it frees a tensor. `torch.distributed.nn`, which
+    `torch.compile` imports, takes the group of that moment for its functions' defaults and so keeps it: import it while there is none.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return World()
+    importlib.import_module("torch.distributed.nn")
     if not dist.is_initialized():
         if device.type == "cuda":
             torch.cuda.set_device(device)  # nccl exchanges through the current one

@@ -14,7 +14,7 @@ from torch import Tensor
 from ditkit.engine.adaptive import adaptive_latents
 from ditkit.engine.model import Model
 from ditkit.engine.request import SampleBatch, SamplingRequest
-from ditkit.engine.sampler import states
+from ditkit.engine.trajectory import states
 from ditkit.errors import RequestError
 from ditkit.execution import Execution, Site
 

@@ -11,9 +11,10 @@ from ditkit.cache.fit import Fit, FittedPlace, drafted
 from ditkit.cache.forecast import Cell
 from ditkit.cache.plan import CachePlan
 from ditkit.diffusion.noise import SampleNoise
+from ditkit.engine.denoiser import OnStep, denoiser
 from ditkit.engine.model import Model
 from ditkit.engine.request import SamplingRequest
-from ditkit.engine.sampler import OnStep, denoiser, trajectory
+from ditkit.engine.trajectory import trajectory
 from ditkit.errors import RequestError
 from ditkit.execution import Execution, Site
 

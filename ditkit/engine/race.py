@@ -7,10 +7,11 @@ import torch
 from torch import Tensor
 
 from ditkit.codecs.registry import load_codec
+from ditkit.engine.denoiser import OnStep
 from ditkit.engine.finite import first_fault, said
 from ditkit.engine.model import Model
 from ditkit.engine.request import SampleBatch, SamplingRequest
-from ditkit.engine.sampler import OnStep, sample
+from ditkit.engine.sampler import sample
 from ditkit.errors import RequestError
 
 Sampler = Callable[[Model, SamplingRequest, OnStep | None], Iterator[SampleBatch]]

@@ -15,10 +15,11 @@ from torch import Tensor
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 from ditkit.engine.conditions import Conditions, conditions_apart
+from ditkit.engine.denoiser import OnStep, denoiser
 from ditkit.engine.graphs import GraphedNetwork
 from ditkit.engine.model import Model
 from ditkit.engine.request import SamplingRequest
-from ditkit.engine.sampler import OnStep, denoiser, drawn, run_of
+from ditkit.engine.trajectory import drawn, run_of
 
 NOT_RECORDED = "no CUDA graph is recorded"
 Run = Callable[[], Tensor]

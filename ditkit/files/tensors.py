@@ -45,6 +45,20 @@ class Weights(NamedTuple):
 
 def read_weights(path: Path, key: str | None = None, *, shapes: bool = False) -> Weights:
     """As `read_tensors`, with what the file says beside. `shapes` alone are read quickly, as tensors on the meta device."""
+    content = _content(path, shapes)
+    state, note = choose(content, path, key)
+    _check(state, path, shapes)
+    options = content.get("args") if isinstance(content, Mapping) else None
+    return Weights(state, note, vars(options) if isinstance(options, argparse.Namespace) else options if isinstance(options, dict) else {})
+
+
+def names_in(path: Path) -> set[str]:
+    """What the file's tensors are called, of which none is read; raises `CheckpointError` as `read_tensors` does."""
+    content = _content(path, shapes=True)
+    return set(content) if isinstance(content, Mapping) else set()
+
+
+def _content(path: Path, shapes: bool) -> Any:
     if path.is_dir():
         raise CheckpointError(f"{path} is a folder, not a file of weights")
     if not path.exists():
@@ -55,11 +69,7 @@ def read_weights(path: Path, key: str | None = None, *, shapes: bool = False) ->
     instead = mistaken(path)
     if instead:
         raise CheckpointError(f"{path} {instead}")
-    content = _read_safetensors(path, shapes) if _is_safetensors(path) else read_pickle(path, shapes)
-    state, note = choose(content, path, key)
-    _check(state, path, shapes)
-    options = content.get("args") if isinstance(content, Mapping) else None
-    return Weights(state, note, vars(options) if isinstance(options, argparse.Namespace) else options if isinstance(options, dict) else {})
+    return _read_safetensors(path, shapes) if _is_safetensors(path) else read_pickle(path, shapes)
 
 
 def _check(state: State, path: Path, shapes: bool) -> None:

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from ditkit.diffusion.noise import SampleNoise
 from ditkit.diffusion.prediction import Prediction
+from ditkit.engine.denoiser import OnStep, denoiser
 from ditkit.engine.model import Model
 from ditkit.engine.request import SampleBatch, SamplingRequest
-from ditkit.engine.sampler import OnStep, denoiser
 from ditkit.engine.sampler import sample as sample_batches
 from ditkit.errors import RequestError
 from ditkit.grounding.generate import Grounding, Texts, grounded, object_states, prepare

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ditkit.errors import CheckpointError, ConfigError
 from ditkit.files.atomic import write_atomically
+from ditkit.files.folders import weight_files
 from ditkit.files.sketch import sketch
 from ditkit.files.tensors import State, fingerprint, read_metadata, write_tensors
 from ditkit.files.weights import RANDOM, locate
@@ -26,7 +27,7 @@ from ditkit.models.dit import DiTParams
 from ditkit.models.fitting import fitted, news, undecided
 from ditkit.models.identify import FAMILY_NAMES, PUBLISHED_RATIO, describe, identify, registered, same_network
 from ditkit.models.loading import load_into
-from ditkit.models.pipeline import folder_of
+from ditkit.models.pipeline import AUTOENCODER, folder_of
 from ditkit.models.pixart import PixArtParams
 from ditkit.models.reading import FILE_NAMES, Checkpoint, read_checkpoint, read_class_names, words_beside
 from ditkit.models.spec import ModelSpec, Params
@@ -38,8 +39,8 @@ DIFFUSERS: dict[str, ModuleType] = {"dit": diffusers_layout, "pixart": pixart_la
 @dataclass(frozen=True)
 class Loaded:
     """A network with its weights: the model as the file says it is, where the weights came from (for manifests), and the class names
-    and the file they came with, if any; `pipeline` is the folder of the pipeline, if it is one of the user's; `notes` are lines
-    worth saying.
+    and the file they came with, if any; `pipeline` is the folder of the pipeline, if it is one of the user's, `with_vae` that whose
+    autoencoder comes along; `notes` are lines worth saying.
     """
 
     spec: ModelSpec
@@ -48,6 +49,7 @@ class Loaded:
     class_names: tuple[str, ...] = ()
     file: Path | None = None
     pipeline: Path | None = None
+    with_vae: Path | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -75,8 +77,11 @@ def load_backbone(
     names = {"fingerprint": fingerprint(state), "sketch": sketch(state)}
     origin = {"weights": found.origin, "commit": found.commit, **names, **({"adapters": said} if said else {})}
     notes = tuple(line for line in (*checkpoint.notes, news(spec, model.params), undecided(spec, checkpoint, found.path)) if line)
-    whole = folder_of(found.path) if found.commit is None else None  # of the hub's only what is named is fetched
-    return Loaded(model, backbone, origin, read_class_names(found.path), found.path, whole, notes)
+    whole = folder_of(found.path)
+    with_vae = whole if whole and weight_files(whole / AUTOENCODER) else None
+    if found.commit is not None:  # of the hub's only what is named is fetched
+        return Loaded(model, backbone, origin, read_class_names(found.path), found.path, None, with_vae, notes)
+    return Loaded(model, backbone, origin, read_class_names(found.path), found.path, whole, whole, notes)
 
 
 def trained_as(spec: ModelSpec, path: Path) -> ModelSpec:

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from ditkit.errors import CheckpointError
+from ditkit.files.folders import PIPELINE as INDEX
 from ditkit.files.json_object import read_object
 
-INDEX = "model_index.json"
 TRANSFORMER = "transformer"
+AUTOENCODER = "vae"
 SCHEDULER = Path("scheduler") / "scheduler_config.json"
 MOST_TOKENS = 512  # a tokenizer's `model_max_length` beyond it means that nobody has set one
 TOKENS = {"PixArtAlpha": 120, "PixArtSigma": 300}  # that a pipeline reads unless its tokenizer says otherwise
@@ -18,7 +19,7 @@ TOKENS = {"PixArtAlpha": 120, "PixArtSigma": 300}  # that a pipeline reads unles
 def folder_of(path: Path) -> Path | None:
     """The pipeline's folder that `path` is, or whose transformer (or a file of that) it is; None for what is in no pipeline.
 
-    One without an index, of which a transformer and its scheduler alone were published, is one too.
+    One without an index, of which a transformer and its scheduler or autoencoder alone were published, is one too.
     """
     if _is_pipeline(path):
         return path
@@ -28,7 +29,14 @@ def folder_of(path: Path) -> Path | None:
 
 
 def _is_pipeline(folder: Path) -> bool:
-    return (folder / INDEX).exists() or (folder / SCHEDULER).exists()
+    together = (folder / TRANSFORMER).is_dir() and (folder / AUTOENCODER).is_dir()
+    return (folder / INDEX).exists() or (folder / SCHEDULER).exists() or together
+
+
+def lacks(folder: Path | None) -> list[str]:
+    """The parts that a pipeline's index lists and its folder has not, of those that it brings along."""
+    listed = {name for name, kind in _index(folder).items() if isinstance(kind, list) and len(kind) == 2 and all(kind)}
+    return [name for name in (AUTOENCODER, SCHEDULER.parent.name) if folder is not None and name in listed and not (folder / name).is_dir()]
 
 
 def class_of(folder: Path | None) -> str | None:

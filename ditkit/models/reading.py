@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from ditkit.errors import CheckpointError
-from ditkit.files.folders import INDEX, indexed, weight_files
+from ditkit.files.folders import INDEX, elsewhere, indexed, part_of, weight_files
 from ditkit.files.json_object import read_object
 from ditkit.files.tensors import State, read_metadata, read_weights
 from ditkit.models import diffusers_layout, pipeline, pixart_layout
@@ -83,11 +83,13 @@ def _files(path: Path) -> list[Path]:
     if path.is_file() and path.name.endswith(".json") and INDEX in path.name:
         return indexed(path)
     if not path.is_dir():
+        if part := part_of(path):
+            raise CheckpointError(f"{path} is {part}")
         return [path]
     found = weight_files(path / "transformer" if (path / "transformer").is_dir() else path)
     if not found:
         raise CheckpointError(
-            f"{path} is not a diffusers folder: it has no {FILE_NAMES[0]} or {FILE_NAMES[1]}, nor a transformer/ with one"
+            f"{path} is not a diffusers folder: it has no {FILE_NAMES[0]} or {FILE_NAMES[1]}, nor a transformer/ with one{elsewhere(path)}"
         )
     return found
 

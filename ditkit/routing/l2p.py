@@ -14,9 +14,9 @@ from torch import Tensor
 from ditkit.cache.fit import DIGITS
 from ditkit.cache.forecast import Cell
 from ditkit.cache.plan import CachePlan
+from ditkit.engine.denoiser import OnStep
 from ditkit.engine.model import Model
 from ditkit.engine.request import SamplingRequest
-from ditkit.engine.sampler import OnStep
 from ditkit.routing.search import sources
 from ditkit.routing.undisturbed import undisturbed
 

@@ -23,9 +23,9 @@ from ditkit.cache.execute import PlanRun
 from ditkit.cache.fit import DIGITS
 from ditkit.cache.forecast import Cell
 from ditkit.cache.plan import CachePlan
+from ditkit.engine.denoiser import OnStep
 from ditkit.engine.model import Model
 from ditkit.engine.request import SamplingRequest
-from ditkit.engine.sampler import OnStep
 from ditkit.routing.gates import evaluations_of_steps
 from ditkit.routing.replay import Entry, Replay
 

@@ -12,9 +12,9 @@ from torch import Tensor
 from ditkit.cache.execute import Outputs
 from ditkit.diffusion.noise import SampleNoise
 from ditkit.diffusion.solvers import State
+from ditkit.engine.denoiser import OnStep, denoiser
 from ditkit.engine.model import Model
 from ditkit.engine.request import SamplingRequest
-from ditkit.engine.sampler import OnStep, denoiser
 from ditkit.execution import Execution
 
 

@@ -13,10 +13,10 @@ from torch import Tensor
 from ditkit.data.examples import Examples
 from ditkit.diffusion.noise import SampleNoise
 from ditkit.diffusion.solvers import Solver, State
+from ditkit.engine.denoiser import OnStep, denoiser
 from ditkit.engine.finite import fault_again, said
 from ditkit.engine.model import Model
 from ditkit.engine.request import SamplingRequest
-from ditkit.engine.sampler import OnStep, denoiser
 from ditkit.errors import RequestError
 from ditkit.routing.gates import evaluations_of_steps
 

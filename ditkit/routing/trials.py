@@ -15,9 +15,10 @@ from torch.utils.checkpoint import checkpoint
 from ditkit.diffusion.prediction import Prediction
 from ditkit.diffusion.solvers import Denoise, Solver
 from ditkit.engine.conditions import PromptTable
+from ditkit.engine.denoiser import denoiser
 from ditkit.engine.model import Model
 from ditkit.engine.request import SamplingRequest
-from ditkit.engine.sampler import denoiser, trajectory
+from ditkit.engine.trajectory import trajectory
 from ditkit.execution import Execution
 from ditkit.routing.gates import Gate
 from ditkit.routing.history import SoftHistory

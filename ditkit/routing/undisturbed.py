@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from ditkit.cache.execute import Outputs
+from ditkit.engine.denoiser import OnStep
 from ditkit.engine.model import Model
 from ditkit.engine.request import SamplingRequest
-from ditkit.engine.sampler import OnStep
 from ditkit.execution import PLAIN, Execution
 from ditkit.routing.replay import Replay
 

@@ -18,13 +18,15 @@ from ditkit.shapes.arrays import read_array
 from ditkit.shapes.backend import quietly
 from ditkit.shapes.ply import read_ply
 from ditkit.shapes.point_data import read_pcd
-from ditkit.shapes.polygons import Polygons, read_obj, read_off, triangulated
+from ditkit.shapes.polygons import Polygons, triangulated
 from ditkit.shapes.tables import read_table
+from ditkit.shapes.text_meshes import read_obj, read_off
 
 Note = Callable[[str], object]
 """Takes a line that whoever asked for the clouds should see."""
 
-ALWAYS = (".ply", ".obj", ".off", ".stl", ".pcd", ".pts", ".xyz")  # what ends so is a cloud or a mesh
+MESHES = {".ply": read_ply, ".obj": read_obj, ".off": read_off}  # or clouds, without faces
+ALWAYS = (*MESHES, ".stl", ".pcd", ".pts", ".xyz", ".xyzn", ".xyzrgb", ".xyzi")  # what ends so is a cloud or a mesh
 PERHAPS = (".npy", ".npz", ".pth", ".pt", ".txt", ".csv")  # may be anything; a cloud where nothing else is one
 ENDINGS = ALWAYS + PERHAPS
 LEAST_POINTS = 16
@@ -67,11 +69,8 @@ def read_points(path: Path, on_surface: int, seed: int = 0, note: Note = ignore)
     if (instead := mistaken(path)) is not None:
         raise DataError(f"{path} {instead}")
     match ending:
-        case ".ply":
-            vertices, triangles = read_ply(path)
-            points = _on_surface(vertices, triangles, path, on_surface, seed) if len(triangles) else vertices
-        case ".obj" | ".off":
-            points = _of_polygons(read_obj(path) if ending == ".obj" else read_off(path), path, on_surface, seed)
+        case ".ply" | ".obj" | ".off":
+            points = _of_polygons(MESHES[ending](path), path, on_surface, seed)
         case ".stl":
             points = _of_stl(path, on_surface, seed)
         case ".pcd":

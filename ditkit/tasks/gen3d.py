@@ -14,10 +14,10 @@ from ditkit.cache.plan import CachePlan
 from ditkit.codecs.points import Points
 from ditkit.config.schema import Gen3DConfig
 from ditkit.engine import sampler
+from ditkit.engine.denoiser import OnStep
 from ditkit.engine.distributed import World
 from ditkit.engine.model import Model
 from ditkit.engine.request import SampleBatch, SamplingRequest
-from ditkit.engine.sampler import OnStep
 from ditkit.engine.turns import distinct
 from ditkit.errors import DataError, MissingDependency, RequestError, UnknownName
 from ditkit.files.atomic import write_atomically

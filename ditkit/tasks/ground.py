@@ -16,10 +16,10 @@ from ditkit.config.layouts import EXAMPLE, NAMED, shipped
 from ditkit.config.schema import GroundConfig
 from ditkit.data.box_prompts import read_box_prompts
 from ditkit.engine.conditions import PromptTable
+from ditkit.engine.denoiser import OnStep
 from ditkit.engine.distributed import World
 from ditkit.engine.model import Model
 from ditkit.engine.request import SampleBatch, SamplingRequest
-from ditkit.engine.sampler import OnStep
 from ditkit.engine.turns import Turns
 from ditkit.errors import RequestError
 from ditkit.grounding import rules as rule_sets

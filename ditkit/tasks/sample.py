@@ -10,10 +10,10 @@ from ditkit.cache.plan import CachePlan
 from ditkit.codecs.codec import to_uint8
 from ditkit.config.schema import SampleConfig
 from ditkit.engine import sampler
+from ditkit.engine.denoiser import OnStep
 from ditkit.engine.distributed import World
 from ditkit.engine.model import Model
 from ditkit.engine.request import SampleBatch, SamplingRequest
-from ditkit.engine.sampler import OnStep
 from ditkit.models import registry
 from ditkit.models.spec import ModelSpec
 from ditkit.results.folder import GRID_LIMIT, RunFolder

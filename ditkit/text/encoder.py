@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ditkit.errors import CheckpointError, ConfigError, RequestError, UnknownName
-from ditkit.files.folders import TRANSFORMERS, weight_files
+from ditkit.files.folders import TRANSFORMERS, elsewhere, weight_files
 from ditkit.files.hub import T5_WEIGHTS, TEXT_ENCODERS, fetch
 from ditkit.files.json_object import read_object
 from ditkit.files.tensors import State, read_tensors
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 AT_ONCE = 16  # prompts in one batch
 MOST_LAYERS = 1000  # that are built before it is known whether there are weights for them
 OPTION = "text.path"
+KINDS = ("t5", "mt5")  # of transformers' models, which are one network
 
 
 @dataclass(frozen=True)
@@ -100,10 +101,13 @@ def _shipped(asset: str) -> TextEncoderFiles:
 
 def _files_in(folder: Path, origin: str, commit: str | None = None) -> TextEncoderFiles:
     weights = folder / "text_encoder" if (folder / "text_encoder").is_dir() else folder
-    vocabularies = [place / name for place in (folder / "tokenizer", folder, weights) for name in VOCABULARIES]
+    places = (folder / "tokenizer", folder, weights, *((folder.parent / "tokenizer",) if folder.name == "text_encoder" else ()))
+    vocabularies = [place / name for place in places for name in VOCABULARIES]
     vocabulary = next((file for file in vocabularies if file.exists()), None)
     if vocabulary is None:
-        raise CheckpointError(f"{folder} has no T5 vocabulary: put {' or '.join(VOCABULARIES)} into it or into its tokenizer/")
+        raise CheckpointError(
+            f"{folder} has no T5 vocabulary: put {' or '.join(VOCABULARIES)} into it or into its tokenizer/{elsewhere(folder)}"
+        )
     if not (weights / "config.json").exists() or not weight_files(weights, TRANSFORMERS):
         raise CheckpointError(f"{weights} has no T5 encoder: it needs a config.json and weights ({', '.join(T5_WEIGHTS)})")
     return TextEncoderFiles(weights, vocabulary, origin, commit)
@@ -153,6 +157,8 @@ def load_encoder(folder: Path, dtype: torch.dtype = torch.float32) -> "T5Encoder
     from transformers import T5Config, T5EncoderModel
 
     said = read_object(folder / "config.json")
+    if (kind := said.get("model_type", KINDS[0])) not in KINDS:
+        raise CheckpointError(f"{folder / 'config.json'} is that of a {kind}; prompts are read by a T5")
     layers = said.get("num_layers")
     if isinstance(layers, int) and layers > MOST_LAYERS:
         raise CheckpointError(f"{folder / 'config.json'} says num_layers = {layers}; the largest T5 has 24")

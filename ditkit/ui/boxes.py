@@ -12,22 +12,21 @@ from ditkit.config.schema import GroundConfig
 from ditkit.errors import DitkitError
 from ditkit.grounding.layout_file import as_data
 from ditkit.ui import choices, drawn, form, uploads
+from ditkit.ui.asked import Asked
+from ditkit.ui.asking import Asking
 from ditkit.ui.box_runs import BESIDE, HOW, PLAIN, bare, wanted
 from ditkit.ui.canvas import aspect, canvas, colour_of, row
 from ditkit.ui.drawn import Boxes as Drawn
-from ditkit.ui.folders import Served, captions, manifest_of, pictures_in
+from ditkit.ui.folders import captions, manifest_of, pictures_in
 from ditkit.ui.gallery import gallery, heading
 from ditkit.ui.job import Job
-from ditkit.ui.queue import Queue
 
 FIELDS = ("model", "prompt", "size", "count", "steps", "guidance", "seed", "how", "more")
 BUTTONS: Any = {"displaylogo": False, "modeBarButtons": [["drawrect", "eraseshape"]], "displayModeBar": True}
 
 
 @dataclass(frozen=True)
-class Boxes:
-    queue: Queue
-    served: Served
+class Boxes(Asking):
     name: ClassVar[str] = "boxes"
     label: ClassVar[str] = "Boxes"
 
@@ -202,20 +201,8 @@ class Boxes:
         known = choices.chosen(model)
         return form.shapes(known), known.shapes[0], str(known.steps), f"{known.guidance:g}"
 
-    def show_line(self, boxes: Drawn, *values: Any) -> str:
-        try:
-            return "\n".join(each.line(self.queue.root) for each in wanted(boxes, *values))
-        except DitkitError as error:
-            return f"# {error}"
-
-    def run(self, clicks: int | None, boxes: Drawn, *values: Any) -> str:
-        if not clicks:
-            return ""
-        try:
-            numbers = [self.queue.add(each).number for each in wanted(boxes, *values)]
-        except DitkitError as error:
-            return str(error)
-        return f"run{'s' * (len(numbers) > 1)} {' and '.join(map(str, numbers))} {'are' if len(numbers) > 1 else 'is'} in the queue"
+    def asks(self, *values: Any) -> Sequence[Asked]:
+        return wanted(*values)
 
     def save(self, clicks: int | None, boxes: Drawn, prompt: str | None, size: str | None) -> tuple[Any, str]:
         """The layout as a file that `ditkit ground --boxes` takes."""

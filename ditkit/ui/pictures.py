@@ -7,21 +7,18 @@ from dash import Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
 
 from ditkit.config.schema import SampleConfig
-from ditkit.errors import DitkitError
 from ditkit.ui import choices, form
 from ditkit.ui.asked import SPEEDS, Asked, asked, more_words
-from ditkit.ui.folders import Served, captions, manifest_of, pictures_in
+from ditkit.ui.asking import Asking
+from ditkit.ui.folders import captions, manifest_of, pictures_in
 from ditkit.ui.gallery import gallery, heading
-from ditkit.ui.queue import Queue
 
 FIELDS = ("model", "classes", "prompt", "negative", "size", "count", "steps", "guidance", "speed", "seed", "batch", "more")
 AT_A_TIME = "4"  # pictures appear as batches end
 
 
 @dataclass(frozen=True)
-class Pictures:
-    queue: Queue
-    served: Served
+class Pictures(Asking):
     name: ClassVar[str] = "pictures"
     label: ClassVar[str] = "Pictures"
 
@@ -84,19 +81,8 @@ class Pictures:
         shown = (known.reads, not known.reads, form.shapes(known), known.shapes[0])
         return list(known.classes), *shown, str(known.steps), f"{known.guidance:g}"
 
-    def show_line(self, *values: Any) -> str:
-        try:
-            return wanted(*values).line(self.queue.root)
-        except DitkitError as error:
-            return f"# {error}"
-
-    def run(self, clicks: int | None, *values: Any) -> str:
-        if not clicks:
-            return ""
-        try:
-            return f"run {self.queue.add(wanted(*values)).number} is in the queue"
-        except DitkitError as error:
-            return str(error)
+    def asks(self, *values: Any) -> tuple[Asked]:
+        return (wanted(*values),)
 
     def show(self, news: Any, seen: Any) -> tuple[Any, Any]:
         """The newest run's pictures, those of a run that is going on as far as they are there."""

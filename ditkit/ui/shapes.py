@@ -12,9 +12,9 @@ from ditkit.config.schema import Gen3DConfig
 from ditkit.errors import DitkitError
 from ditkit.ui import choices, form, uploads
 from ditkit.ui.asked import SPEEDS, Asked, asked, more_words
-from ditkit.ui.folders import Served, captions, clouds_in, manifest_of
+from ditkit.ui.asking import Asking
+from ditkit.ui.folders import captions, clouds_in, manifest_of
 from ditkit.ui.gallery import heading
-from ditkit.ui.queue import Queue
 from ditkit.ui.solid import solid
 
 FIELDS = ("model", "categories", "count", "points", "steps", "guidance", "speed", "seed", "mesh", "more")
@@ -25,9 +25,7 @@ CAMERA = "scene.camera"
 
 
 @dataclass(frozen=True)
-class Shapes:
-    queue: Queue
-    served: Served
+class Shapes(Asking):
     name: ClassVar[str] = "shapes"
     label: ClassVar[str] = "Shapes"
 
@@ -123,19 +121,9 @@ class Shapes:
             return None, True
         return _graph(solid(path), f"the cloud to complete: {(part or {}).get('name')}", {"given": 0}), False
 
-    def show_line(self, *values: Any) -> str:
-        try:
-            return self._wanted(*values).line(self.queue.root)
-        except DitkitError as error:
-            return f"# {error}"
-
-    def run(self, clicks: int | None, *values: Any) -> str:
-        if not clicks:
-            return ""
-        try:
-            return f"run {self.queue.add(self._wanted(*values)).number} is in the queue"
-        except DitkitError as error:
-            return str(error)
+    def asks(self, *values: Any) -> tuple[Asked]:
+        *fields, part = values
+        return (wanted(*fields, part=self._part(part)),)
 
     def show(self, news: Any, seen: Any) -> tuple[Any, Any]:
         """The newest run's clouds, as surfaces where it made them."""
@@ -175,10 +163,6 @@ class Shapes:
         return html.Figure(
             [_graph(solid(mesh or cloud), caption, {"shape": index}), html.Figcaption([caption, " ", *files])], key=f"{cloud}{mesh}"
         )
-
-    def _wanted(self, *values: Any) -> Asked:
-        *fields, part = values
-        return wanted(*fields, part=self._part(part))
 
     def _part(self, part: dict[str, str] | None) -> Path | None:
         """The uploaded cloud that a page names; of another file nothing."""

@@ -16,7 +16,8 @@ EYE = {"x": 1.3, "y": 0.9, "z": 1.7}
 def solid(path: Path) -> go.Figure:
     """The figure of a .ply, an .obj or any other cloud or mesh that ditkit reads; without axes, so that the shape is all there is."""
     from ditkit.shapes.clouds import read_points
-    from ditkit.shapes.polygons import read_obj, triangulated
+    from ditkit.shapes.polygons import triangulated
+    from ditkit.shapes.text_meshes import read_obj
 
     traces: list[Any] = []
     try:

@@ -13,6 +13,7 @@ from ditkit.data.picture_sets import open_set
 from ditkit.data.pictures import FIRST_FRAME, TURNED, find_pictures, once, read_picture
 from ditkit.errors import DataError
 from tests.png import png
+from tests.tiff import tiff
 
 RGB = np.random.default_rng(0).integers(0, 256, (6, 9, 3), dtype=np.uint8)
 GREY = RGB[..., 0]
@@ -37,7 +38,7 @@ def saved(path: Path, pixels: np.ndarray | Image.Image, **options: Any) -> Path:
 
 @pytest.mark.parametrize(
     "name",
-    ["a.png", "a.PNG", "a.bmp", "a.tif", "a.TIFF", "a.tga", "a.ppm", "a.ico", "a.webp", "a.jp2", "a.qoi", "a.jfif", "a.JPEG"],
+    ["a.png", "a.PNG", "a.bmp", "a.tif", "a.TIFF", "a.tga", "a.ppm", "a.ico", "a.webp", "a.jp2", "a.qoi", "a.jfif", "a.JPEG", "a.mpo"],
 )
 def test_every_format_is_found_and_read_by_both_readers_alike(tmp_path: Path, name: str) -> None:
     lossless = {"lossless": True} if name == "a.webp" else {}
@@ -46,7 +47,7 @@ def test_every_format_is_found_and_read_by_both_readers_alike(tmp_path: Path, na
     file = saved(tmp_path / "set" / "class" / name, square, **lossless)
     with Image.open(file) as image:
         expected = np.asarray(image.convert("RGB"))
-    if not name.lower().endswith(("jfif", "jpeg", "jpe")):
+    if not name.lower().endswith(("jfif", "jpeg", "mpo")):
         assert np.array_equal(expected, square)
     assert np.array_equal(load_pictures(tmp_path / "set", 6).picture(0, 0), expected)
     assert np.array_equal(next(open_set(tmp_path / "set").read([range(1)]))[0].permute(1, 2, 0).numpy(), expected)
@@ -69,6 +70,19 @@ def test_sixteen_bits_of_colour_are_scaled_to_eight(tmp_path: Path) -> None:
     ):
         (tmp_path / "a.png").write_bytes(png(pixels, kind))
         assert np.array_equal(read_picture(tmp_path / "a.png"), expected)
+
+
+@pytest.mark.parametrize("big", [False, True])
+@pytest.mark.parametrize("planes", [False, True])
+def test_so_are_those_of_a_tiff_in_planes_or_not(tmp_path: Path, planes: bool, big: bool) -> None:
+    (tmp_path / "a.tif").write_bytes(tiff(RGB.astype(np.uint16) * 257, planes=planes, big=big))
+    assert np.array_equal(read_picture(tmp_path / "a.tif"), RGB)
+
+
+def test_a_kind_of_a_format_that_is_not_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.tif").write_bytes(tiff(np.dstack([GREY, GREY])))
+    with pytest.raises(DataError, match=r"a\.tif: it is damaged, or a kind of TIFF that is not read; save it as \.png$"):
+        read_picture(tmp_path / "a.tif")
 
 
 def test_twelve_bits_and_white_as_zero_are_believed(tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from ditkit.diffusion.solvers import ddim
 from ditkit.engine import batches, transfers
 from ditkit.engine.model import Model
 from ditkit.engine.request import SampleBatch, SamplingRequest
-from ditkit.engine.sampler import sample, sample_latents
+from ditkit.engine.sampler import sample
+from ditkit.engine.trajectory import sample_latents
 from ditkit.engine.transfers import Finished, Side, sent
 from ditkit.models.spec import Defaults, ModelSpec
 from tests.models.tiny import tiny

@@ -7,9 +7,9 @@ from ditkit.codecs.registry import load_codec
 from ditkit.diffusion.schedule import linear
 from ditkit.diffusion.solvers import ddim
 from ditkit.engine.calibrate import output_changes
+from ditkit.engine.denoiser import denoiser
 from ditkit.engine.model import Model
 from ditkit.engine.request import SamplingRequest
-from ditkit.engine.sampler import denoiser
 from ditkit.execution import Execution, Site
 from ditkit.models.spec import Defaults, ModelSpec
 from tests.closeness import assert_close, evaluated, near

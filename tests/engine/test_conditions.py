@@ -17,7 +17,8 @@ from ditkit.engine.conditions import PromptTable, conditions
 from ditkit.engine.graphs import GraphedNetwork
 from ditkit.engine.model import Model
 from ditkit.engine.request import SamplingRequest
-from ditkit.engine.sampler import sample, sample_latents
+from ditkit.engine.sampler import sample
+from ditkit.engine.trajectory import sample_latents
 from ditkit.errors import RequestError
 from ditkit.models.pixart import PixArt
 from ditkit.models.spec import Defaults, ModelSpec

@@ -17,9 +17,10 @@ from ditkit.codecs.registry import load_codec
 from ditkit.diffusion.prediction import Prediction
 from ditkit.diffusion.schedule import linear
 from ditkit.diffusion.solvers import SOLVERS, Solver
+from ditkit.engine.denoiser import denoiser
 from ditkit.engine.model import Model
 from ditkit.engine.request import SamplingRequest
-from ditkit.engine.sampler import denoiser, sample_latents, trajectory
+from ditkit.engine.trajectory import sample_latents, trajectory
 from ditkit.models import registry
 from ditkit.models.dit import DiTParams
 from ditkit.models.spec import Defaults, ModelSpec, Params

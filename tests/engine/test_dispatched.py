@@ -17,10 +17,10 @@ from ditkit.codecs.registry import load_codec
 from ditkit.diffusion.schedule import linear
 from ditkit.diffusion.solvers import ddim
 from ditkit.engine.conditions import PromptTable
+from ditkit.engine.denoiser import denoiser
 from ditkit.engine.dispatched import Dispatched
 from ditkit.engine.model import Model
 from ditkit.engine.request import SamplingRequest
-from ditkit.engine.sampler import denoiser
 from ditkit.models import registry
 from ditkit.models.blank import blank
 from ditkit.models.prompts import Prompts

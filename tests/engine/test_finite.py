@@ -18,7 +18,8 @@ from ditkit.engine.finite import Fault, checked, first_fault, said
 from ditkit.engine.model import Model
 from ditkit.engine.race import Contender, race
 from ditkit.engine.request import SamplingRequest
-from ditkit.engine.sampler import sample, sample_latents
+from ditkit.engine.sampler import sample
+from ditkit.engine.trajectory import sample_latents
 from ditkit.errors import RequestError
 from ditkit.execution import Site
 from ditkit.models.registry import build, find

@@ -14,7 +14,7 @@ from ditkit.diffusion.solvers import SOLVERS, Solver
 from ditkit.engine.fit import fitted
 from ditkit.engine.model import Model
 from ditkit.engine.request import SamplingRequest
-from ditkit.engine.sampler import sample_latents
+from ditkit.engine.trajectory import sample_latents
 from ditkit.errors import RequestError
 from ditkit.models.spec import Defaults, ModelSpec
 from tests.models.tiny import tiny

@@ -12,9 +12,10 @@ from ditkit.diffusion.noise import SampleNoise
 from ditkit.diffusion.schedule import linear, scaled_linear
 from ditkit.diffusion.solvers import Solver, ddim, ddpm, dpm_solver_2, dpm_solver_pp
 from ditkit.engine.conditions import PromptTable
+from ditkit.engine.denoiser import denoiser
 from ditkit.engine.model import Model
 from ditkit.engine.request import SamplingRequest
-from ditkit.engine.sampler import denoiser, sample_latents, trajectory
+from ditkit.engine.trajectory import sample_latents, trajectory
 from ditkit.models import pixart_layout
 from ditkit.models.checkpoints import load_into
 from ditkit.models.dit import DiT, DiTParams

@@ -16,9 +16,10 @@ from ditkit.diffusion.schedule import FlowPath, named
 from ditkit.diffusion.solvers import SOLVERS, Solver
 from ditkit.diffusion.solvers.adaptive import dopri5
 from ditkit.engine.adaptive import adaptive_latents
+from ditkit.engine.denoiser import denoiser
 from ditkit.engine.model import Model
 from ditkit.engine.request import SamplingRequest
-from ditkit.engine.sampler import denoiser, trajectory
+from ditkit.engine.trajectory import trajectory
 from ditkit.models.sit import SiT, SiTParams
 from ditkit.models.spec import Defaults, ModelSpec
 from tests.closeness import assert_close, evaluated

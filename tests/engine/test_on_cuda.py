@@ -21,7 +21,8 @@ from ditkit.engine.graphs import GraphedNetwork
 from ditkit.engine.model import Model
 from ditkit.engine.recorded import RecordedRuns
 from ditkit.engine.request import SamplingRequest
-from ditkit.engine.sampler import sample, sample_latents
+from ditkit.engine.sampler import sample
+from ditkit.engine.trajectory import sample_latents
 from ditkit.models.dit import DiTParams
 from tests.closeness import assert_close, evaluated
 from tests.engine.devices import CUDA, DEVICES, EVALUATIONS, FAMILIES, model_of, request_of

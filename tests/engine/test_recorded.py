@@ -21,7 +21,8 @@ from torch.utils._pytree import tree_flatten
 from ditkit.diffusion.solvers import SOLVERS
 from ditkit.engine.graphs import GraphedNetwork
 from ditkit.engine.recorded import RecordedRuns, Run, cuda_graph
-from ditkit.engine.sampler import sample, sample_latents
+from ditkit.engine.sampler import sample
+from ditkit.engine.trajectory import sample_latents
 from tests.closeness import assert_close, evaluated
 from tests.engine.devices import EVALUATIONS, model_of, request_of
 

@@ -15,9 +15,11 @@ from ditkit.diffusion.prediction import Prediction
 from ditkit.diffusion.schedule import linear
 from ditkit.diffusion.solvers import SOLVERS, Solver
 from ditkit.engine import conditioning
+from ditkit.engine.denoiser import denoiser
 from ditkit.engine.model import Model
 from ditkit.engine.request import SamplingRequest
-from ditkit.engine.sampler import denoiser, sample, sample_latents, trajectory
+from ditkit.engine.sampler import sample
+from ditkit.engine.trajectory import sample_latents, trajectory
 from ditkit.errors import PlanMismatch, RequestError
 from ditkit.models import registry
 from ditkit.models.dit import DiTParams

@@ -2,9 +2,12 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from ditkit.errors import CheckpointError
 from ditkit.files.folders import TRANSFORMERS, weight_files
+from ditkit.models.reading import read_checkpoint
 
 STEM = "diffusion_pytorch_model"
 
@@ -13,10 +16,9 @@ def made(folder: Path, *names: str) -> list[str]:
     """What is read of a folder with these files; an index lists two parts."""
     for name in names:
         if name.endswith(".json"):
-            parts = [f"{STEM}-0000{part}-of-00002.safetensors" for part in (1, 2)]
-            for part in parts:
-                (folder / part).touch()
-            (folder / name).write_text(json.dumps({"weight_map": {"b": parts[1], "a": parts[0], "c": parts[1]}}))
+            save_file({"a": torch.zeros(1)}, folder / PARTS[0])
+            save_file({"b": torch.zeros(1), "c": torch.zeros(1)}, folder / PARTS[1])
+            (folder / name).write_text(json.dumps({"weight_map": {"b": PARTS[1], "a": PARTS[0], "c": PARTS[1]}}))
         (folder / name).touch()
     return [path.name for path in weight_files(folder)]
 
@@ -70,4 +72,33 @@ def test_a_part_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_an_index_that_lists_no_files_beside_it_is_refused(tmp_path: Path, content: str, reason: str) -> None:
     (tmp_path / f"{STEM}.bin.index.json").write_text(content)
     with pytest.raises(CheckpointError, match=rf"\.bin\.index\.json {reason}"):
+        weight_files(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("places", "reason"),
+    [
+        ({"a": PARTS[1], "b": PARTS[1]}, f"lists a in {PARTS[1]}, which has it not; download both again"),
+        ({"a": PARTS[0], "nonsense": PARTS[1]}, f"lists nonsense in {PARTS[1]}, which has it not; download both again"),
+        ({"a": PARTS[0], "c": PARTS[1]}, f"lists c in {PARTS[1]}, and {PARTS[0]} has it too; download both again"),
+    ],
+)
+def test_an_index_of_other_parts_is_refused(tmp_path: Path, places: dict[str, str], reason: str) -> None:
+    made(tmp_path, f"{STEM}.safetensors.index.json")
+    if "c" in places:
+        save_file({"a": torch.zeros(1), "c": torch.zeros(1)}, tmp_path / PARTS[0])
+    (tmp_path / f"{STEM}.safetensors.index.json").write_text(json.dumps({"weight_map": places}))
+    with pytest.raises(CheckpointError) as caught:
+        weight_files(tmp_path)
+    assert str(caught.value) == f"{tmp_path}/{STEM}.safetensors.index.json {reason}"
+
+
+def test_parts_without_their_index_are_read_if_all_are_there_and_one_alone_is_called_what_it_is(tmp_path: Path) -> None:
+    for part in PARTS:
+        (tmp_path / part).touch()
+    assert [path.name for path in weight_files(tmp_path)] == PARTS
+    with pytest.raises(CheckpointError, match=r"00001-of-00002\.safetensors is part 1 of 2; give the folder that all are in$"):
+        read_checkpoint(tmp_path / PARTS[0])
+    (tmp_path / PARTS[0]).unlink()
+    with pytest.raises(CheckpointError, match=f"^{tmp_path} has parts of 2 files, and {PARTS[0]} is not there; download it too$"):
         weight_files(tmp_path)

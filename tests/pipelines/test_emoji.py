@@ -21,7 +21,7 @@ from ditkit.config.schema import DDIMConfig, ForecastCache
 from ditkit.diffusion.noise import SampleNoise
 from ditkit.engine.model import Model
 from ditkit.engine.request import SamplingRequest
-from ditkit.engine.sampler import sample_latents
+from ditkit.engine.trajectory import sample_latents
 from ditkit.metrics.bootstrap import mean_interval
 from ditkit.metrics.fidelity import relative_errors
 from ditkit.results.progress import NoProgress

@@ -9,9 +9,9 @@ from ditkit.cache.plan import CachePlan
 from ditkit.codecs.registry import load_codec
 from ditkit.diffusion.schedule import linear, scaled_linear
 from ditkit.diffusion.solvers import Solver, ddim, ddpm, dpm_solver_2, dpm_solver_pp
+from ditkit.engine.denoiser import denoiser
 from ditkit.engine.model import Model
 from ditkit.engine.request import SamplingRequest
-from ditkit.engine.sampler import denoiser
 from ditkit.models.dit import DiTParams
 from ditkit.models.spec import Defaults, ModelSpec
 from ditkit.routing.gates import gates

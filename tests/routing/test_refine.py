@@ -13,7 +13,7 @@ from ditkit.diffusion.solvers import SOLVERS
 from ditkit.engine.fit import fitted
 from ditkit.engine.model import Model
 from ditkit.engine.request import SamplingRequest
-from ditkit.engine.sampler import sample_latents
+from ditkit.engine.trajectory import sample_latents
 from ditkit.metrics.fidelity import relative_errors
 from ditkit.models.spec import Defaults, ModelSpec
 from ditkit.routing.refine import refined

@@ -99,7 +99,7 @@ def test_a_recorded_trajectory_can_be_entered_anywhere(solver: Solver) -> None:
     request = SamplingRequest((1, 2, 3), (7, 8, 9), solver, 2.0, batch=2)
     recorded = record_trajectories(model, request)
     assert recorded.x.shape == (3, solver.steps, *model.spec.sample_shape)
-    from ditkit.engine.sampler import denoiser
+    from ditkit.engine.denoiser import denoiser
 
     x, state, labels = recorded.draw([1, 1, 1, 1], torch.Generator().manual_seed(0))
     denoise = denoiser(model, SamplingRequest(tuple(labels.tolist()), (0,) * 4, solver, 2.0), labels.tolist())

@@ -9,7 +9,7 @@ from ditkit.diffusion.schedule import linear, scaled_linear
 from ditkit.diffusion.solvers import Solver, ddim, ddpm, dpm_solver_2, dpm_solver_pp
 from ditkit.engine.model import Model
 from ditkit.engine.request import SamplingRequest
-from ditkit.engine.sampler import sample_latents
+from ditkit.engine.trajectory import sample_latents
 from ditkit.models.spec import Defaults, ModelSpec
 from ditkit.routing.gates import gates
 from ditkit.routing.router import to_plan

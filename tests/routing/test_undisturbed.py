@@ -9,7 +9,7 @@ from ditkit.diffusion.schedule import linear
 from ditkit.diffusion.solvers import ddim
 from ditkit.engine.model import Model
 from ditkit.engine.request import SamplingRequest
-from ditkit.engine.sampler import sample_latents
+from ditkit.engine.trajectory import sample_latents
 from ditkit.models.spec import Defaults, ModelSpec
 from ditkit.routing.replay import Replay
 from ditkit.routing.undisturbed import Listener, undisturbed

@@ -1,6 +1,7 @@
 """Clouds in files: every format is read, ours without open3d, and what is no cloud is refused in one line."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -197,11 +198,11 @@ def test_vertices_without_faces_are_a_cloud(tmp_path: Path, name: str) -> None:
     assert np.array_equal(read_points(tmp_path / name, 7), POINTS)
 
 
-@pytest.mark.parametrize("name", ["a.xyz", "a.pts", "a.pcd", "text.pcd", "packed.pcd", "a.ply"])
+@pytest.mark.parametrize("name", ["a.xyz", "a.xyzn", "a.xyzrgb", "a.pts", "a.pcd", "text.pcd", "packed.pcd", "a.ply"])
 def test_what_open3d_writes_is_the_same_cloud(tmp_path: Path, name: str) -> None:
     library = open3d()
     cloud = library.geometry.PointCloud(library.utility.Vector3dVector(POINTS.astype(np.float64)))
-    cloud.normals = library.utility.Vector3dVector(POINTS.astype(np.float64))
+    cloud.normals = cloud.colors = library.utility.Vector3dVector(POINTS.astype(np.float64))
     assert library.io.write_point_cloud(str(tmp_path / name), cloud, write_ascii=name == "text.pcd", compressed=name == "packed.pcd")
     ten_digits = 1e-10 / torch.finfo(torch.float32).eps
     assert_close(read_points(tmp_path / name, 5), POINTS, 1 + ten_digits)
@@ -296,8 +297,14 @@ def test_tensors_that_are_no_plain_numbers_are_no_cloud(tmp_path: Path) -> None:
 
 
 def test_of_several_arrays_those_called_points_are_the_cloud(tmp_path: Path) -> None:
-    np.savez(tmp_path / "a.npz", normals=POINTS[::-1], points=POINTS)
-    assert np.array_equal(read_points(tmp_path / "a.npz", 0), POINTS)
+    for name in ("points", "xyz", "pos"):
+        arrays: dict[str, Any] = {"normals": POINTS[::-1], name: POINTS}
+        np.savez(tmp_path / "a.npz", **arrays)
+        assert np.array_equal(read_points(tmp_path / "a.npz", 0), POINTS)
+    np.save(tmp_path / "a.npy", np.array([tuple(row) for row in POINTS[:, ::-1]], [(axis, "f4") for axis in "zyx"]))
+    assert np.array_equal(read_points(tmp_path / "a.npy", 0), POINTS)
+    torch.save({"pc": torch.from_numpy(POINTS), "label": 3, "file": "a"}, tmp_path / "a.pth")
+    assert np.array_equal(read_points(tmp_path / "a.pth", 0), POINTS)
 
 
 def test_coordinates_that_single_precision_cannot_keep_are_refused(tmp_path: Path) -> None:

@@ -71,8 +71,8 @@ def test_a_header_may_have_windows_line_ends(tmp_path: Path, how: str) -> None:
 @pytest.mark.parametrize("how", ["ascii", BIG, LITTLE])
 def test_the_surface_of_squares_is_all_there(tmp_path: Path, how: str, kind: str) -> None:
     file = written(tmp_path / "a.ply", CUBE, how, tuple((kind, axis) for axis in "xyz"), SQUARES)
-    vertices, triangles = read_ply(file)
-    assert np.array_equal(vertices, CUBE) and len(triangles) == 12
+    vertices, polygons = read_ply(file)
+    assert np.array_equal(vertices, CUBE) and np.array_equal(polygons, SQUARES)
     points = read_points(file, 600)
     on = [np.isclose(points[:, axis], side).any() for axis in range(3) for side in (0, 1)]
     assert all(on)
@@ -99,7 +99,9 @@ def test_more_or_fewer_points_than_are_promised_are_refused(tmp_path: Path, how:
     ("columns", "more", "line"),
     [
         (XYZ[:2], "", "is no PLY file with vertices, or its header is damaged: it says nothing of their z"),
-        (XYZ, "property list uchar int near", "has lists in or before its vertices, which are not read; save them without"),
+        (XYZ, "property list uchar int near", "is cut off: it promises 20 points and ends before"),
+        (XYZ, "element face 2\nproperty list int int near", "is cut off: it promises 2 faces and ends before"),
+        (XYZ, "element face 2", "has 2 faces that name no vertex_indices"),
         ((*XYZ[:2], ("float", "w")), "property half z", "is no PLY file with vertices, or its header is damaged: 'half'"),
     ],
 )
@@ -121,5 +123,33 @@ def test_what_open3d_writes_is_the_same_to_the_bit(tmp_path: Path, how: dict[str
     box = library.geometry.TriangleMesh.create_box()
     box.compute_vertex_normals()
     library.io.write_triangle_mesh(str(tmp_path / "box.ply"), box, **how)
-    vertices, triangles = read_ply(tmp_path / "box.ply")
-    assert np.array_equal(vertices, np.asarray(box.vertices)) and np.array_equal(triangles, np.asarray(box.triangles))
+    vertices, polygons = read_ply(tmp_path / "box.ply")
+    assert np.array_equal(vertices, np.asarray(box.vertices)) and np.array_equal(polygons, np.asarray(box.triangles))
+
+
+@pytest.mark.parametrize("order", ["zyx", "rzgyx"])
+@pytest.mark.parametrize("how", ["ascii", BIG, LITTLE])
+def test_so_are_the_faces_of_vertices_in_any_order(tmp_path: Path, how: str, order: str) -> None:
+    kinds = {"r": "uchar", "g": "double"}
+    file = written(tmp_path / "a.ply", CUBE, how, tuple((kinds.get(name, "float"), name) for name in order), SQUARES)
+    assert np.array_equal(read_ply(file).vertices, CUBE) and np.array_equal(read_ply(file).polygons, SQUARES)
+
+
+@pytest.mark.parametrize("how", ["ascii", LITTLE])
+def test_tables_come_in_any_order_and_lists_have_any_length(tmp_path: Path, how: str) -> None:
+    """Faces before the vertices, of three and four corners, with a list of texture coordinates besides; lists among the vertices."""
+    head = f"ply\nformat {how} 1.0\nelement face 2\nproperty list uchar float texcoord\nproperty list int ushort vertex_index\n"
+    head += "element vertex 4\nproperty short x\nproperty list uchar uchar near\nproperty short y\nproperty short z\nend_header\n"
+    if how == "ascii":
+        body = b"2 0.5 0.5 3 0 1 2\n0 4 0 1 2 3\n0 0 0 0\n1 2 9 9 0 0\n1 0 1 0\n0 1 7 1 0\n"
+    else:
+        body = b"\2" + np.array([0.5, 0.5], "<f4").tobytes() + np.array([3], "<i4").tobytes() + np.array([0, 1, 2], "<u2").tobytes()
+        body += b"\0" + np.array([4], "<i4").tobytes() + np.array([0, 1, 2, 3], "<u2").tobytes()
+        for x, near, y in ((0, b"\0", 0), (1, b"\2\x09\x09", 0), (1, b"\0", 1), (0, b"\1\7", 1)):
+            body += np.array([x], "<i2").tobytes() + near + np.array([y, 0], "<i2").tobytes()
+    (tmp_path / "a.ply").write_bytes(head.encode() + body)
+    vertices, polygons = read_ply(tmp_path / "a.ply")
+    assert vertices.tolist() == [[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]] and polygons == [[0, 1, 2], [0, 1, 2, 3]]
+    (tmp_path / "a.ply").write_bytes(head.encode() + body[:-2])
+    with pytest.raises(DataError, match=r"a\.ply is (cut off: it promises 4 points and ends before|damaged: '0 1 7 1 ?' is no point)$"):
+        read_ply(tmp_path / "a.ply")

@@ -125,6 +125,8 @@ def test_weights_are_read_as_people_publish_them(folder: Path, kind: str) -> Non
 
 
 def test_everything_may_lie_in_one_folder(folder: Path) -> None:
+    beside = find_encoder("t5-v1.1-xxl", str(folder / "text_encoder"))
+    assert beside == replace(find_encoder("t5-v1.1-xxl", str(folder)), origin=beside.origin)  # in the folder beside it
     (folder / "tokenizer" / "spiece.model").rename(folder / "text_encoder" / "spiece.model")
     files = find_encoder("t5-v1.1-xxl", str(folder / "text_encoder"))
     assert files.weights == folder / "text_encoder"
@@ -215,6 +217,9 @@ def test_what_is_no_encoder_is_said_in_words(folder: Path) -> None:
         load_encoder(place)
     (place / "config.json").write_text(json.dumps({**CONFIG, "d_model": "wide"}))
     with pytest.raises(CheckpointError, match=r"config\.json is not that of a T5: "):
+        load_encoder(place)
+    (place / "config.json").write_text(json.dumps({**CONFIG, "model_type": "umt5"}))
+    with pytest.raises(CheckpointError, match=r"config\.json is that of a umt5; prompts are read by a T5$"):
         load_encoder(place)
     (place / "config.json").write_text(json.dumps({**CONFIG, "num_layers": 10**9}))
     with pytest.raises(CheckpointError, match=r"config\.json says num_layers = 1000000000; the largest T5 has 24$"):

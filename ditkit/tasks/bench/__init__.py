@@ -14,7 +14,7 @@ from ditkit.config.schema import BenchConfig, TrainConfig
 from ditkit.engine.model import Model
 from ditkit.engine.race import race
 from ditkit.engine.request import SamplingRequest
-from ditkit.engine.sampler import sample_latents
+from ditkit.engine.trajectory import sample_latents
 from ditkit.errors import MissingDependency, RequestError
 from ditkit.files.atomic import write_atomically
 from ditkit.metrics.bootstrap import Interval

@@ -15,11 +15,11 @@ from torch import Tensor
 from ditkit.codecs.codec import to_uint8
 from ditkit.config.schema import BenchConfig, GroundConfig
 from ditkit.data.sprites import load_sprites
+from ditkit.engine.denoiser import OnStep
 from ditkit.engine.distributed import World
 from ditkit.engine.model import Model
 from ditkit.engine.race import Contender, Outcome, race
 from ditkit.engine.request import SampleBatch, SamplingRequest
-from ditkit.engine.sampler import OnStep
 from ditkit.errors import RequestError
 from ditkit.files.atomic import write_atomically
 from ditkit.grounding import rules as rule_sets

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from ditkit.config.schema import BenchConfig
 from ditkit.diffusion.noise import SampleNoise
+from ditkit.engine.denoiser import denoiser
 from ditkit.engine.model import Model
-from ditkit.engine.sampler import denoiser
 from ditkit.execution import PLAIN, Execution, Site
 from ditkit.files.atomic import write_atomically
 from ditkit.nn.voxels import devoxelise, voxel_coordinates, voxelise

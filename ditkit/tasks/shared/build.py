@@ -61,7 +61,7 @@ def model(config: ModelConfig, progress: Progress | None = None) -> Model:
     adapters = [adapter_asked(text) for text in config.lora]
     loaded = checkpoints.load_backbone(spec, config.weights, config.revision, config.weights_key, adapters)
     scheduled = parts.as_scheduled(loaded.spec, loaded.pipeline)
-    for line in (*loaded.notes, *parts.news(loaded.spec, scheduled)):
+    for line in (*loaded.notes, *parts.news(loaded.spec, scheduled), *parts.lost(loaded.pipeline, loaded.spec, config.codec)):
         (progress or NoProgress()).note(line)
     spec, codec = _with_codec(config, scheduled, loaded)
     backbone = loaded.backbone.to(where, dtype).eval().requires_grad_(False)
@@ -73,7 +73,7 @@ def model(config: ModelConfig, progress: Progress | None = None) -> Model:
 def _with_codec(config: ModelConfig, spec: ModelSpec, loaded: checkpoints.Loaded) -> tuple[ModelSpec, Codec]:
     """The codec that is asked for, else the one that came with the weights, else the model's own; and the model that uses it."""
     asked = config.codec
-    own = None if asked.name or asked.path else parts.own_codec(loaded.pipeline)
+    own = None if asked.name or asked.path else parts.own_codec(loaded.with_vae)
     if own:
         return parts.of_codec(spec, own), own
     with_weights = str(loaded.file) if loaded.file and spec.points else None  # how clouds are normalised is told beside the weights

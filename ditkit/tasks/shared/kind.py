@@ -8,10 +8,10 @@ from torch import Tensor
 
 from ditkit.cache.plan import CachePlan
 from ditkit.config.schema.runs import RunConfig
+from ditkit.engine.denoiser import OnStep
 from ditkit.engine.distributed import World
 from ditkit.engine.model import Model
 from ditkit.engine.request import SampleBatch, SamplingRequest
-from ditkit.engine.sampler import OnStep
 from ditkit.models.spec import ModelSpec
 from ditkit.results.folder import RunFolder
 from ditkit.results.progress import Progress

@@ -7,17 +7,18 @@ import numpy as np
 
 from ditkit.codecs.codec import Codec
 from ditkit.codecs.registry import load_autoencoder
+from ditkit.config.schema import CodecConfig
 from ditkit.diffusion.schedule import FlowPath, NoiseSchedule, named
 from ditkit.diffusion.scheduler_config import Scheduled, read_scheduler
 from ditkit.errors import CheckpointError
 from ditkit.files.json_object import read_object
-from ditkit.models.pipeline import SCHEDULER
+from ditkit.models.pipeline import AUTOENCODER, INDEX, SCHEDULER, lacks
 from ditkit.models.spec import Defaults, ModelSpec
 
 
 def own_codec(folder: Path | None) -> Codec | None:
     """The autoencoder in the folder's vae/, if it has one."""
-    return load_autoencoder(folder) if folder is not None and (folder / "vae").is_dir() else None
+    return load_autoencoder(folder) if folder is not None and (folder / AUTOENCODER).is_dir() else None
 
 
 def of_codec(spec: ModelSpec, codec: Codec) -> ModelSpec:
@@ -54,6 +55,15 @@ def news(own: ModelSpec, scheduled: ModelSpec) -> list[str]:
     evaluations = "1 evaluation" if steps == 1 else f"{steps} evaluations"
     return [
         f"its scheduler is one for few steps: {scheduled.defaults.solver}, {evaluations}, guidance {guidance:g}, unless you say otherwise"
+    ]
+
+
+def lost(folder: Path | None, spec: ModelSpec, asked: CodecConfig) -> list[str]:
+    """A line about each part that the pipeline lists and its folder has not, unless another was asked for in its place."""
+    instead = {AUTOENCODER: spec.codec, SCHEDULER.parent.name: f"{spec.name}'s own noise schedule"}
+    said = (AUTOENCODER,) if asked.name or asked.path else ()
+    return [
+        f"{INDEX} lists a {part}/ that is not in {folder}: {instead[part]} takes its place" for part in lacks(folder) if part not in said
     ]
 
 

@@ -49,7 +49,7 @@ def reader(config: SampleConfig | GroundConfig | BenchConfig | TrainRouterConfig
     if weights == "random":
         return replace(text, path=random.RANDOM)
     folder = folder_of(Path(weights)) or (Path(weights) if Path(weights).is_dir() else Path(weights).parent)
-    return replace(text, path=str(folder)) if (folder / FOLDER / "config.json").exists() else text
+    return replace(text, path=str(folder)) if (folder / FOLDER).is_dir() else text
 
 
 def reader_bytes(config: TextConfig, spec: ModelSpec) -> int:

@@ -16,7 +16,7 @@ from ditkit.config.schema import ForecastCache, TrainRouterConfig
 from ditkit.engine.fit import Fitted, fitted
 from ditkit.engine.model import Model
 from ditkit.engine.request import SamplingRequest
-from ditkit.engine.sampler import sample_latents
+from ditkit.engine.trajectory import sample_latents
 from ditkit.errors import ConfigError, ScheduleError
 from ditkit.files.cache import digest
 from ditkit.files.tensors import read_tensors, write_tensors

@@ -18,7 +18,7 @@ from ditkit.diffusion.schedule import linear
 from ditkit.diffusion.solvers import SOLVERS
 from ditkit.engine.model import Model
 from ditkit.engine.request import SamplingRequest
-from ditkit.engine.sampler import sample_latents
+from ditkit.engine.trajectory import sample_latents
 from ditkit.errors import ConfigError, MissingDependency, PlanMismatch, RequestError, UnknownName
 from ditkit.execution import Site
 from ditkit.models.dit import DiT, DiTParams

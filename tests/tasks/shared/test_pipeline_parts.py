@@ -1,9 +1,6 @@
 """Pictures of pipelines that diffusers made and saved, by ditkit and by diffusers itself from the same noise."""
 
-import json
-import math
 import os
-import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +15,7 @@ from diffusers.schedulers.scheduling_euler_ancestral_discrete import EulerAncest
 from PIL import Image
 
 from ditkit.config.schema import CodecConfig, SampleConfig, option
-from ditkit.errors import CheckpointError, RequestError
+from ditkit.errors import RequestError
 from ditkit.models.pixart import PixArtParams
 from ditkit.results.progress import NoProgress
 from ditkit.tasks import sample
@@ -29,14 +26,6 @@ from tests.saved_pipelines import autoencoder, dit, dit_pipeline, noise, picture
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 SEED, STEPS = 5, 4
 BLOCKS_OF_4 = {"down_block_types": ("DownEncoderBlock2D",) * 4, "up_block_types": ("UpDecoderBlock2D",) * 4}  # 8 pixels for a latent
-
-
-class Notes(NoProgress):
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.lines.append(text)
 
 
 def drawn(folder: Path, tmp_path: Path, **asked: Any) -> np.ndarray:
@@ -142,48 +131,6 @@ def test_prompts_are_as_long_as_the_tokenizer_says_else_as_the_pipeline_does(tmp
         assert (model.spec.params.caption_tokens, encoder_of(model.spec).tokens, encoder_of(model.spec).width) == (tokens, tokens, 16)
 
 
-def test_a_sigma_pipeline_under_an_alpha_name_is_refused_by_name(tmp_path: Path) -> None:
-    pixart_pipeline(tmp_path / "words", sigma=True).save_pretrained(tmp_path / "pipe")
-    for path in (tmp_path / "pipe", tmp_path / "pipe" / "transformer"):
-        with pytest.raises(
-            CheckpointError, match=rf"^{path} is a PixArtSigmaPipeline; pixart-xl-2-512 is read from a PixArtAlphaPipeline; "
-        ):
-            build.model(SampleConfig(model="pixart-xl-2-512", weights=str(path)))
-
-
-@pytest.mark.parametrize(
-    "numbers", [{"sample_size": 128, "use_additional_conditions": False}, {"sample_size": 32, "interpolation_scale": 0.5}]
-)
-def test_so_is_a_sigma_transformer_whose_numbers_alone_tell(tmp_path: Path, numbers: dict[str, Any]) -> None:
-    pixart(**numbers).save_pretrained(tmp_path)
-    with pytest.raises(CheckpointError, match=rf"^{tmp_path} is a PixArtSigmaPipeline by its numbers; pixart-xl-2-512 is read from "):
-        build.model(SampleConfig(model="pixart-xl-2-512", weights=str(tmp_path)))
-
-
-@pytest.mark.parametrize(
-    ("id2label", "names", "noted"),
-    [
-        (None, (), False),
-        (["ant", "bee"], ("ant", "bee"), False),
-        ({"0": "ant", "1": "bee"}, ("ant", "bee"), False),
-        ({"ant": 0, "bee": 1}, ("ant", "bee"), False),
-        ({"2": "cat", "0": "ant"}, ("ant", "1", "cat"), False),
-        ({"zero": "ant"}, (), True),
-        ("ant, bee", (), True),
-        ({"0": None}, (), True),
-        ([None, None], (), True),
-    ],
-)
-def test_class_names_are_read_in_whatever_shape_they_are(tmp_path: Path, id2label: Any, names: tuple[str, ...], noted: bool) -> None:
-    dit_pipeline().save_pretrained(tmp_path)
-    index = tmp_path / "model_index.json"
-    index.write_text(json.dumps({**json.loads(index.read_text()), "id2label": id2label}))
-    notes = Notes()
-    assert build.model(SampleConfig(model="dit-xl-2-256", weights=str(tmp_path)), notes).class_names == names
-    line = "the id2label in model_index.json gives no names by number, so classes are asked for by number"
-    assert (line in notes.lines) == noted
-
-
 def test_a_scheduler_that_ditkit_has_not_asks_for_a_solver(tmp_path: Path) -> None:
     dit_pipeline(scheduler=EulerAncestralDiscreteScheduler()).save_pretrained(tmp_path / "pipe")
     asked: dict[str, Any] = {"classes": ["3"], "guidance": 1.0}
@@ -208,64 +155,6 @@ def test_what_lies_beside_the_network_comes_along_however_its_path_is_written(
     if path != "transformer/diffusion_pytorch_model.safetensors":  # whose name has to end as it does
         linked = build.model(SampleConfig(model="dit-xl-2-256", weights=str(tmp_path / "link")))
         assert linked.codec.scale == autoencoder().config["scaling_factor"]
-
-
-@pytest.mark.parametrize("name", ["3", "[]", "{}"])
-def test_a_pipeline_without_a_name_that_can_be_read_is_one_line(tmp_path: Path, name: str) -> None:
-    dit_pipeline().save_pretrained(tmp_path)
-    (tmp_path / "model_index.json").write_text(f'{{"_class_name": {name}}}')
-    with pytest.raises(CheckpointError) as caught:
-        build.model(SampleConfig(model="dit-xl-2-256", weights=str(tmp_path)))
-    assert str(caught.value) == f"{tmp_path}/model_index.json says _class_name = {name}, which is no name of a pipeline"
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        {"num_train_timesteps": 10**12},
-        {"num_train_timesteps": 0},
-        {"num_train_timesteps": 1000.5},
-        {"beta_start": math.nan},
-        {"beta_start": "x"},
-        {"beta_end": -1},
-    ],
-)
-def test_noise_levels_that_cannot_be_are_refused_before_they_are_made(tmp_path: Path, words: dict[str, Any]) -> None:
-    dit_pipeline().save_pretrained(tmp_path)
-    file = tmp_path / "scheduler" / "scheduler_config.json"
-    file.write_text(json.dumps({**json.loads(file.read_text()), **words}))
-    (word, value), *_ = words.items()
-    with pytest.raises(CheckpointError, match=rf"its DDIMScheduler says .*{word} = {re.escape(json.dumps(value))}.*, which is no noise"):
-        build.model(SampleConfig(model="dit-xl-2-256", weights=str(tmp_path)))
-
-
-def test_an_autoencoder_for_other_latents_is_refused(tmp_path: Path) -> None:
-    dit_pipeline(vae=autoencoder(latent_channels=8)).save_pretrained(tmp_path)
-    with pytest.raises(CheckpointError, match="^the vae/ beside the weights makes 8 channels, the network reads 4$"):
-        build.model(SampleConfig(model="dit-xl-2-256", weights=str(tmp_path)))
-
-
-@pytest.mark.parametrize(
-    ("words", "line"),
-    [
-        ({"attention_bias": False}, "config.json says attention_bias = false, and a DiT is run with true only"),
-        ({"activation_fn": "geglu"}, 'config.json says activation_fn = "geglu", and a DiT is run with "gelu-approximate" only'),
-        ({"norm_type": "ada_norm"}, 'config.json says norm_type = "ada_norm", and a DiT is run with "ada_norm_zero" only'),
-        ({"out_channels": 6}, "config.json is not that of a diffusers DiT: out_channels is 6, neither the in_channels 4 nor twice as many"),
-        ({"sample_size": None}, "config.json is not that of a diffusers DiT: sample_size is null, not a whole number from 1"),
-        ({"sample_size": 9}, "config.json is not that of a diffusers DiT: patch_size 2 does not divide sample_size 9"),
-        ({"num_layers": True}, "config.json is not that of a diffusers DiT: num_layers is true, not a whole number from 1"),
-        ({"new_trick": 3}, "config.json says new_trick = 3, which is not known of a DiT"),
-        ({"quantization_config": {"bits": 4}}, 'config.json says quantization_config = {"bits": 4}, which is not known of a DiT'),
-    ],
-)
-def test_a_word_that_cannot_be_honoured_is_refused_by_name(tmp_path: Path, words: dict[str, Any], line: str) -> None:
-    dit().save_pretrained(tmp_path)
-    config = tmp_path / "config.json"
-    config.write_text(json.dumps({**json.loads(config.read_text()), **words}))
-    with pytest.raises(CheckpointError) as caught:
-        build.model(SampleConfig(model="dit-xl-2-256", weights=str(tmp_path)))
-    assert str(caught.value) == f"{tmp_path}/{line}"
 
 
 def test_a_dry_run_counts_the_network_that_the_folder_holds(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from ditkit.engine.graphs import GraphedNetwork
 from ditkit.engine.model import Model
 from ditkit.engine.recorded import RecordedRuns
 from ditkit.engine.request import SamplingRequest
-from ditkit.engine.sampler import sample_latents
+from ditkit.engine.trajectory import sample_latents
 from ditkit.results.progress import Progress
 from ditkit.tasks.bench.contenders import plain_request
 from ditkit.tasks.bench.gpu.matrix import BRANCHES, EVALUATIONS, FEWER, FORECAST, MODES, OURS, Case, Row
