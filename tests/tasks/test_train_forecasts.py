@@ -80,6 +80,12 @@ def test_evenly_spread_forecasts_take_no_search(tiny: str, weights: str, tmp_pat
     assert [row[0] for row in report.rows] == [STAGES[0], STAGES[2], FEWER]
 
 
+def test_without_iterations_nothing_is_refined(tiny: str, weights: str, tmp_path: Path) -> None:
+    titles = Titles()
+    report = train_router.run(_config(tiny, weights, tmp_path, iterations=0), titles)
+    assert [row[0] for row in report.rows] == [*STAGES[:2], FEWER] and not any("refining" in title for title in titles.seen)
+
+
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
@@ -96,6 +102,11 @@ def test_settings_that_contradict_are_refused_in_words(changes: dict[str, object
     assert str(caught.value) == line
 
 
-def test_what_cannot_be_kept_is_refused(tiny: str, weights: str, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="a budget of 0.05 cannot be met: of 6 evaluations from 0.167 to 0.833 can be kept"):
-        train_router.run(_config(tiny, weights, tmp_path, budget=0.05), NoProgress())
+def test_what_cannot_be_kept_is_refused_before_any_run(tiny: str, weights: str, tmp_path: Path) -> None:
+    titles = Titles()
+    for changes, least in (({"budget": 0.05}, 0.05), ({"speed_up": 100.0}, 0.01)):
+        with pytest.raises(ConfigError, match=f"a budget of {least} cannot be met: of 6 evaluations from 0.167 to 0.833 can be kept"):
+            train_router.run(_config(tiny, weights, tmp_path, **changes), titles)
+    with pytest.raises(ConfigError, match="max_error needs search=true"):
+        train_router.run(_config(tiny, weights, tmp_path, max_error=0.1, search=False), titles)
+    assert titles.seen == []
