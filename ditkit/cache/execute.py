@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from torch import Tensor
 
-from ditkit.cache.forecast import Place
+from ditkit.cache.forecast import Place, forecasts, stretches
 from ditkit.cache.plan import CachePlan
 from ditkit.execution import Execution, Site
 
@@ -21,14 +21,24 @@ class PlanRun:
     def __init__(self, plan: CachePlan, outputs: Outputs | None = None) -> None:
         """`outputs` are those of another run of the plan, to go on from where it was."""
         known = outputs or {}
+        self._plan = plan
         self._places = {site: Place(plan.column(column), known.get(site, ())) for column, site in enumerate(plan.sites)}
         self.network = Place(plan.network_column, known.get(None, ()))
 
     def at(self, evaluation: int) -> Execution:
-        """How to run the network at this evaluation; evaluations must come in order."""
+        """How to run the network at this evaluation; evaluations must come in order.
+
+        Branches that follow each other and are forecast by the same weights are forecast together, when the first of them is come by.
+        """
+        sites, row = self._plan.sites, [self._plan.cell(evaluation, column) for column in range(len(self._plan.sites))]
+        together = {sites[stretch.columns[0]]: stretch for stretch in stretches(row)}
+        made: dict[Site, Tensor] = {}
 
         def branch(site: Site, compute: Callable[[], Tensor]) -> Tensor:
-            return self._places[site](evaluation, compute)
+            if stretch := together.get(site):
+                mine = [sites[column] for column in stretch.columns]
+                made.update(zip(mine, forecasts(stretch.cell, [self._places[each].outputs for each in mine]), strict=True))
+            return self._places[site](evaluation, compute, made.pop(site, None))
 
         return Execution(branch=branch)
 

@@ -9,6 +9,7 @@ output is held. In terms of differences, K_0 + c_1 K_0 + c_2 (K_0 - K_1) + c_3 (
 
 import math
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -21,6 +22,7 @@ Cell = tuple[float, ...]
 CALLED: Cell = ()
 HELD: Cell = (1.0,)
 MOST = 3  # outputs that a forecast is made from
+TOGETHER = 8  # forecasts at most are made at once: as much memory as an MLP takes, whose hidden layer is 4 outputs wide and there twice
 
 
 def plain(cell: Cell) -> Cell:
@@ -59,16 +61,40 @@ def remembered(column: Sequence[Cell | None]) -> tuple[int, ...]:
 
 def forecast(cell: Cell, outputs: Sequence[Tensor]) -> Tensor:
     """sum_j w_j K_j, in as few passes over memory as there are: none to hold, one fused multiply-add where two weights add up to one."""
-    if cell == HELD:
-        return outputs[0]
+    return outputs[0] if cell == HELD else forecasts(cell, [outputs])[0]
+
+
+def forecasts(cell: Cell, outputs: Sequence[Sequence[Tensor]]) -> list[Tensor]:
+    """The same of several places by the same weights: as many launches for all of them as for one, and the same bits."""
     newest, *earlier = cell
+    known = [list(each) for each in zip(*(kept[: len(cell)] for kept in outputs), strict=True)]
     if earlier and math.isclose(newest + earlier[0], 1, rel_tol=0, abs_tol=1e-12):
-        made, rest = torch.lerp(outputs[0], outputs[1], earlier[0]), 2
+        made, rest = torch._foreach_lerp(known[0], known[1], earlier[0]), 2  # pyright: ignore[reportPrivateImportUsage]
     else:
-        made, rest = outputs[0] * newest, 1
-    for weight, output in zip(cell[rest:], outputs[rest:], strict=False):
-        made = made.add_(output, alpha=weight)
-    return made
+        made, rest = torch._foreach_mul(known[0], newest), 1  # pyright: ignore[reportPrivateImportUsage]
+    for weight, each in zip(cell[rest:], known[rest:], strict=True):
+        torch._foreach_add_(made, each, alpha=weight)  # pyright: ignore[reportPrivateImportUsage]
+    return list(made)
+
+
+class Stretch(NamedTuple):
+    """Cells of one evaluation that follow each other and are forecast by the same weights."""
+
+    columns: range
+    cell: Cell
+
+
+def stretches(row: Sequence[Cell | None]) -> list[Stretch]:
+    """Those of the cells of one evaluation, in the order in which they are called: of two or more, and no more than `TOGETHER`."""
+    found: list[Stretch] = []
+    start = 0
+    for end in range(1, len(row) + 1):
+        cell = row[start]
+        if end == len(row) or row[end] != cell or end - start == TOGETHER:
+            if cell and cell != HELD and end - start > 1:
+                found.append(Stretch(range(start, end), cell))
+            start = end
+    return found
 
 
 class Place:
@@ -81,11 +107,11 @@ class Place:
         self._column, self._kept = column, remembered(column)
         self.outputs = outputs
 
-    def __call__(self, evaluation: int, compute: Callable[[], Tensor]) -> Tensor:
-        """The output at this evaluation, calling `compute` if it is not forecast."""
+    def __call__(self, evaluation: int, compute: Callable[[], Tensor], made: Tensor | None = None) -> Tensor:
+        """The output at this evaluation, calling `compute` if it is not forecast; `made` is its forecast if there is one already."""
         cell = self._column[evaluation]
         assert cell is not None, "this evaluation is forecast as a whole"
-        output = forecast(cell, self.outputs) if cell else compute()
+        output = made if made is not None else forecast(cell, self.outputs) if cell else compute()
         outputs = self.outputs if cell else (output, *self.outputs)
         self.outputs = outputs[: self._kept[evaluation]]
         return output

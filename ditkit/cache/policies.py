@@ -36,10 +36,16 @@ def every(period: int, sites: Sites, times: Sequence[float]) -> CachePlan:
 
 
 def spread(budget: float, sites: Sites, times: Sequence[float], costs: Costs) -> CachePlan:
-    """Reuse all sites at as many evaluations, evenly spread, as bring the run nearest to its `budget` of multiply-adds."""
+    """Reuse all sites at as many evaluations, evenly spread, as bring the run nearest to its `budget` of multiply-adds.
+
+    Raises `ConfigError` where even one that is computed is more than that.
+    """
     evaluations = len(times)
     saved_by_one = sum(costs[site] for site in sites) / sum(costs.values()) / evaluations
-    reusing = min(evaluations - 1, round((1 - budget) / saved_by_one))
+    reusing = round((1 - budget) / saved_by_one)
+    if reusing > evaluations - 1:
+        least = 1 - saved_by_one * (evaluations - 1)
+        raise ConfigError(f"a budget of {budget:g} cannot be met: with the branches of one evaluation computed it is {least:.3f}")
     places = {evaluations - 1 - index * evaluations // reusing for index in range(reusing)} - {0} if reusing else set()
     rows = tuple((index not in places,) * len(sites) for index in range(evaluations))
     return CachePlan(sites, tuple(times), rows, {"policy": "every", "budget": budget})

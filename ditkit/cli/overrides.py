@@ -39,6 +39,8 @@ KEYS = {
     "--classes": "classes",  # of `ditkit train`: how many
     "--evaluations": "evaluations",
     "--budget": "budget",
+    "--max-error": "max_error",
+    "--speed-up": "speed_up",
     "--policy": "policies",
     "--fewer": "fewer",
     "--against": "against",

@@ -15,6 +15,10 @@ def train_router(
     evaluations: Annotated[str | None, typer.Option(metavar="N", help="For runs of that many network evaluations.")] = None,
     solver: options.Solver = None,
     budget: options.Budget = None,
+    max_error: Annotated[
+        str | None, typer.Option(metavar="X", help="Of recipe=forecast, in place of a budget: as little as ends that near, as 0.02.")
+    ] = None,
+    speed_up: Annotated[str | None, typer.Option(metavar="X", help="Of recipe=forecast, in place of a budget: so much faster.")] = None,
     prompts: options.Prompts = None,
     data: Annotated[
         str | None, typer.Option(metavar="PATH", help="Images per class, or an .npz; without, the model's own trajectories.")

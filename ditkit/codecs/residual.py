@@ -61,6 +61,11 @@ class ResidualAutoencoder(nn.Module):
         self.linear_decode.weight.copy_((axes * scale)[..., None, None])
         self.linear_decode.bias.copy_(mean)  # pyright: ignore[reportOptionalMemberAccess]
 
+    @property
+    def decoding(self) -> tuple[nn.Module, ...]:
+        """All that `decode` uses; what it does not, `encode` does."""
+        return self.kl.post_quant_conv, self.kl.decoder, self.linear_decode
+
     def encode(self, images_B3HW: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance (B, C, h, w) of the latent of pictures in [-1, 1]."""
         moments = self.kl.quant_conv(self.kl.encoder(images_B3HW))

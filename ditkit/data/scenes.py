@@ -168,6 +168,13 @@ def autoencoder_picture(sprites: Sprites, rng: np.random.Generator, side: int = 
     return scene.image[top : top + side, left : left + side]
 
 
+def small_things(sprites: Sprites, rng: np.random.Generator, side: int = 96) -> np.ndarray:
+    """Things as small as those in boxes, three to seven of a sixth to a half of the side: what full drawings teach no decoder."""
+    canvas = np.ones((side, side, 3), np.float32) if rng.random() < 0.3 else background(rng, side, side)
+    indices = [int(rng.integers(len(sprites))) for _ in range(rng.integers(3, 8))]
+    return arrange(sprites, rng, canvas, indices, side / 6, side / 2).image
+
+
 def judge_picture(sprites: Sprites, rng: np.random.Generator, side: int = 64) -> tuple[np.ndarray, int]:
     """What the judge learns from: a sprite turned, tinted and blurred on any background, or an object's crop of a scene, and its label."""
     if rng.random() < 0.3:

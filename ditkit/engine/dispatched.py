@@ -29,17 +29,22 @@ class Dispatched(TorchDispatchMode):
         call: Callable[..., Any] = func
         out = call(*args, **(kwargs or {}))
         written = [leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor)]
-        if written and not _only_views(func):
+        if (written or _changes(func)) and not _only_views(func):
             self.operators[str(func)] += 1
             touched = {id(leaf): leaf for leaf in (*tree_leaves((args, kwargs)), *written) if isinstance(leaf, Tensor)}
             self.bytes += sum(map(_bytes, touched.values()))
         return out
 
 
+def _changes(func: Any) -> bool:
+    """Whether something that is given is written over."""
+    return any(each.alias_info is not None and each.alias_info.is_write for each in func._schema.arguments)
+
+
 def _only_views(func: Any) -> bool:
     """Whether all that is returned is what was given, unchanged, in another shape."""
     aliases = [each.alias_info for each in func._schema.returns]
-    return all(alias is not None and not alias.is_write for alias in aliases) or "_unsafe_view" in func.name()
+    return (bool(aliases) and all(alias is not None and not alias.is_write for alias in aliases)) or "_unsafe_view" in func.name()
 
 
 def _bytes(value: Tensor) -> int:

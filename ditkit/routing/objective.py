@@ -176,6 +176,6 @@ def _first(y_R: Any, rows: int) -> Any:
     return tree_map(lambda value: None if value is None else value[:rows], y_R)
 
 
-def straight_through(scores_GS: Tensor, threshold: float) -> Tensor:
+def straight_through(scores_GS: Tensor, keep_GS: Tensor) -> Tensor:
     """Decisions in the forward pass, the scores' gradients in the backward pass."""
-    return (scores_GS > threshold).to(scores_GS.dtype) + (scores_GS - scores_GS.detach())
+    return keep_GS.to(scores_GS.dtype) + (scores_GS - scores_GS.detach())

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ditkit.cache.budget import within_budget
 from ditkit.cache.fit import DIGITS
 from ditkit.cache.forecast import Cell
 from ditkit.cache.plan import CachePlan
@@ -37,6 +38,11 @@ class Router(nn.Module):
     def scores(self) -> Tensor:
         return torch.sigmoid(self.logits)
 
+    @property
+    def slow(self) -> nn.Module:
+        """The weights: a run's end moves far with them, and they begin near where they end."""
+        return nn.ParameterList([] if self.weights is None else [self.weights])
+
     @torch.no_grad()
     def begin_with(self, plan: CachePlan, gates: Sequence[Gate], start: float) -> None:
         """Score what a plan computes `start`, the rest -`start`, and take over its weights; branches of whole forecasts begin with those
@@ -63,6 +69,15 @@ def site_weights(sites: Sites, costs: Mapping[Site | str, int]) -> Tensor:
 def above(scores_GS: Tensor, threshold: float) -> Tensor:
     """The published decision: compute where the score is above the threshold."""
     return scores_GS > threshold
+
+
+def decided(
+    logits_GS: Tensor, evaluations: int, sites: Sites, costs: Mapping[Site | str, int], *, budget: float | None, threshold: float
+) -> Tensor:
+    """What a plan keeps of these scores (before the sigmoid): the highest within the budget, or without one those above the threshold."""
+    if budget is None:
+        return above(torch.sigmoid(logits_GS), threshold)
+    return within_budget(logits_GS, evaluations, sites, costs, budget)
 
 
 def to_plan(

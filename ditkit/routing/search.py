@@ -58,7 +58,16 @@ def best_choice(judged: Judge, skipped: int, evaluations: int) -> frozenset[int]
 
     A step of the search computes one more evaluation and forecasts another instead.
     """
-    return min((_descended(judged, start, evaluations) for start in _starts(evaluations, skipped)), key=judged)
+    starts = [*_starts(evaluations, skipped), by_residuals(judged, skipped, evaluations)]
+    return min((_descended(judged, start, evaluations) for start in starts), key=judged)
+
+
+def by_residuals(judged: Judge, skipped: int, evaluations: int) -> frozenset[int]:
+    """One evaluation more at a time, of which least that counts is left over: all cost alike, so it is also the least per unit of cost."""
+    found = frozenset[int]()
+    for _ in range(skipped):
+        found = min((found | {e} for e in range(1, evaluations) if e not in found), key=judged)
+    return found
 
 
 def cheapest(judged: Judge, max_error: float, evaluations: int) -> frozenset[int]:

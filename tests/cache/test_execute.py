@@ -2,13 +2,17 @@
 
 import gc
 import weakref
+from collections.abc import Sequence
 
+import pytest
 import torch
 
 from ditkit.cache.cost import Kept, most_kept, trajectory_cost
 from ditkit.cache.execute import PlanRun
+from ditkit.cache.forecast import HELD, Cell, forecast
 from ditkit.cache.plan import CachePlan
 from ditkit.cache.policies import every
+from ditkit.engine.dispatched import Dispatched
 from ditkit.execution import Site
 
 SITES = (Site(0, "attn"), Site(0, "mlp"))
@@ -59,6 +63,37 @@ def test_a_forecast_branch_and_a_forecast_network_say_what_their_weights_say() -
 
         said.append(run.network(evaluation, network).tolist())
     assert said == [[0, 0], [1, 1], [2, 2], [1, 1]]
+
+
+def _launches(cells: Sequence[Cell]) -> int:
+    """How many operators it takes to forecast six branches by these cells; they say the same as each by itself."""
+    sites = tuple(Site(block, branch) for block in range(3) for branch in ("attn", "mlp"))
+    rows = ((True,) * 6,) * 3 + ((False,) * 6,)
+    run = PlanRun(CachePlan(sites, TIMES, rows, forecast={(3, column): cell for column, cell in enumerate(cells)}))
+    draws = torch.randn(3, 6, 2, 5, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode(), Dispatched() as seen:
+        for evaluation in range(3):
+            branch = run.at(evaluation).branch
+            for column, site in enumerate(sites):
+                branch(site, lambda at=(evaluation, column): draws[at])
+        branch = run.at(3).branch
+        said = [branch(site, lambda: draws[0, 0]) for site in sites]
+    assert all(torch.equal(each, forecast(cells[column], draws[:3, column].flip(0).unbind())) for column, each in enumerate(said))
+    return seen.launches
+
+
+@pytest.mark.parametrize(
+    ("cell", "launches"), [((1.8, -0.8), 1), ((1.7, -0.6), 2), ((1.9, -0.9, 0.2), 2), ((1.9, -1.1, 0.2), 3), ((1.0,), 0)]
+)
+def test_branches_that_follow_each_other_are_forecast_in_one_launch_bit_for_bit(cell: Cell, launches: int) -> None:
+    assert _launches([cell] * 6) == launches
+
+
+def test_only_equal_weights_are_applied_together() -> None:
+    one, other = (1.8, -0.8), (1.5, -0.5)
+    assert _launches([one, one, other, one, one, one]) == 3
+    assert _launches([one, other] * 3) == 6
+    assert _launches([one, one, HELD, HELD, one, one]) == 2
 
 
 def test_an_evaluation_that_is_forecast_as_a_whole_costs_nothing() -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ditkit.cache.forecast import CALLED, HELD, Cell, Place, check_column, forecast, plain, remembered
+from ditkit.cache.forecast import CALLED, HELD, TOGETHER, Cell, Place, check_column, forecast, plain, remembered, stretches
 from ditkit.errors import PlanMismatch
 from tests.closeness import assert_close, summed
 
@@ -45,6 +45,13 @@ def _values(column: Sequence[Cell | None]) -> list[float]:
     """What a place says at each evaluation, called with the evaluation's own number."""
     place = Place(column)
     return [place(at, lambda at=at: torch.tensor(float(at))).item() for at, cell in enumerate(column) if cell is not None]
+
+
+def test_a_stretch_is_no_longer_than_a_computed_branch_has_room_for() -> None:
+    cell = (1.5, -0.5)
+    columns = [stretch.columns for stretch in stretches([cell] * (2 * TOGETHER + 2))]
+    assert columns == [range(TOGETHER), range(TOGETHER, 2 * TOGETHER), range(2 * TOGETHER, 2 * TOGETHER + 2)]
+    assert stretches([CALLED, cell, None, cell, HELD, HELD]) == []
 
 
 def test_a_place_forecasts_from_the_outputs_that_were_computed_never_from_forecasts() -> None:

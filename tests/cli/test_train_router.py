@@ -10,6 +10,8 @@ import pytest
         (["uvit-emoji", "--evaluations", "50"], {"model": "uvit-emoji", "out": "runs/router-uvit-emoji", "evaluations": 50}),
         (["--prompts", "a.txt", "text.path=t5"], {"prompt_file": "a.txt"}),
         (["--budget", "0.6", "--steps", "9", "period=3"], {"budget": 0.6, "steps": 9, "period": 3}),
+        (["recipe=forecast", "--max-error", "0.02"], {"forecasts": True, "max_error": 0.02, "speed_up": None}),
+        (["recipe=forecast", "--speed-up", "2"], {"forecasts": True, "speed_up": 2.0, "max_error": None}),
         (["recipe=paper"], {"learning_rate": 1e-3, "start": None, "budget": None, "threshold": 0.1, "penalty": "branches"}),
     ],
 )

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ditkit.data.scenes import autoencoder_picture, compose, judge_picture, overlap, paste
+from ditkit.data.scenes import autoencoder_picture, compose, judge_picture, overlap, paste, small_things
 from ditkit.data.sprites import Sprites
 
 
@@ -23,9 +23,15 @@ def test_objects_lie_inside_and_hardly_overlap(sprites: Sprites) -> None:
 
 
 def test_a_picture_depends_on_its_generator_only(sprites: Sprites) -> None:
-    for make in (autoencoder_picture, lambda *args: judge_picture(*args)[0]):
+    for make in (autoencoder_picture, small_things, lambda *args: judge_picture(*args)[0]):
         first, second, other = (make(sprites, np.random.default_rng(seed)) for seed in (3, 3, 4))
         assert np.array_equal(first, second) and not np.array_equal(first, other)
+
+
+def test_small_things_are_a_sixth_to_half_as_large_as_their_picture() -> None:
+    opaque = Sprites(np.zeros((1, 64, 64, 4), np.uint8) + np.array([255, 0, 255, 255], np.uint8), np.zeros(1, int), ("a",), ("flat",))
+    shares = [(small_things(opaque, np.random.default_rng(seed)) == (255, 0, 255)).all(-1).mean() for seed in range(20)]
+    assert 3 / 6**2 * 0.8 < min(shares) < max(shares) < 7 / 2**2  # three to seven of them, of which the edges are blended
 
 
 def test_overlap_is_the_share_of_the_smaller_box() -> None:

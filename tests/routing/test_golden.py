@@ -14,6 +14,7 @@ from ditkit.models.spec import Defaults, ModelSpec
 from ditkit.models.uvit import UViT, UViTParams
 from ditkit.routing.gates import gates
 from ditkit.routing.objective import GatedRun, straight_through
+from ditkit.routing.router import above
 from tests.closeness import assert_close, evaluated, of_squares
 from tests.golden_files import golden
 
@@ -48,7 +49,7 @@ def _dit_loss(tensors: dict[str, torch.Tensor], run: GatedRun, case: int, logits
     y = torch.where(given["label_dropped"].bool(), 10, given["y"])
     scores = torch.sigmoid(logits)
     threshold = float(given["thres"])
-    used = scores if threshold < 0 else straight_through(scores, threshold)
+    used = scores if threshold < 0 else straight_through(scores, above(scores, threshold))
     outputs = run.outputs([at] * len(x), used, x, None, y)
     expected = f"out.case{case}"
     assert_close(x, tensors[f"{expected}.x_t"])

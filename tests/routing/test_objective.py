@@ -107,7 +107,7 @@ def test_only_the_scores_of_the_gates_in_the_batch_have_gradients() -> None:
 
 def test_a_straight_through_decision_is_hard_forwards_and_soft_backwards() -> None:
     scores = torch.tensor([[0.2, 0.8]], requires_grad=True)
-    decided = straight_through(scores, 0.5)
+    decided = straight_through(scores, torch.tensor([[False, True]]))
     assert decided.tolist() == [[0.0, 1.0]]
     (decided * torch.tensor([3.0, 5.0])).sum().backward()
     assert scores.grad is not None and scores.grad.tolist() == [[3.0, 5.0]]

@@ -13,6 +13,7 @@ from ditkit.errors import ConfigError
 from ditkit.execution import Site
 from ditkit.routing.gates import gates
 from ditkit.routing.router import Router, above, site_weights, to_plan
+from ditkit.training.optimizer import SLOW, build_optimizers
 from tests.closeness import near, spread, tolerance
 
 SITES = (Site(0, "attn"), Site(0, "mlp"), Site(1, "attn"), Site(1, "mlp"))
@@ -61,6 +62,16 @@ def test_a_budget_below_what_is_never_gated_is_refused() -> None:
 
 def test_the_threshold_is_strict() -> None:
     assert above(torch.tensor([[0.1, 0.5, 0.9]]), 0.5).tolist() == [[False, False, True]]
+
+
+def test_weights_are_learned_more_slowly_than_scores() -> None:
+    router = Router(len(GATES), len(SITES), order=2)
+    (optimizer,) = build_optimizers(router, "adamw", 0.1, (0.9, 0.999), 0.0)
+    assert [(group["share"], *map(id, group["params"])) for group in optimizer.param_groups] == [
+        (1.0, id(router.logits)),
+        (SLOW, id(router.weights)),
+    ]
+    assert not list(Router(len(GATES), len(SITES)).slow.parameters())
 
 
 def test_a_router_begins_with_a_plan_and_becomes_it_again() -> None:

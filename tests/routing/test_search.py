@@ -9,7 +9,7 @@ from ditkit.diffusion.schedule import linear
 from ditkit.diffusion.solvers import ddim
 from ditkit.errors import ConfigError
 from ditkit.routing.miniature import Miniature
-from ditkit.routing.search import best_choice, cheapest, judge, sources
+from ditkit.routing.search import best_choice, by_residuals, cheapest, judge, sources
 from tests.closeness import near
 
 EVALUATIONS = 7
@@ -42,6 +42,13 @@ def test_the_search_finds_the_best_of_all_choices() -> None:
     for skipped in (2, 4):
         best = min(judged(frozenset(each)) for each in combinations(range(1, EVALUATIONS), skipped))
         assert judged(best_choice(judged, skipped, EVALUATIONS)) == near(best)
+
+
+def test_the_start_by_residuals_forecasts_first_what_loses_least() -> None:
+    judged = judge(PRODUCTS, MINIATURE, 2)
+    one, two = (by_residuals(judged, skipped, EVALUATIONS) for skipped in (1, 2))
+    assert judged(one) == min(judged(frozenset({e})) for e in range(1, EVALUATIONS)) and one < two
+    assert judged(two) == min(judged(one | {e}) for e in range(1, EVALUATIONS) if e not in one)
 
 
 def test_at_least_one_evaluation_is_computed_and_one_forecast() -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from ditkit.cache.cost import trajectory_cost
 from ditkit.codecs.registry import load_codec
 from ditkit.data.latents import Latents
 from ditkit.diffusion.schedule import linear, scaled_linear
@@ -14,7 +15,7 @@ from ditkit.engine.request import SamplingRequest
 from ditkit.models.spec import Defaults, ModelSpec
 from ditkit.routing.gates import gates
 from ditkit.routing.objective import GatedRun
-from ditkit.routing.router import Router
+from ditkit.routing.router import Router, decided, to_plan
 from ditkit.routing.starts import NoisedData, Starts, record_trajectories
 from ditkit.routing.task import RouterTask
 from ditkit.routing.trials import SingleEvaluations
@@ -67,6 +68,19 @@ def test_the_price_makes_the_kept_share_the_budget() -> None:
     free.module.price.fill_(1e3)
     _steps(free, 150)
     assert float(free.kept().detach()) < 0.56  # a price beyond all reason closes every gate
+
+
+@pytest.mark.parametrize(("budget", "threshold"), [(0.75, 0.5), (None, 0.6)])
+def test_hard_scores_are_tried_as_the_plan_will_decide(budget: float | None, threshold: float) -> None:
+    model = _model()
+    task = _task(_data(model), model, budget=budget, threshold=threshold, hard=True)
+    with torch.no_grad():
+        task.module.logits.copy_(torch.randn(task.module.logits.shape, generator=torch.Generator().manual_seed(4)))
+    costs, sites = task.costs, model.backbone.sites
+    keep = decided(task.module.logits.detach(), len(SOLVER.times), sites, costs, budget=budget, threshold=threshold)
+    plan = to_plan(keep, gates(SOLVER), sites, SOLVER.times, {})
+    assert 0 < int(keep.sum()) < keep.numel() and torch.equal(task.used().detach(), keep.float())
+    assert float(task.kept().detach()) == near(1 - trajectory_cost(costs, len(SOLVER.times), 1, plan).saved, dtype=torch.float32)
 
 
 def test_scores_stay_within_the_clamp() -> None:

@@ -156,6 +156,8 @@ def test_an_estimate_counts_and_writes_nothing(config: SampleConfig) -> None:
     cached = sample.estimate(replace(config, cache=EveryCache(period=2))).data
     assert cached["multiply_adds"] < plain["multiply_adds"] == cached["multiply_adds_without_plan"]
     assert cached["cache_bytes"] > 0
+    forecast = sample.estimate(replace(config, cache=ForecastCache(budget=0.5)))
+    assert forecast.facts["memory for cached outputs"] == f"{forecast.data['cache_bytes'] / 1024:.1f} KiB" != "0.0 KiB"
     assert not Path(str(config.out)).exists()
 
 

@@ -13,7 +13,7 @@ from ditkit.results.progress import NoProgress
 from ditkit.tasks import train_router
 from tests.closeness import near
 
-STAGES = ["evenly spread, closed form", "chosen in miniature, closed form", "refined on whole runs"]
+STAGES = ["evenly spread, closed form", "by what is left over, closed form", "chosen in miniature, closed form", "refined on whole runs"]
 FEWER = "3 evaluations, no plan"
 
 
@@ -34,12 +34,7 @@ def test_the_plan_of_the_best_stage_is_written_with_what_it_was_measured_at(tiny
     report = train_router.run(_config(tiny, weights, tmp_path), NoProgress())
     plan = read_plan(tmp_path / "plan.json")
     assert len(plan.whole) == 3 and plan.model == tiny and plan.provenance["samples"] == 3
-    assert [row[0] for row in report.rows] == [
-        "evenly spread, closed form",
-        "chosen in miniature, closed form",
-        "refined on whole runs",
-        FEWER,
-    ]
+    assert [row[0] for row in report.rows] == [*STAGES, FEWER]
     *means, fewer = [sum(stage["errors"]) / 3 for stage in json.loads((tmp_path / "stages.json").read_text())]
     assert any("not worth taking" in note for note in report.notes) == (fewer < min(means))
     assert plan.quality["latent_error"] == near(min(means), within=1e-4)
@@ -77,7 +72,13 @@ def test_a_plan_to_begin_with_is_tried_at_its_own_cost(tiny: str, weights: str, 
 
 def test_evenly_spread_forecasts_take_no_search(tiny: str, weights: str, tmp_path: Path) -> None:
     report = train_router.run(_config(tiny, weights, tmp_path, search=False), NoProgress())
-    assert [row[0] for row in report.rows] == [STAGES[0], STAGES[2], FEWER]
+    assert [row[0] for row in report.rows] == [STAGES[0], STAGES[3], FEWER]
+
+
+def test_without_iterations_nothing_is_refined(tiny: str, weights: str, tmp_path: Path) -> None:
+    titles = Titles()
+    report = train_router.run(_config(tiny, weights, tmp_path, iterations=0), titles)
+    assert [row[0] for row in report.rows] == [*STAGES[:3], FEWER] and not any("refining" in title for title in titles.seen)
 
 
 @pytest.mark.parametrize(
@@ -96,6 +97,11 @@ def test_settings_that_contradict_are_refused_in_words(changes: dict[str, object
     assert str(caught.value) == line
 
 
-def test_what_cannot_be_kept_is_refused(tiny: str, weights: str, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="a budget of 0.05 cannot be met: of 6 evaluations from 0.167 to 0.833 can be kept"):
-        train_router.run(_config(tiny, weights, tmp_path, budget=0.05), NoProgress())
+def test_what_cannot_be_kept_is_refused_before_any_run(tiny: str, weights: str, tmp_path: Path) -> None:
+    titles = Titles()
+    for changes, least in (({"budget": 0.05}, 0.05), ({"speed_up": 100.0}, 0.01)):
+        with pytest.raises(ConfigError, match=f"a budget of {least} cannot be met: of 6 evaluations from 0.167 to 0.833 can be kept"):
+            train_router.run(_config(tiny, weights, tmp_path, **changes), titles)
+    with pytest.raises(ConfigError, match="max_error needs search=true"):
+        train_router.run(_config(tiny, weights, tmp_path, max_error=0.1, search=False), titles)
+    assert titles.seen == []

@@ -1,6 +1,7 @@
 """From a command's configuration to a plan that samples."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,16 @@ def test_other_values_are_not_learned_by_the_same_scores(tiny: str, weights: str
     train_router.run(_config(tiny, weights, tmp_path / "router"), NoProgress())
     with pytest.raises(CheckpointError, match=r"was trained with price=0\.0001; say the same"):
         train_router.run(_config(tiny, weights, tmp_path / "router", price=1e-3), NoProgress())
+
+
+def test_a_plan_of_other_weights_is_no_beginning(tiny: str, weights: str, tmp_path: Path) -> None:
+    config = _config(tiny, weights, tmp_path / "router", trial="runs", period=100, budget=0.5)
+    train_router.run(config, NoProgress())
+    plan = str(tmp_path / "router" / "plan.json")
+    others = replace(config, weights="random", begin=plan, out=str(tmp_path / "other"))
+    with pytest.raises(PlanMismatch, match="was made for other weights"):
+        train_router.run(others, NoProgress())
+    assert not (tmp_path / "other").exists()
 
 
 def test_a_budget_that_cannot_be_met_is_refused_before_any_work(tiny: str, weights: str, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from ditkit.errors import ConfigError
 
 OPTIMIZERS = ("adamw", "muon")
 LEVELS = ("even", "weighted")
-TRANSFERS = ("full", "diffit")
+TRANSFERS = ("full", "diffit", "decoder")
 PREDICTIONS, PATHS, WEIGHTINGS = ("velocity", "epsilon", "sample", "score"), ("linear", "gvp", "vp"), ("none", "velocity", "likelihood")
 
 
@@ -53,7 +53,8 @@ class ScenesConfig:
 
     filling: float = 0.42  # share of pictures of one object that fills the frame
     white: float = 0.25  # share of pictures on white
-    small: float = 0.0  # share of batches of pictures a quarter to half as large, as things in boxes are, of one object each
+    # share of batches of pictures a quarter to half as large, as things in boxes are, of one object each; for ae-emoji, of several so small
+    small: float = 0.0
     nouns: Any = None  # only the first so many, or those of a list; None: all
     side: int | None = None  # of square pictures, in pixels; None: all the model's shapes
     pool: int = 0  # how many pictures of every shape are shown again and again, encoded once; 0: every picture is a new one
@@ -141,7 +142,8 @@ class TrainConfig:
     minutes: float | None = None  # after which to stop for now; the same command goes on
     init: str | None = None  # weights to start from; a DiT-3D and a PixArt can start from the blocks of a DiT
     weights_key: str | None = None  # with init: which set of weights in it, where there are several; None is their average
-    transfer: str = "full"  # with init: train everything, or as "diffit" only biases, norms, embeddings and new scale factors
+    # with init: train everything, as "diffit" only biases, norms, embeddings and new scale factors, or of ae-emoji the "decoder" alone
+    transfer: str = "full"
     tensorboard: bool = False
     out: str = "runs/train"  # conf/train.yaml adds the name of the model
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)

@@ -47,7 +47,7 @@ class TrainRouterConfig(ModelConfig):
     threshold: float = 0.5
     price: float = 1e-4  # of computing one branch, in units of the mean squared error; with a budget only where it starts
     penalty: str = "multiply-adds"  # or "branches": all alike, as published
-    straight_through: bool = False  # decide by the threshold in the forward pass
+    straight_through: bool = False  # decide in the forward pass as the plan will, by the budget or else the threshold
     start: float | None = 0.0  # of every score before the sigmoid; null draws them from a standard normal, as published
     clamp: float | None = 5.0
     steps: int = 500  # updates of the scores

@@ -23,7 +23,7 @@ from ditkit.routing.undisturbed import Undisturbed, undisturbed
 from ditkit.tasks.shared import classes, costs
 from ditkit.tasks.shared.memory import check_room
 
-METHOD = "in miniature"  # plans that an earlier ditkit kept were made in other ways
+METHOD = "in miniature, also by residuals"  # plans that an earlier ditkit kept were made in other ways
 CALIBRATION_SEED = 2**40  # far from the seeds of pictures that people ask for
 Calibration = SimilarityCache | ForecastCache
 

@@ -30,6 +30,11 @@ def cache_bytes(model: Model, request: SamplingRequest) -> int:
     return branches + kept.network * halves * latent * torch.float32.itemsize
 
 
+def in_words(size: int) -> str:
+    """A number of bytes; what a few forecasts of a latent remember would be none in MiB."""
+    return f"{size / 2**20:.0f} MiB" if size >= 2**20 or not size else f"{size / 2**10:.1f} KiB"
+
+
 def most_rows(request: SamplingRequest) -> int:
     """Of a network batch, with what guidance adds."""
     return (2 if request.guidance != 1 else 1) * min(request.batch, len(request.seeds))

@@ -98,7 +98,7 @@ def estimate(kind: Kind, config: RunConfig, more: Costs | None = None) -> Report
         + (f" ({cost.saved:.0%} less than {cost.full / 1e9:.2f} G)" if cost.saved else ""),
         "parameters": f"{parameters / 1e6:.1f} M",
         "memory for weights": f"{parameters * size / 2**20:.0f} MiB",
-        "memory for cached outputs": f"{cached / 2**20:.0f} MiB",
+        "memory for cached outputs": costs.in_words(cached),
         **({"memory for prompts": f"{prompted / 2**20:.0f} MiB"} if request.prompts else {}),
         **({"memory for the text encoder": f"{reading / 2**20:.0f} MiB, before anything is sampled"} if reading else {}),
     }

@@ -9,13 +9,11 @@ from typing import Any
 import torch
 
 from ditkit.codecs.codec import Codec
-from ditkit.codecs.registry import load_codec, save_residual
-from ditkit.codecs.residual import ResidualAutoencoder
+from ditkit.codecs.registry import load_codec
 from ditkit.config.schema import CodecConfig, DataConfig, FlowConfig, ScenesConfig, TrainConfig
 from ditkit.data.clouds import CloudDraws, normalisation
 from ditkit.data.examples import Examples
-from ditkit.data.images import SpritePictures, load_pictures, variants
-from ditkit.data.latents import encode_pictures
+from ditkit.data.images import load_pictures
 from ditkit.data.sprites import load_sprites
 from ditkit.diffusion.schedule import FlowPath, named
 from ditkit.engine.distributed import World
@@ -31,10 +29,10 @@ from ditkit.tasks.shared.latents import encoded
 from ditkit.tasks.shared.memory import check_batch, example_bytes
 from ditkit.tasks.shared.prompts import FOLDER
 from ditkit.tasks.train import gpu
+from ditkit.tasks.train.autoencoder import autoencoder
 from ditkit.tasks.train.prompted import scene_draws, starting_encoder, trained_encoder, vocabulary_of
 from ditkit.tasks.train.start import check_goes_on
 from ditkit.text.small import save_encoder
-from ditkit.training.autoencoder import AutoencoderTask, picture_batch
 from ditkit.training.denoiser import DenoiserTask
 from ditkit.training.flow_objective import FlowObjective
 from ditkit.training.judge import JudgeTask
@@ -44,10 +42,8 @@ from ditkit.training.prompted import Prompted, parts
 from ditkit.training.trainer import Task
 from ditkit.training.transfer import merged, start_from, train_lightly
 
-PATCH_STREAM, PATCH_PICTURES = 1, 512  # from which the autoencoder's linear shortcut starts
 ALONE = "ae-emoji", "judge"  # what is trained here and is no diffusion transformer
 PICTURE_BYTES = 4 * 3 * 64**2  # of a sprite, as these learn from it
-SCALE_VARIANTS = 8  # of each sprite, over which the autoencoder's latents are scaled to unit variance
 
 
 @dataclass(frozen=True)
@@ -66,11 +62,7 @@ def recipe_of(config: TrainConfig, folder: Path, where: torch.device, world: Wor
     check_batch(-(-config.batch // world.size), each, where)
     match config.model:
         case "ae-emoji":
-            sprites = load_sprites(path)
-            module = ResidualAutoencoder()
-            module.start_from_patches(picture_batch(sprites, PATCH_STREAM, 0, PATCH_PICTURES))
-            coder = AutoencoderTask(_ready(module, config, where), sprites, batch=config.batch, seed=config.seed)
-            return Recipe(coder, lambda state, file: _write_autoencoder(coder, state, file))
+            return Recipe(*autoencoder(config, where))
         case "judge":
             sprites = load_sprites(path)
             params = JudgeParams(len(sprites.class_names))
@@ -86,8 +78,13 @@ def recipe_of(config: TrainConfig, folder: Path, where: torch.device, world: Wor
 def _check_heard(config: TrainConfig) -> None:
     """Raise `ConfigError` for an option that would be ignored."""
     words = _reads_captions(config.model)
-    if config.scenes != ScenesConfig() and not words:
-        raise ConfigError(f"scenes.* say what a model that reads captions learns from; {config.model} reads none")
+    heard = ScenesConfig(small=config.scenes.small) if config.model == "ae-emoji" else ScenesConfig()
+    if config.scenes != heard and not words:
+        raise ConfigError(f"scenes.* say what a model that reads captions learns from, scenes.small also ae-emoji; {config.model} is none")
+    if config.transfer == "decoder" and config.model != "ae-emoji":
+        raise ConfigError(f"transfer=decoder trains the decoder of ae-emoji; {config.model} has none")
+    if config.model in ALONE and (config.transfer == "diffit" or config.lora.rank or config.weights_key):
+        raise ConfigError(f"transfer=diffit, lora.* and weights_key= are for diffusion transformers; {config.model} is none")
     if config.data.background != DataConfig().background and not _sees_pictures(config.model):
         raise ConfigError(f"data.background is for pictures to train a denoiser on; {config.model} has none")
     if config.classes is not None and (words or config.model in ALONE):
@@ -214,7 +211,7 @@ def _ready(module: Any, config: TrainConfig, where: torch.device, progress: Prog
     """The module on its device, from the weights it is to start from, if any; of those that it leaves out a note is made."""
     if config.init:
         if config.model in ALONE:
-            raise ConfigError(f"init= gives a diffusion transformer its first weights; {config.model} always starts afresh")
+            raise ConfigError("init= gives a diffusion transformer its first weights; the judge always starts afresh")
         checkpoint = checkpoints.read_checkpoint(Path(config.init), config.weights_key)
         fresh = start_from(module, checkpoint, config.init)
         notes = [*checkpoint.notes]
@@ -238,13 +235,3 @@ def _ready(module: Any, config: TrainConfig, where: torch.device, progress: Prog
 def _part(name: str) -> str:
     """The part of the network that a parameter is in, whichever its block."""
     return name.split(".")[2 if name.startswith("blocks.") else 0]
-
-
-@torch.inference_mode()
-def _write_autoencoder(task: AutoencoderTask, state: State, file: Path) -> None:
-    """With the scale that takes the latents of single sprites on white, which models learn first, to unit variance."""
-    module = task.module.cpu()
-    module.load_state_dict(state)
-    pictures = SpritePictures(task.sprites)
-    latents = encode_pictures(pictures, lambda images: module.encode(images)[0], variants(pictures, SCALE_VARIANTS, mirror=True))
-    save_residual(module, file, 1 / latents.values.std().item(), torch.float16)

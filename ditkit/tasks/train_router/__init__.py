@@ -25,7 +25,7 @@ from ditkit.results.progress import Progress
 from ditkit.results.report import Report
 from ditkit.routing.gates import Gate, gates
 from ditkit.routing.objective import GatedRun
-from ditkit.routing.router import Router, above, to_plan
+from ditkit.routing.router import Router, decided, to_plan
 from ditkit.routing.starts import Trajectories
 from ditkit.routing.task import RouterTask
 from ditkit.routing.trials import SingleEvaluations, Trial, WholeRuns
@@ -89,7 +89,7 @@ def _task(
     router = Router(*size, start=config.start, price=config.price, seed=config.seed, order=config.order)
     if config.begin is not None:
         begin = read_plan(Path(config.begin))
-        begin.check_fits(model.backbone.sites, solver.times, model=model.spec.name, solver=solver.name)
+        begin.check_fits(model.backbone.sites, solver.times, model=model.spec.name, weights=model.origin.get("sketch"), solver=solver.name)
         router.begin_with(begin, gated, abs(config.start or BEGIN))
     router = router.to(model.device)
     if config.budget is not None:  # refused before any work, not after hours
@@ -109,7 +109,8 @@ def _task(
         seed=config.seed,
         budget=config.budget,
         by_cost=config.penalty == "multiply-adds",
-        threshold=config.threshold if config.straight_through else None,
+        threshold=config.threshold,
+        hard=config.straight_through,
         clamp=config.clamp,
     )
 
@@ -178,10 +179,7 @@ def _plan(
     step: int,
 ) -> CachePlan:
     sites, logits = model.backbone.sites, state["logits"]
-    if config.budget is None:
-        keep = above(torch.sigmoid(logits), config.threshold)
-    else:
-        keep = within_budget(logits, len(solver.times), sites, costs, config.budget)
+    keep = decided(logits, len(solver.times), sites, costs, budget=config.budget, threshold=config.threshold)
     learned = {name: value for name, value in asdict(config).items() if name not in HOUSEKEEPING}
     provenance = {"policy": "l2c", "steps": step, "config": learned}
     plan = to_plan(keep, gated, sites, solver.times, provenance, state.get("weights"))

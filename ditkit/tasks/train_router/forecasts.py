@@ -1,4 +1,4 @@
-"""`ditkit train-router recipe=forecast`: which evaluations are forecast as a whole, and with which weights, in three stages.
+"""`ditkit train-router recipe=forecast`: which evaluations are forecast as a whole, and with which weights, stage by stage.
 
 Evenly spread, with weights in closed form; the best choice in miniature, likewise; weights refined on whole runs. Each stage is measured on
 samples that none of them has seen, and the plan of the best one is written.

@@ -25,7 +25,7 @@ from ditkit.metrics.fidelity import relative_errors
 from ditkit.results.progress import Progress
 from ditkit.routing.miniature import VARIANCE
 from ditkit.routing.refine import refined
-from ditkit.routing.search import best_choice, cheapest
+from ditkit.routing.search import Judge, best_choice, by_residuals, cheapest
 from ditkit.routing.undisturbed import Undisturbed, undisturbed
 from ditkit.tasks.shared import build
 from ditkit.tasks.shared.calibrated import choosing, draft, made_for
@@ -72,10 +72,13 @@ class Search:
 
     def stages(self) -> list[Stage]:
         """Each plan's, and last that of as many evaluations without one, if the solver can make so few."""
+        begun = self._begun(self.config.begin) if self.config.begin else frozenset[int]()
+        asked = self._skipped()  # refused before any work
+        skipped = len(begun) or asked
         known, truth = (self._undisturbed(request) for request in (self.request, self.held_out))
         started, found = time.perf_counter(), []
-        choices = self._choices(known) if self.config.search else []
-        skipped = len(choices[0]) if choices else self._skipped()
+        choices = self._choices(known, begun, skipped) if self.config.search else []
+        skipped = len(choices[0]) if choices else skipped
         for name, plan in self._plans(choices, skipped, known):
             errors = self._errors(replace(self.held_out, plan=plan), truth, f"measuring: {name}")
             found.append(Stage(name, made_for(plan, self.model, self.request), errors, time.perf_counter() - started))
@@ -88,28 +91,35 @@ class Search:
 
     def _plans(self, choices: Sequence[frozenset[int]], skipped: int, known: Undisturbed) -> Iterator[tuple[str, CachePlan]]:
         """The plan of each stage, made when it is asked for."""
-        config, sites, times = self.config, self.model.backbone.sites, self.request.solver.times
-        even = ForecastCache(budget=1 - skipped / self.evaluations, order=self.order)
-        best = self._fitted(draft(even, self.model, self.request))
+        config = self.config
+        even = draft(ForecastCache(budget=1 - skipped / self.evaluations, order=self.order), self.model, self.request)
+        best = self._fitted(even)
         yield "evenly spread, closed form", best.plan
         if choices:
-            tried = [best] + [self._fitted(replace(skipping(choice, sites, times), provenance=best.plan.provenance)) for choice in choices]
+            chosen = [by_residuals(self._judge(known), skipped, self.evaluations), *choices]
+            drafts = [replace(skipping(choice, even.sites, even.times), provenance=even.provenance) for choice in chosen]
+            first = self._fitted(drafts[0])
+            yield "by what is left over, closed form", first.plan
+            tried = [best, first, *map(self._fitted, drafts[1:])]
             best = min(tried, key=lambda each: float(_apart(each.ends, known.ends).mean()))
             yield "chosen in miniature, closed form", best.plan
-        runs = sum(len(cell) - 1 for cell in best.plan.whole.values()) // 2 + 1
-        self.progress.start(config.iterations * runs * len(self.request.seeds) * self.evaluations, "refining on whole runs")
-        plan = refined(self.model, self.request, best.plan, known.ends, config.iterations, self.progress.advance)
-        yield "refined on whole runs", plan
+        if config.iterations:
+            runs = sum(len(cell) - 1 for cell in best.plan.whole.values()) // 2 + 1
+            self.progress.start((1 + config.iterations * runs) * len(self.request.seeds) * self.evaluations, "refining on whole runs")
+            plan = refined(self.model, self.request, best.plan, known.ends, config.iterations, self.progress.advance)
+            yield "refined on whole runs", plan
 
     def _fitted(self, plan: CachePlan) -> Fitted:
         self.progress.start(len(self.request.seeds) * self.evaluations, "fitting")
         return fitted(self.model, self.request, plan, self.order, self.progress.advance)
 
     def _skipped(self) -> int:
-        """How many evaluations the budget, or the speed-up, leaves to be forecast."""
+        """How many evaluations the budget, or the speed-up, leaves to be forecast; 0 where an error says so."""
         config, evaluations = self.config, self.evaluations
         if config.max_error is not None:
-            raise ConfigError("max_error needs search=true: without it no error is foreseen")
+            if not config.search:
+                raise ConfigError("max_error needs search=true: without it no error is foreseen")
+            return 0
         budget = 1 / config.speed_up if config.speed_up else config.budget or 0.7
         count = round((1 - budget) * evaluations)
         if not 0 < count < evaluations:
@@ -119,16 +129,17 @@ class Search:
             )
         return count
 
-    def _choices(self, known: Undisturbed) -> list[frozenset[int]]:
+    def _choices(self, known: Undisturbed, begun: frozenset[int], skipped: int) -> list[frozenset[int]]:
         """That of the plan to begin with, and those that are best in miniature, each of them once."""
         config, evaluations = self.config, self.evaluations
-        begun = self._begun(config.begin) if config.begin else frozenset[int]()
-        judges = [choosing(known, self.model, self.request.solver, self.order, variance) for variance in VARIANCES]
         if config.max_error is not None:
-            return [cheapest(judges[1], config.max_error, evaluations)]
-        skipped = len(begun) or self._skipped()
+            return [cheapest(self._judge(known), config.max_error, evaluations)]
+        judges = [self._judge(known, variance) for variance in VARIANCES]
         found = [best_choice(judged, skipped, evaluations) for judged in judges]
         return list(dict.fromkeys([begun, *found] if begun else found))
+
+    def _judge(self, known: Undisturbed, variance: float = VARIANCE) -> Judge:
+        return choosing(known, self.model, self.request.solver, self.order, variance)
 
     def _begun(self, file: str) -> frozenset[int]:
         """What the plan to begin with forecasts as a whole."""

@@ -9,8 +9,9 @@ import torch
 
 import ditkit
 from ditkit.codecs.registry import load_codec
-from ditkit.config.schema import DataConfig, FlowConfig, LoraConfig, SampleConfig, TrainConfig
+from ditkit.config.schema import DataConfig, FlowConfig, LoraConfig, SampleConfig, ScenesConfig, TrainConfig
 from ditkit.errors import ConfigError, DataError, OutputError, RequestError
+from ditkit.files.tensors import read_metadata, read_tensors
 from ditkit.models import registry
 from ditkit.models.judge import load_judge
 from ditkit.models.sit import SiTParams
@@ -53,6 +54,37 @@ def test_the_autoencoder_and_the_judge_train_on_sprites(sprite_sheet: Path, tmp_
     assert codec.latent_shape(96, 64) == (4, 24, 16)
     (judge,) = train.run(_config("judge", sprite_sheet, tmp_path / "judge", steps=1), NoProgress()).files
     assert load_judge(str(judge)).params.classes == 2
+
+
+def test_a_decoder_trained_alone_leaves_the_encoder_and_the_scale_bit_for_bit(sprite_sheet: Path, tmp_path: Path) -> None:
+    (first,) = train.run(_config("ae-emoji", sprite_sheet, tmp_path / "ae", steps=1), NoProgress()).files
+    alone = {"init": str(first), "transfer": "decoder", "scenes": ScenesConfig(small=0.5), "steps": 4, "batch": 2}
+    (second,) = train.run(_config("ae-emoji", sprite_sheet, tmp_path / "decoder", **alone), NoProgress()).files
+    before, after = read_tensors(first), read_tensors(second)
+    changed = [name for name in before if not torch.equal(before[name], after[name])]
+    assert any(name.startswith("kl.decoder.") for name in changed) and "linear_decode.weight" in changed
+    assert all(name.startswith(("kl.decoder.", "kl.post_quant_conv.", "linear_decode.")) for name in changed)
+    assert read_metadata(first) == read_metadata(second)
+    pictures = torch.rand(2, 3, 16, 16) * 2 - 1
+    codecs = [load_codec("ae-emoji", str(file)) for file in (first, second)]
+    assert torch.equal(*(codec.encode(pictures) for codec in codecs))
+    assert not torch.equal(*(codec.decode(codecs[0].encode(pictures)) for codec in codecs))
+
+
+def test_what_an_autoencoder_or_a_judge_would_not_hear_is_refused(tiny: str, sprite_sheet: Path, tmp_path: Path) -> None:
+    weights = str(tmp_path / "w.safetensors")
+    for model, changes, words in (
+        (tiny, {"init": weights, "transfer": "decoder"}, f"transfer=decoder trains the decoder of ae-emoji; {tiny} has none"),
+        ("judge", {"init": weights, "transfer": "decoder"}, "transfer=decoder trains the decoder of ae-emoji; judge has none"),
+        ("ae-emoji", {"init": weights, "transfer": "diffit"}, "are for diffusion transformers; ae-emoji is none"),
+        ("ae-emoji", {"init": weights, "lora": LoraConfig(rank=2)}, "are for diffusion transformers; ae-emoji is none"),
+        ("ae-emoji", {"init": weights, "weights_key": "ema"}, "are for diffusion transformers; ae-emoji is none"),
+        ("ae-emoji", {"scenes": ScenesConfig(white=0.5)}, "scenes.small also ae-emoji; ae-emoji is none"),
+        ("judge", {"scenes": ScenesConfig(small=0.5)}, "scenes.small also ae-emoji; judge is none"),
+        ("judge", {"init": weights}, "the judge always starts afresh"),
+    ):
+        with pytest.raises(ConfigError, match=f"{words}$"):
+            train.run(_config(model, sprite_sheet, tmp_path / "train", **changes), NoProgress())
 
 
 def test_the_log_has_a_line_every_twenty_steps(sprite_sheet: Path, tmp_path: Path) -> None:
