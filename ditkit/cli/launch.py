@@ -14,6 +14,7 @@ from ditkit.cli.overrides import Value, from_flags
 from ditkit.errors import ConfigError
 from ditkit.files.regular import check_regular
 
+MAY_BE_EMPTY = ("prompts", "negative", "pipeline")  # what nothing is asked in, and what says itself that it is missing
 ASIDE = ("--cfg", "--json", "--dry-run")  # say what to do with a configuration, and are no part of it
 
 
@@ -70,20 +71,26 @@ def launch(
 
 
 def check_paths(config: Any) -> None:
-    """Raise `ConfigError` where a pipe or a device is named, which would be waited for, whichever option it is."""
-    for value in _texts(asdict(config)):
+    """Raise `ConfigError` where a pipe or a device is named, which would be waited for, whichever option it is, and where nothing is:
+    as by a variable of the shell that is not set.
+    """
+    for name, value in _texts(asdict(config)):
+        if not value.strip() and name.rpartition(".")[2] not in MAY_BE_EMPTY:
+            raise ConfigError(f"{name} is empty; say which, or leave it out")
         check_regular(Path(value), ConfigError)
 
 
-def _texts(value: Any) -> Iterator[str]:
+def _texts(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """Every text of a configuration with its dotted name; those of a list have that of the list."""
     match value:
         case str():
-            yield value
+            yield name, value
         case dict():
-            yield from _texts(list(value.values()))
+            for key, each in value.items():
+                yield from _texts(each, f"{name}.{key}" if name else key)
         case list() | tuple():
             for each in value:
-                yield from _texts(each)
+                yield from _texts(each, name)
 
 
 def show_configuration(config: Any) -> None:

@@ -125,7 +125,7 @@ def _in_planes(image: Any) -> None:
 def _perhaps(file: Path) -> str:
     """What a file is whose format Pillow knows by its first bytes, and whose kind of it it does not."""
     with file.open("rb") as stream:
-        start = stream.read(16)
+        start = stream.read(16).ljust(16, b"\0")  # shorter ones some formats stumble over
     known = next((name for name in _formats() if (accepts := Image.OPEN[name][1]) and accepts(start)), None)
     return f"a kind of {known} that is not read; save it as .png" if known else "no picture at all"
 

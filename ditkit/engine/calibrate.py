@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ditkit.diffusion.noise import SampleNoise
 from ditkit.engine.denoiser import OnStep, denoiser
+from ditkit.engine.finite import check_trajectories
 from ditkit.engine.model import Model
 from ditkit.engine.request import SamplingRequest
 from ditkit.engine.trajectory import trajectory
@@ -22,7 +23,7 @@ def output_changes(model: Model, request: SamplingRequest, longest: int, on_step
     """The relative change (E, A, S) of each branch's output since 1 ... `longest` evaluations before.
 
     The change is |now - then| / |now| over all samples of the request, their tokens and channels, whatever its batches; infinite where
-    there is no evaluation that far back.
+    there is no evaluation that far back. Raises `RequestError` if numbers of a sample are not finite.
     """
     solver, sites = request.solver, model.backbone.sites
     columns = {site: column for column, site in enumerate(sites)}
@@ -48,8 +49,8 @@ def output_changes(model: Model, request: SamplingRequest, longest: int, on_step
         labels = [request.labels[index] for index in batch]
         noise = SampleNoise(tuple(request.seeds[index] for index in batch)).draw(1 + solver.draws, model.spec.sample_shape, model.device)
         state = solver.init(noise[1:] if solver.draws else None)
-        for _ in trajectory(denoiser(model, request, labels, on_step, executions=at), solver, noise[0], state):
-            pass
+        denoise = denoiser(model, request, labels, on_step, executions=at)
+        check_trajectories(model, request, batch, deque(trajectory(denoise, solver, noise[0], state), maxlen=1).pop())
     changes = (changed / whole.clamp_min(1e-24)).sqrt().cpu()
     for evaluation in range(len(solver.times)):
         changes[evaluation, evaluation:] = float("inf")

@@ -86,6 +86,13 @@ def said(fault: Fault, dtype: torch.dtype, guidance: float) -> str:
     return f"stopped being finite in {str(dtype).removeprefix('torch.')}, first {fault}: {way}"
 
 
+def check_trajectories(model: Model, request: SamplingRequest, batch: Sequence[int], ends: Tensor) -> None:
+    """Raise `RequestError` unless these samples ended finite: nothing can be learned or measured on others."""
+    if not bool(ends.isfinite().all()):
+        where = said(fault_again(model, request, batch), model.dtype, request.guidance)
+        raise RequestError(f"the numbers of the model's own trajectories {where}")
+
+
 def checked(model: Model, request: SamplingRequest, batches: Iterable[SampleBatch]) -> Iterator[SampleBatch]:
     """The batches of a request as they come; at the end raises `RequestError` if no sample is finite, and warns if some are not."""
     spoiled, fault = 0, None

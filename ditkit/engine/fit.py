@@ -12,6 +12,7 @@ from ditkit.cache.forecast import Cell
 from ditkit.cache.plan import CachePlan
 from ditkit.diffusion.noise import SampleNoise
 from ditkit.engine.denoiser import OnStep, denoiser
+from ditkit.engine.finite import check_trajectories
 from ditkit.engine.model import Model
 from ditkit.engine.request import SamplingRequest
 from ditkit.engine.trajectory import trajectory
@@ -39,7 +40,7 @@ def fitted(model: Model, request: SamplingRequest, plan: CachePlan, order: int, 
     """The plan with everything that it does not compute forecast from the last `order` outputs, fitted on the samples of the request.
 
     Every batch is sampled once, all evaluations computed, with the forecasts of the sums so far; the weights are those of all batches.
-    Raises `RequestError` for fewer than two samples.
+    Raises `RequestError` for fewer than two samples, and if numbers of them are not finite.
     """
     if len(request.seeds) < LEAST:
         raise RequestError(f"a plan is calibrated on at least {LEAST} samples, not {len(request.seeds)}; raise cache.samples")
@@ -49,6 +50,7 @@ def fitted(model: Model, request: SamplingRequest, plan: CachePlan, order: int, 
     for batch in request.batches():
         places = {site: FittedPlace(fit) for site, fit in zip(plan.sites, sites, strict=True)}
         ends.append(_run(model, request, batch, places, FittedPlace(network), on_step))
+        check_trajectories(model, request, batch, ends[-1])
     whole = {at: cell for at, cell in enumerate(network.cells()) if cell}
     forecast: dict[tuple[int, int], Cell] = {}
     for column, fit in enumerate(sites):

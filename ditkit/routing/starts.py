@@ -14,10 +14,9 @@ from ditkit.data.examples import Examples
 from ditkit.diffusion.noise import SampleNoise
 from ditkit.diffusion.solvers import Solver, State
 from ditkit.engine.denoiser import OnStep, denoiser
-from ditkit.engine.finite import fault_again, said
+from ditkit.engine.finite import check_trajectories
 from ditkit.engine.model import Model
 from ditkit.engine.request import SamplingRequest
-from ditkit.errors import RequestError
 from ditkit.routing.gates import evaluations_of_steps
 
 
@@ -101,9 +100,7 @@ def record_trajectories(model: Model, request: SamplingRequest, on_step: OnStep 
             memory.append(torch.zeros_like(befores[-1]) if state is None or solver.draws else state.float().cpu())
             x, state = solver.step(denoise, x, step, state)
         ends.append(x.float().cpu())
-        if not bool(ends[-1].isfinite().all()):
-            where = said(fault_again(model, request, batch), model.dtype, request.guidance)
-            raise RequestError(f"the numbers of the model's own trajectories {where}")
+        check_trajectories(model, request, batch, ends[-1])
         states.append(torch.stack(befores, 1))
         remembered.append(torch.stack(memory, 1))
     memories = None if solver.draws else torch.cat(remembered)

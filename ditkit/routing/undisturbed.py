@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ditkit.cache.execute import Outputs
 from ditkit.engine.denoiser import OnStep
+from ditkit.engine.finite import check_trajectories
 from ditkit.engine.model import Model
 from ditkit.engine.request import SamplingRequest
 from ditkit.execution import PLAIN, Execution
@@ -48,12 +49,13 @@ class Listener:
 
 
 def undisturbed(model: Model, request: SamplingRequest, on_step: OnStep | None = None) -> Undisturbed:
-    """One run of the request's samples without a plan."""
+    """One run of the request's samples without a plan; raises `RequestError` if numbers of it are not finite."""
     ends: list[Tensor] = []
     products: list[Tensor] = []
     for batch in request.batches():
         replay, listener = Replay(model, request, batch, on_step), Listener()
         ends.append(replay.end(listener, replay.start))
+        check_trajectories(model, request, batch, ends[-1])
         for sample in torch.stack(listener.said, 1):
             outputs_ED = sample.flatten(1).double()
             products.append((outputs_ED @ outputs_ED.T).cpu())

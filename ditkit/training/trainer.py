@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from ditkit.engine import signals
 from ditkit.engine.distributed import World, averaged, gather, sum_gradients
-from ditkit.errors import CheckpointError, ConfigError, OutputError
+from ditkit.errors import CheckpointError, ConfigError, OutputError, RequestError
 from ditkit.files.state import read_state, write_state
 from ditkit.files.tensors import write_tensors
 from ditkit.training.optimizer import build_optimizers
@@ -171,6 +171,12 @@ class _Run:
         torch._foreach_lerp_(self._averaged, self._current, 1 - keep)  # pyright: ignore[reportPrivateImportUsage] (all at once)
 
     def save(self) -> None:
+        """Write the state over the last one; raises `RequestError` for one that nothing can be learned from any more."""
+        if not all(bool(value.isfinite().all()) for value in self._current):
+            kept = f"{self.state_file} is left as it was" if self.state_file.exists() else "nothing of it was saved"
+            raise RequestError(
+                f"the training's numbers stopped being finite by step {self.step}; {kept}: take a smaller learning_rate, and another --out"
+            )
         state = {
             "step": self.step,
             "settings": asdict(self.settings),

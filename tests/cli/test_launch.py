@@ -18,3 +18,24 @@ def test_a_first_word_with_an_equals_sign_is_an_option_and_no_model(ditkit_comma
 def test_a_model_said_twice_is_named_twice(ditkit_command: Callable[..., Result], asked) -> None:
     result = ditkit_command("bench", "uvit-emoji", "model=dit-emoji")
     assert result.stderr == "ditkit: model is said twice: uvit-emoji and model=dit-emoji\n" and asked.calls == []
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (("sample", "--weights", ""), "weights"),
+        (("sample", "codec.path= "), "codec.path"),
+        (("train", "--data", ""), "data.path"),
+        (("train", "init="), "init"),
+        (("sample", "--model", "pixart-emoji", "--prompts", ""), "prompt_file"),
+        (("ground", "--boxes", ""), "boxes"),
+        (("eval", "--data", "x", "a", ""), "targets"),
+    ],
+)
+def test_an_option_that_names_nothing_is_not_taken_for_one_that_was_left_out(
+    ditkit_command: Callable[..., Result], asked, words: tuple[str, ...], name: str
+) -> None:
+    """As where a variable of the shell is not set."""
+    result = ditkit_command(*words)
+    assert result.stderr == f"ditkit: {name} is empty; say which, or leave it out\n" and asked.calls == []
+    assert ditkit_command("sample", "--model", "pixart-emoji", "--prompt", "", "--negative", "").exit_code == 0

@@ -70,3 +70,11 @@ def test_letters_that_the_terminal_lacks_are_written_out(tmp_path: Path) -> None
     words = [sys.executable, "-m", "ditkit", "models", "caf\u00e9"]
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, env=environment(PYTHONIOENCODING="ascii"), check=False)
     assert (done.returncode, done.stderr[:39]) == (2, b"ditkit: no model named 'caf\\xe9'; known")
+
+
+def test_a_signal_that_comes_while_the_program_is_loaded_is_one_line_too(tmp_path: Path) -> None:
+    code = "import os, sys, ditkit.__main__ as program\n"
+    code += "class Comes:\n    def find_spec(self, name, *more):\n        if name == 'typer': os.kill(os.getpid(), 2)\n"
+    code += "sys.meta_path.insert(0, Comes())\nprogram.main()"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, env=environment(), check=False)
+    assert (done.returncode, done.stderr) == (130, "ditkit: interrupted\n")

@@ -204,6 +204,7 @@ def test_what_systems_leave_behind_is_no_picture_and_the_rest_is_named(tmp_path:
     ("name", "content", "why"),
     [
         ("noise.png", b"noise", "it is damaged, or no picture at all"),
+        ("cut.png", b"\x89", "it is damaged, or no picture at all"),
         ("drawing.png", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "it is damaged, or no picture at all"),
     ],
 )

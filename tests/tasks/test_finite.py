@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 import ditkit
-from ditkit.config.schema import BenchConfig, Gen3DConfig, RuntimeConfig, SampleConfig
+from ditkit.config.schema import BenchConfig, ForecastCache, Gen3DConfig, RuntimeConfig, SampleConfig, SimilarityCache
 from ditkit.errors import RequestError
 from ditkit.models import checkpoints, registry
 from ditkit.results.progress import NoProgress
@@ -89,6 +89,17 @@ def test_a_comparison_of_such_runs_is_refused(tiny: str, tmp_path: Path) -> None
     config = BenchConfig(model=tiny, weights=weights, count=2, guidance=1.0, policies=["every"], runtime=HALF, out=str(tmp_path / "bench"))
     with pytest.raises(RequestError, match="the numbers of 2 samples of 'uncached' stopped being finite in float16"):
         bench.run(config, NoProgress())
+
+
+@pytest.mark.parametrize("cache", [ForecastCache(samples=2), ForecastCache(samples=4), SimilarityCache(samples=2)])
+def test_no_plan_is_calibrated_on_such_runs(tiny: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: Any) -> None:
+    """Of four samples two choose what is forecast, and two give the weights."""
+    monkeypatch.setenv("DITKIT_CACHE", str(tmp_path / "cache"))
+    config = _config(tiny, _weights(tiny, tmp_path / "w.safetensors"), tmp_path / "run", cache=cache)
+    line = "^the numbers of the model's own trajectories stopped being finite in float16, first in evaluation 1, in block 0 "
+    with pytest.raises(RequestError, match=line):
+        sample.run(config, NoProgress())
+    assert not list(tmp_path.rglob("*.json"))
 
 
 def test_an_autoencoder_that_float16_cannot_hold_is_named(tiny: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

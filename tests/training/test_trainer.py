@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ditkit.diffusion.noise import step_generator
 from ditkit.engine.distributed import World, barrier, join_world
 from ditkit.engine.signals import Stopped
-from ditkit.errors import CheckpointError, ConfigError
+from ditkit.errors import CheckpointError, ConfigError, RequestError
 from ditkit.training.trainer import TrainSettings, rate_factor, train
 from tests.closeness import assert_close, evaluated, near
 
@@ -71,6 +71,21 @@ def test_a_stop_signal_saves_before_it_ends(tmp_path: Path) -> None:
                 os.kill(os.getpid(), signal.SIGTERM)
     assert ended.value.code == 143
     assert torch.load(tmp_path / "state.pt", weights_only=True)["step"] == 3
+
+
+def test_what_is_no_longer_finite_is_not_saved_over_what_is(tmp_path: Path) -> None:
+    finish(tmp_path, replace(SETTINGS, steps=3))
+    before = (tmp_path / "state.pt").read_bytes()
+
+    class Broken(Regression):
+        def loss(self, step: int, rows: slice) -> tuple[Tensor, dict[str, Tensor]]:
+            loss, values = super().loss(step, rows)
+            return loss * (torch.nan if step >= 3 else 1), values
+
+    line = "^the training's numbers stopped being finite by step 4; .*state.pt is left as it was: take a smaller learning_rate"
+    with pytest.raises(RequestError, match=line):
+        list(train(Broken(), SETTINGS, tmp_path))
+    assert (tmp_path / "state.pt").read_bytes() == before
 
 
 def test_a_run_that_stops_after_some_minutes_goes_on_to_the_same_bits(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ditkit.config.schema import TrainConfig, TrainRouterConfig
 from ditkit.engine.distributed import World
 from ditkit.errors import ConfigError, OutputError
 from ditkit.files.atomic import append_line, remove_parts, write_atomically
@@ -23,13 +24,18 @@ PLACES = ("data.path", "data.cache")  # of the same things, wherever they have b
 
 
 @contextlib.contextmanager
-def at_work(folder: Path, settings: TrainSettings) -> Iterator[None]:
+def at_work(config: TrainConfig | TrainRouterConfig, settings: TrainSettings, *, tensorboard: bool = False) -> Iterator[None]:
     """Hold the folder of a training, of torchrun's processes in the first; raises for what would stop it, before any work is done."""
+    folder = Path(config.out)
+    if tensorboard:
+        _summary_writer()
     if os.environ.get("RANK", "0") != "0":
         yield
         return
     if has_manifest(folder):
         raise OutputError(f"{folder} holds a run of samples; choose another folder with --out")
+    if config.data.path and Path(config.data.path).resolve() in (folder.resolve(), *folder.resolve().parents):
+        raise OutputError(f"{folder} lies in {config.data.path}, where it would be taken for data; choose another folder with --out")
     with in_use(folder):
         check_resumable(folder, settings)
         remove_parts(folder)
@@ -40,7 +46,7 @@ def run_steps(
     task: Task, settings: TrainSettings, folder: Path, world: World, progress: Progress, title: str, *, tensorboard: bool = False
 ) -> StepReport | None:
     """Train until the end or an interruption; the last step's report, or None when nothing was left to do."""
-    board = _tensorboard(folder) if tensorboard and world.rank == 0 else None
+    board = _summary_writer()(str(folder)) if tensorboard and world.rank == 0 else None
     last, done = None, None
     for last in train(task, settings, folder, world):
         if done is None:
@@ -98,9 +104,9 @@ def _forget_beyond(folder: Path, step: int) -> None:
     write_atomically(file, lambda part: part.write_text("".join(kept), encoding="utf-8"))
 
 
-def _tensorboard(folder: Path) -> Any:
+def _summary_writer() -> type[Any]:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
         raise ConfigError("tensorboard=true needs the tensorboard package: pip install 'ditkit[tensorboard]'") from error
-    return SummaryWriter(str(folder))
+    return SummaryWriter

@@ -22,7 +22,7 @@ from ditkit.training.trainer import StepReport, TrainSettings
 
 def run(config: TrainConfig, progress: Progress) -> Report:
     """Train until `steps`; the averaged weights end up in `out/model.safetensors`. Interrupted, it leaves what it needs to go on."""
-    with at_work(Path(config.out), settings_of(config)):
+    with at_work(config, settings_of(config), tensorboard=config.tensorboard):
         return _trained(config, progress)
 
 

@@ -48,7 +48,7 @@ def run(config: TrainRouterConfig, progress: Progress) -> Report:
     """
     if config.forecasts:
         return forecasts.run(config, progress)
-    with at_work(Path(config.out), _settings(config)):
+    with at_work(config, _settings(config)):
         return _trained(config, progress)
 
 

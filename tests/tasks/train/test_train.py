@@ -1,6 +1,7 @@
 """Training from a command's configuration to a weight file that samples."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 import ditkit
 from ditkit.codecs.registry import load_codec
 from ditkit.config.schema import DataConfig, FlowConfig, LoraConfig, SampleConfig, ScenesConfig, TrainConfig
-from ditkit.errors import ConfigError, DataError, RequestError
+from ditkit.errors import ConfigError, DataError, OutputError, RequestError
 from ditkit.files.tensors import read_metadata, read_tensors
 from ditkit.models import registry
 from ditkit.models.judge import load_judge
@@ -167,3 +168,19 @@ def test_a_lora_is_trained_beside_weights_that_stay(tiny: str, weights: str, fol
         assert changed is name.endswith(("attn.qkv.weight", "attn.proj.weight", "mlp.fc1.weight", "mlp.fc2.weight"))
     with pytest.raises(ConfigError, match="a LoRA changes weights that are there: say which with init=WEIGHTS"):
         TrainConfig(model=tiny, lora=lora)
+
+
+def test_what_would_be_taken_for_data_is_not_written_among_them(tiny: str, folder_of_pictures: Path) -> None:
+    for out in (folder_of_pictures, folder_of_pictures / "runs" / "mine"):
+        with pytest.raises(OutputError, match=f"^{out} lies in {folder_of_pictures}, where it would be taken for data; choose another "):
+            train.run(_config(tiny, folder_of_pictures, out), NoProgress())
+    assert sorted(file.name for file in folder_of_pictures.iterdir()) == ["cat", "dog"]
+
+
+def test_a_package_that_is_missing_is_named_before_anything_is_encoded(
+    tiny: str, folder_of_pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(ConfigError, match="tensorboard=true needs the tensorboard package"):
+        train.run(_config(tiny, folder_of_pictures, tmp_path / "train", tensorboard=True), NoProgress())
+    assert not (tmp_path / "train").exists()
