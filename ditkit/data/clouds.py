@@ -57,7 +57,8 @@ def load_clouds(path: str | Path, split: Split = "train", categories: Sequence[s
     wanted = [category(name) for name in categories]
     unknown = [name for name in wanted if name not in found]
     if unknown:
-        raise DataError(f"no category named '{unknown[0]}' in {root}; it has {', '.join(found)}")
+        there = ",".join(found)
+        raise DataError(f"no category named '{unknown[0]}' in {root}; it has {', '.join(found)}: choose with data.categories=[{there}]")
     chosen = {name: found[name] for name in wanted or sorted(found)}
     clouds = [_read(source, note) for source in chosen.values()]
     labels = np.repeat(np.arange(len(chosen)), [len(of_one) for of_one in clouds])

@@ -71,7 +71,9 @@ def test_a_folder_of_files_has_a_category_for_each_that_holds_clouds(shapes: Pat
 def test_categories_are_chosen_and_ordered_by_name(shapes: Path) -> None:
     assert load_clouds(shapes, categories=["table"]).labels.tolist() == [0, 0]
     assert load_clouds(shapes, categories=["table", "chair"]).class_names == ("table", "chair")
-    with pytest.raises(DataError, match=r"no category named 'sofa' in .*shapes; it has chair, table$"):
+    with pytest.raises(
+        DataError, match=r"no category named 'sofa' in .*shapes; it has chair, table: choose with data.categories=\[chair,table\]$"
+    ):
         load_clouds(shapes, categories=["sofa"])
 
 

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -65,8 +66,20 @@ def test_a_light_training_needs_something_to_start_from(tmp_path: Path) -> None:
 def test_categories_are_chosen_by_name(tiny3d: str, folder_of_clouds: Path, tmp_path: Path) -> None:
     (weights,) = train.run(_config(folder_of_clouds, tmp_path / "train", categories=("table",), steps=1), NoProgress()).files
     assert json.loads(read_metadata(weights)["class_names"]) == ["table"]
-    with pytest.raises(DataError, match=r"no category named 'sofa' in .*; it has chair, table$"):
+    with pytest.raises(
+        DataError, match=r"no category named 'sofa' in .*; it has chair, table: choose with data.categories=\[chair,table\]$"
+    ):
         train.run(_config(folder_of_clouds, tmp_path / "other", categories=("sofa",)), NoProgress())
+
+
+def test_categories_that_a_model_with_names_has_not_ask_for_a_network_of_their_own(folder_of_clouds: Path, tmp_path: Path) -> None:
+    for name in ("chair", "table"):
+        (folder_of_clouds / f"{name}.npz").rename(folder_of_clouds / f"my {name}.npz")
+    asked: dict[str, Any] = {"model": "dit3d-shapes", "data": DataConfig(path=str(folder_of_clouds)), "out": str(tmp_path / "train")}
+    line = r"^dit3d-shapes knows chair, .*, and .* has my chair, my table; say classes=2 for a network of these$"
+    with pytest.raises(DataError, match=line):
+        train.run(TrainConfig(**asked, batch=2), NoProgress())
+    assert not (tmp_path / "train").exists()
 
 
 def test_more_categories_than_the_model_has_are_refused(tiny3d: str, folder_of_clouds: Path, tmp_path: Path) -> None:
