@@ -8,7 +8,7 @@ solver steps from the noisiest and gates the first of a step's two evaluations, 
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,24 +17,33 @@ from ditkit.cache.plan import CachePlan
 from ditkit.errors import PlanMismatch
 from ditkit.execution import Sites
 from ditkit.files.atomic import read_json
-from ditkit.files.tensors import read_tensors
+from ditkit.files.tensors import read_weights
 
+VECTOR = re.compile(r"((?:[a-z_]\w*\.)*)(\d+)\.prob")
 BRANCHES = {"attn": ("attn", "attn1", "self"), "cross": ("attn2", "cross"), "mlp": ("mlp", "ff", "feedforward")}  # ours: theirs
 
 
-def read_router(path: Path) -> tuple[Tensor, ...]:
-    """The score vectors of a published router file, in its own order; raises `PlanMismatch` for anything else.
+class Routers(NamedTuple):
+    """The score vectors of a router file in its own order, and a line that says which set of them was taken if it holds several."""
+
+    vectors: tuple[Tensor, ...]
+    note: str | None
+
+
+def read_router(path: Path) -> Routers:
+    """What a published router file holds, behind whatever its training put before the names; raises `PlanMismatch` for anything else.
 
     Of what the file holds beside them (the optimiser's state, a pickled Namespace) nothing is used, and no code in it runs.
     """
-    state = read_tensors(path)
-    numbers = [re.fullmatch(r"(\d+)\.prob", name) for name in state]
-    if not all(numbers) or sorted(int(found[1]) for found in numbers if found) != list(range(len(state))):
+    state, note, _ = read_weights(path)
+    found = [match for name in state if (match := VECTOR.fullmatch(name))]
+    numbers = {int(match[2]): match[0] for match in found}
+    if len(found) < len(state) or len({match[1] for match in found}) > 1 or sorted(numbers) != list(range(len(state))):
         raise PlanMismatch(f"{path} is no router of Learning-to-Cache: it should hold 0.prob, 1.prob, ... and nothing else")
-    routers = tuple(state[f"{index}.prob"].float() for index in range(len(state)))
+    routers = tuple(state[numbers[index]].float() for index in range(len(state)))
     if any(router.shape != routers[0].shape or router.dim() != 1 for router in routers):
         raise PlanMismatch(f"{path} is no router of Learning-to-Cache: its vectors differ in length")
-    return routers
+    return Routers(routers, note)
 
 
 def plan_from_router(

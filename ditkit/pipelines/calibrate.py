@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ditkit.cache.fit import Fit, FittedPlace, drafted
 from ditkit.cache.forecast import MOST
@@ -18,6 +18,7 @@ from ditkit.pipelines.choice import chosen
 from ditkit.pipelines.clock import Grid
 from ditkit.pipelines.denoiser import Denoiser, find, time_of
 from ditkit.pipelines.listener import Listener
+from ditkit.pipelines.outputs import packed
 from ditkit.pipelines.run import Answer, Run, sites_of
 
 LEAST = 2  # prompts: one would be fitted exactly and forecast nothing else
@@ -41,7 +42,7 @@ def calibrate(
     its later runs will have (guidance, size). Every other run, or of fewer than four prompts the first, which then runs again, is one
     without a plan, by which evaluations are chosen; on the rest the weights of the forecasts are solved for in closed form. `on_run` is
     told of every run. Raises `PlanMismatch` for a pipeline without a denoiser or with outputs that are no tensors, `RequestError` for fewer
-    than two prompts.
+    than two prompts, and for runs whose numbers are not finite.
     """
     if isinstance(prompts, str | Mapping) or len(prompts) < LEAST:
         raise RequestError(f"a plan is calibrated on at least {LEAST} prompts; give a list of them")
@@ -50,8 +51,12 @@ def calibrate(
     denoiser = find(pipe, module)
 
     def run(index: int, around: Around) -> None:
-        with watched(denoiser.module, around), torch.inference_mode():
+        finite: list[Tensor] = []
+        with watched(denoiser.module, _finite(finite, around)), torch.inference_mode():
             pipe(**asking.arguments(pipe, prompts[index], steps, seed + index, arguments))
+        if (first := next((call for call, whole in enumerate(finite, 1) if not bool(whole)), None)) is not None:
+            what = f"the numbers of {denoiser.known_as} on '{prompts[index]}' stopped being finite"
+            raise RequestError(f"{what}, first in call {first} of its network; load it in bfloat16 or float32")
         if on_run:
             on_run()
 
@@ -73,6 +78,20 @@ def calibrate(
     weights = {(at, column): cell for column, fit in enumerate(fits) for at, cell in enumerate(fit.cells()) if cell}
     provenance = {**draft.provenance, "order": order, "prompts": len(prompts), "configuration": denoiser.configuration}
     return replace(draft, forecast=weights, provenance={**provenance, "denoiser": denoiser.name})
+
+
+def _finite(found: list[Tensor], around: Around) -> Around:
+    """The same, and for each call that is made whether all that it returned is finite, which nothing waits for."""
+
+    def heard(call: Callable[[], Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        def made() -> Any:
+            returned = call()
+            found.append(packed(returned)[0].isfinite().all())
+            return returned
+
+        return around(made, args, kwargs)
+
+    return heard
 
 
 def shares(prompts: int) -> tuple[range, range]:

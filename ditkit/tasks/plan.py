@@ -11,6 +11,7 @@ from ditkit.cache.imports import plan_from_router, plan_from_smoothcache, read_r
 from ditkit.cache.plan import CachePlan, read_plan, write_plan
 from ditkit.cache.words import in_words, steps_mask
 from ditkit.config.checks import check_known, check_part
+from ditkit.config.numbers import whole
 from ditkit.config.schema import AutoSampler, DDIMConfig
 from ditkit.errors import ConfigError, DitkitError, PlanMismatch
 from ditkit.execution import Site
@@ -131,8 +132,9 @@ def diff(one: str, other: str) -> Report:
 
 
 def _router(source: Path, threshold: float | None, model: str | None) -> tuple[CachePlan, list[str]]:
-    routers = read_router(source)
+    routers, taken = read_router(source)
     branches = len(routers[0])
+    _check_steps(source, len(routers))
     told, stated = _owner(source, branches)
     name = model or told
     if name is None:
@@ -140,7 +142,7 @@ def _router(source: Path, threshold: float | None, model: str | None) -> tuple[C
     spec = registry.find(name)
     if spec.family not in THRESHOLDS:
         raise PlanMismatch(f"Learning-to-Cache has routers for DiT and U-ViT, not for {spec.family}")
-    notes = []
+    notes = [taken] if taken else []
     if model is None:
         notes.append(f"taken for {name}'s: {stated or f'the published routers of {branches} branches are; --model says otherwise'}")
     elif stated and told != model:
@@ -155,16 +157,25 @@ def _router(source: Path, threshold: float | None, model: str | None) -> tuple[C
     return replace(plan, model=name, solver=solver.name), notes
 
 
+def _check_steps(source: Path, routers: int) -> None:
+    """Raise `PlanMismatch` for a file whose options say another number of steps than it has vectors."""
+    said = read_options(source).get("num_sampling_steps")
+    if (steps := said if isinstance(said, int) else whole(str(said))) is not None and steps != routers:
+        raise PlanMismatch(f"{source} contradicts itself: its options say num_sampling_steps {steps}, and it has {routers} vectors")
+
+
 def _owner(source: Path, branches: int) -> tuple[str | None, str | None]:
     """Whose router a file holds, as its own options or else the published ones tell; and what its options say, if anything."""
     options = read_options(source)
-    size, model = options.get("image_size"), options.get("model")
+    said, model = options.get("image_size"), options.get("model")
     published = PUBLISHED.get(branches, {})
-    if not isinstance(size, int):
+    if said is None and model is None:
         return published.get(256), None
+    size = 256 if said is None else said if isinstance(said, int) else whole(str(said))
     by_name = f"{str(model).lower().replace('/', '-')}-{size}"  # DiT-XL/2
-    found = by_name if by_name in registry.SPECS else None if model else published.get(size)
-    return found, f"its options say {f'model {model} and ' if model else ''}image_size {size}"
+    found = by_name if by_name in registry.SPECS else None if model or size is None else published.get(size)
+    words = [f"{name} {value}" for name, value in (("model", model), ("image_size", said)) if value is not None]
+    return found, f"its options say {' and '.join(words)}"
 
 
 def _smoothcache(source: Path, model: str | None, steps: int | None) -> CachePlan:

@@ -36,7 +36,7 @@ def test_the_published_routers_keep_as_many_branches_as_published(
     files = [file for file in sorted(PUBLISHED.rglob("*.pt*")) if Path(file.name.lower()).match(pattern)]
     if not files:
         pytest.skip("the published routers are not here")
-    routers = read_router(files[0])
+    routers = read_router(files[0]).vectors
     solver = ddim(linear(), len(routers)) if family == "dit" else dpm_solver_2(scaled_linear(), len(routers))
     plan = plan_from_router(routers, family, sites(len(routers[0]) // 2), solver.times, threshold, {})
     cached = [row for index, row in enumerate(plan.compute) if (index % 2 == 1 if family == "dit" else index % 2 == 0 and index)]
@@ -69,8 +69,9 @@ def test_a_router_in_its_published_wrapping_is_read(tmp_path: Path) -> None:
     state = {f"{index}.prob": torch.randn(6) for index in range(4)}
     torch.save({"routers": state, "opt": {"state": {}}, "args": Namespace(lr=1e-3)}, tmp_path / "router.pt")
     torch.save(state, tmp_path / "router.pth")
-    for name in ("router.pt", "router.pth"):
-        routers = read_router(tmp_path / name)
+    torch.save({f"module.routers.{name}": value for name, value in reversed(state.items())}, tmp_path / "wrapped.pth")
+    for name in ("router.pt", "router.pth", "wrapped.pth"):
+        routers = read_router(tmp_path / name).vectors
         assert all(torch.equal(router, state[f"{index}.prob"]) for index, router in enumerate(routers))
 
 
@@ -82,6 +83,9 @@ def test_what_is_no_router_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PlanMismatch, match="its vectors differ in length"):
         read_router(tmp_path / "uneven.pth")
     torch.save({"0.prob": torch.tensor([0.0, float("nan")])}, tmp_path / "nan.pth")
+    torch.save({"a.0.prob": torch.randn(6), "b.1.prob": torch.randn(6)}, tmp_path / "two.pth")
+    with pytest.raises(PlanMismatch, match="is no router of Learning-to-Cache: it should hold 0.prob, 1.prob"):
+        read_router(tmp_path / "two.pth")
     with pytest.raises(CheckpointError, match="NaN or infinite numbers in 1 of 1 tensors, first in 0.prob"):
         read_router(tmp_path / "nan.pth")
     with pytest.raises(PlanMismatch, match="the router gates 6 branches, the model has 4"):

@@ -2,15 +2,18 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ditkit.cache.plan import read_plan
-from ditkit.config.schema import AccelerateConfig, BenchConfig
+from ditkit.config.schema import AccelerateConfig, BenchConfig, RuntimeConfig
+from ditkit.config.schema.accelerate import PipelineConfig
 from ditkit.errors import RequestError
 from ditkit.results.progress import NoProgress
 from ditkit.tasks import accelerate, bench, plan
 from tests.pipelines.tiny import tiny
+from tests.saved_pipelines import dit, dit_pipeline
 
 pytestmark = pytest.mark.filterwarnings("ignore:::diffusers")
 
@@ -68,3 +71,27 @@ def test_what_cannot_be_done_is_said_before_anything_is_written(pipeline: str) -
     with pytest.raises(RequestError, match="is a pipeline; say what it is asked for: --prompts FILE"):
         bench.run(BenchConfig(pipeline), NoProgress())
     assert not Path("plan.json").exists() and not Path("runs").exists()
+
+
+def test_classes_that_the_pipelines_network_has_not_are_refused(tmp_path: Path, pipeline: str) -> None:
+    with pytest.raises(RequestError, match="^the pipeline has classes 0 to 999, not 1000$"):
+        accelerate.run(asked(pipeline, prompt_file=None, prompts=["1000", "1", "2", "3"]), NoProgress())
+    dit_pipeline().save_pretrained(tmp_path / "own")
+    line = "^DiTPipeline guides away from class 1000, and its network has 7; ask for a guidance of 1$"
+    with pytest.raises(RequestError, match=line):
+        accelerate.run(asked(str(tmp_path / "own")), NoProgress())
+    accelerate.run(asked(str(tmp_path / "own"), ask=PipelineConfig(guidance=1), steps=4, measured=0), NoProgress())
+
+
+def test_a_pipeline_whose_numbers_overflow_is_neither_calibrated_nor_compared(tmp_path: Path) -> None:
+    transformer: Any = dit()
+    transformer.transformer_blocks[1].ff.net[2].weight.data *= 1e8  # more than float16 holds
+    dit_pipeline(transformer).save_pretrained(tmp_path / "hot")
+    half = {"runtime": RuntimeConfig(precision="float16"), "steps": 4}
+    line = "^the numbers of DiTPipeline on '1' stopped being finite, first in call 1 of its network; load it in bfloat16 or float32$"
+    with pytest.raises(RequestError, match=line):
+        accelerate.run(asked(str(tmp_path / "hot"), ask=PipelineConfig(guidance=1), **half), NoProgress())
+    config = BenchConfig(model=str(tmp_path / "hot"), prompt_file="classes.txt", guidance=1, out="bench", **half)  # type: ignore[arg-type]
+    with pytest.raises(RequestError, match="^the numbers of 'without a plan' on '1' stopped being finite; use a finer runtime.precision$"):
+        bench.run(config, NoProgress())
+    assert not Path("bench").exists() and not Path("plan.json").exists()

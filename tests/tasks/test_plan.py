@@ -99,6 +99,8 @@ def _published(path: Path, branches: int, **options: object) -> str:
         ),
         (56, {"image_size": 256}, "dit-xl-2-256", 0.1, ["taken for dit-xl-2-256's: its options say image_size 256"]),
         (24, {"image_size": 256, "model": "DiT-B/4"}, "dit-b-4-256", 0.1, ["taken for dit-b-4-256's: its options say model DiT-B/4 and "]),
+        (56, {"image_size": "512"}, "dit-xl-2-512", 0.1, ["taken for dit-xl-2-512's: its options say image_size 512"]),
+        (24, {"model": "DiT-B/4"}, "dit-b-4-256", 0.1, ["taken for dit-b-4-256's: its options say model DiT-B/4"]),
         (58, {}, "uvit-h-2-256", 0.9, ["taken for uvit-h-2-256's: the published routers of 58 branches are; --model says otherwise"]),
         (58, {"image_size": 512}, "uvit-h-4-512", 0.9, ["taken for uvit-h-4-512's: its options say image_size 512"]),
         (56, {}, "dit-xl-2-256", 0.1, ["taken for dit-xl-2-256's: the published routers of 56 branches are; --model says otherwise"]),
@@ -124,6 +126,20 @@ def test_what_is_said_of_a_router_goes_before_what_its_file_says(tmp_path: Path)
     line = "u.pt gates 56 branches and its options say model DiT-XL/2 and image_size 1024; say with --model whose it is"
     with pytest.raises(ConfigError, match=line):
         task.import_plan(unknown, str(tmp_path / "other.json"))
+    odd = _published(tmp_path / "o.pt", 56, image_size=[512, 512])
+    with pytest.raises(ConfigError, match=r"gates 56 branches and its options say image_size \[512, 512\]; say with --model whose it is"):
+        task.import_plan(odd, str(tmp_path / "other.json"))
+    other = _published(tmp_path / "s.pt", 56, image_size=256, num_sampling_steps=50)
+    with pytest.raises(PlanMismatch, match="contradicts itself: its options say num_sampling_steps 50, and it has 4 vectors"):
+        task.import_plan(other, str(tmp_path / "other.json"))
+
+
+def test_of_two_routers_in_a_file_the_average_is_taken_and_said(tmp_path: Path) -> None:
+    raw = {f"{index}.prob": torch.full((56,), -9.0) for index in range(4)}
+    torch.save({"routers": raw, "ema": {name: -value for name, value in raw.items()}}, tmp_path / "r.pt")
+    report = task.import_plan(str(tmp_path / "r.pt"), str(tmp_path / "plan.json"))
+    assert read_plan(tmp_path / "plan.json").reused == 0
+    assert report.notes[0].startswith("r.pt holds the weights routers, ema; taken are ema (the average)")
 
 
 @pytest.mark.parametrize(

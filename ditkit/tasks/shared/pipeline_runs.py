@@ -93,6 +93,8 @@ def compare(
                 made = pipe(**given, return_dict=False)[0]
                 each.seconds.append(time.perf_counter() - started)
             each.made.append(np.asarray(made, dtype=np.float32))
+            if not np.isfinite(each.made[-1]).all():
+                raise RequestError(f"the numbers of '{each.way.name}' on '{asked}' stopped being finite; use a finer runtime.precision")
             progress.advance()
     return runs
 
