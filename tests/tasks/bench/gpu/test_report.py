@@ -50,7 +50,7 @@ def test_every_row_is_measured_or_says_why_not(tiny: str, tiny_pixart: str, tmp_
     assert all(len(row["seconds"]) == len(row["eager"]) == 2 and min(row["seconds"]) > 0 for row in rows.values() if not row["why"])
     missing = {key: row["why"] for key, row in rows.items() if row["why"]}
     own = {key: why for key, why in missing.items() if "diffusers" not in key and "cache-dit" not in key}
-    assert all("tiny-pixart" in key and "a budget of 0.5 cannot be met" in why for key, why in own.items())  # its branches are too little of it
+    assert all("tiny-pixart" in key and "a budget of 0.5 cannot be met" in why for key, why in own.items())
     assert "runs no PixArt; compare with it on a DiT" in missing["tiny-pixart, batch 2, float32, diffusers eager, no plan"]
     plain = rows["tiny-dit, batch 2, float32, ditkit eager, no plan"]
     assert plain["equal"] and plain["apart"] == 0 and plain["kept"] == 1 and plain["calls"] > 4 * 20
