@@ -177,7 +177,7 @@ def test_commands_that_need_prompts_say_so_and_others_refuse_them(config: Sample
         train_router.run(TrainRouterConfig(**model, evaluations=4, budget=None, out=str(tmp_path / "router")), NoProgress())
     with pytest.raises(RequestError, match="^dit-emoji reads no prompts; leave them out$"):
         bench.run(BenchConfig(weights="random", prompts=["a cat"]), NoProgress())
-    data = DataConfig(path=str(tmp_path))
+    data = DataConfig(path=str(tmp_path / "data"))
     said = TrainRouterConfig(
         **model, prompts=["a cat"], text=config.text, data=data, evaluations=4, budget=None, out=str(tmp_path / "router")
     )
