@@ -25,7 +25,7 @@ from ditkit.grounding.objects import Asking
 from ditkit.grounding.pull import OnPull
 from ditkit.grounding.rules import DEFAULT, Rules
 from ditkit.models.prompts import Prompts
-from ditkit.models.sizes import pixels_per_cell, sizes
+from ditkit.models.sizes import object_sizes, pixels_per_cell
 
 OnBelief = Callable[[Sequence[int], int, Tensor], None]
 """Told which samples, the evaluation, and the clean latents that the main branch believes in there."""
@@ -128,7 +128,7 @@ def prepared(model: Model, request: GroundedRequest, label: int) -> Grounding:
         texts,
         scene.shape,
         pixels_per_cell(model.spec),
-        sizes(model.spec),
+        object_sizes(model.spec),
         request.rules,
         Asking(scales, model.spec.guided_channels, model.reading),
         recompute=request.recompute,

@@ -80,6 +80,7 @@ PIXART_EMOJI = ModelSpec(
     # From time 0.75 (above, abar < 0.004 tells it next to nothing) and even in log-SNR: the grounded half then decides most of a picture.
     defaults=Defaults(solver="dpm-solver++", steps=20, guidance=3.0, start=0.75, grid="logsnr"),
     weights=WeightSource(asset="pixart-emoji.safetensors", licence="Apache-2.0"),
+    object_size=64,
     text="t5-emoji",
 )
 

@@ -41,6 +41,7 @@ class ModelSpec:
     `prediction` is what the network says (`diffusion.prediction`); `drops` begin the names of what else its training leaves in a file.
     `pipeline` is the class of diffusers' pipelines that hold it, where that is not its family's first.
     `limit` is what its scheduler keeps clean samples within (`diffusion.limit`).
+    `object_size` is the side of the pictures in which it draws things alone beside their boxes, if it was trained on smaller ones too.
     `text` names the encoder of the prompts of a model that is asked in words. `shape` is the height and width of latents that are not
     square, of a network that takes any.
     """
@@ -57,6 +58,7 @@ class ModelSpec:
     classes: str | None = None
     published_guidance_offset: float = 0.0
     points: int = 0
+    object_size: int | None = None
     text: str | None = None
     prediction: Literal["epsilon", "v", "sample", "score", "velocity", "reversed velocity"] = "epsilon"
     drops: tuple[str, ...] = ()

@@ -33,7 +33,7 @@ from ditkit.grounding.regions import place
 from ditkit.grounding.rules import Rules
 from ditkit.grounding.sample import GroundedRequest, Scene, Watch, sample
 from ditkit.models.prompts import Prompts
-from ditkit.models.sizes import pixels_per_cell, sizes
+from ditkit.models.sizes import object_sizes, pixels_per_cell
 from ditkit.models.spec import ModelSpec
 from ditkit.results.folder import GRID_LIMIT, RunFolder
 from ditkit.results.progress import Progress
@@ -210,7 +210,7 @@ def _arranged(table: PromptTable, count: int, pictures: Sequence[tuple[int, int]
 def extra_cost(model: Model, request: GroundedRequest, scene: Scene) -> int:
     """The multiply-adds that grounding adds to plain sampling of a scene."""
     network: Any = model.backbone
-    cell, known, rows = pixels_per_cell(model.spec), sizes(model.spec), 2 if request.guidance != 1 else 1
+    cell, known, rows = pixels_per_cell(model.spec), object_sizes(model.spec), 2 if request.guidance != 1 else 1
     places = [place(box, *scene.shape, network.params.patch, cell, known, request.rules) for box in scene.layout.boxes]
     return extra_multiply_adds(network, scene.shape, places, request.rules, request.solver.steps, rows)
 
