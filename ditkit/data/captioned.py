@@ -51,12 +51,22 @@ def captioned(sprites: Sprites, rng: np.random.Generator, height: int, width: in
         return _filling(sprites, rng, height, width, mixture.white)
     labels = _company(sprites, rng, 1 + int(rng.choice(4, p=OBJECTS)))
     canvas, colour = _backdrop(rng, height, width, mixture.white)
-    unit, short = (height * width) ** 0.5, min(height, width)
-    most = min(unit * {1: 0.9, 2: 0.62}.get(len(labels), 0.48), short)
-    scene = arrange(sprites, rng, canvas, [_sprite_of(sprites, rng, label) for label in labels], 0.26 * unit, most)
+    scene = _arranged(sprites, rng, canvas, labels)
     nouns = [sprites.class_names[sprites.labels[index]] for index in scene.sprites]
     boxes = [in_pixels(box, height, width) for box in scene.boxes]
-    return Captioned(scene, caption(nouns, boxes, rng, short, colour))
+    return Captioned(scene, caption(nouns, boxes, rng, min(height, width), colour))
+
+
+def anywhere(sprites: Sprites, rng: np.random.Generator, height: int, width: int, labels: Sequence[int]) -> Scene:
+    """A scene of these things on white as training shows them: somewhere, in some size."""
+    return _arranged(sprites, rng, np.ones((height, width, 3), np.float32), labels)
+
+
+def _arranged(sprites: Sprites, rng: np.random.Generator, canvas: np.ndarray, labels: Sequence[int]) -> Scene:
+    height, width = canvas.shape[:2]
+    unit = (height * width) ** 0.5
+    most = min(unit * {1: 0.9, 2: 0.62}.get(len(labels), 0.48), height, width)
+    return arrange(sprites, rng, canvas, [_sprite_of(sprites, rng, label) for label in labels], 0.26 * unit, most)
 
 
 def in_pixels(box: Box, height: int, width: int) -> Box:

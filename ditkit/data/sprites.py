@@ -46,6 +46,18 @@ def load_sprites(path: str | Path) -> Sprites:
     return sprites
 
 
+def of_styles(sprites: Sprites, names: Sequence[str]) -> Sprites:
+    """The sprites drawn in these styles, labelled anew: a class that none of them draws is left out."""
+    unknown = [name for name in names if name not in sprites.styles]
+    if unknown:
+        there = ", ".join(dict.fromkeys(sprites.styles))
+        raise DataError(f"there are no drawings in the style {', '.join(unknown)}, but in {there}: say which with scenes.styles=")
+    kept = [index for index, style in enumerate(sprites.styles) if style in names]
+    drawn, labels = np.unique(sprites.labels[kept], return_inverse=True)
+    class_names = tuple(sprites.class_names[label] for label in drawn)
+    return Sprites(sprites.rgba[kept], labels, class_names, tuple(sprites.styles[index] for index in kept))
+
+
 def of_classes(sprites: Sprites, names: Sequence[str]) -> Sprites:
     """The sprites of these classes, which are labelled in the order given."""
     unknown = [name for name in names if name not in sprites.class_names]

@@ -1,8 +1,9 @@
 """What a network says about a noisy sample, and what that means for the clean sample, the noise, the velocity and the score."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 from ditkit.diffusion.level import Level
@@ -99,3 +100,9 @@ class Reading:
         """The prediction in an output (B, C, ...), or, with a variance, in the two halves of (B, 2C, ...)."""
         value, variance = output.chunk(2, dim=1) if self.variance else (output, None)
         return Prediction(value, self.kind, variance, self.limit)
+
+    def clean(self, output: Tensor, x: Tensor, level: Level) -> Tensor:
+        """The output (B, C, ...) of a network that says the clean sample where this one says something else; a variance stays beside it."""
+        said = replace(self, limit=None).of(output)
+        x0 = said.to_x0(x, level)
+        return x0 if said.variance is None else torch.cat([x0, said.variance.to(x0.dtype)], dim=1)

@@ -43,6 +43,7 @@ class KnownScheduler:
     few: tuple[int, float] | None = None
 
 
+STOCHASTIC = "sde-dpmsolver++"
 ANY_SPACING: dict[str, str | None] = {"leading": None, "trailing": None, "linspace": None}
 KNOWN = {
     "DDIMScheduler": KnownScheduler(
@@ -55,7 +56,7 @@ KNOWN = {
         "dpm-solver++",
         {"linspace": "diffusers"},
         {
-            "algorithm_type": ("dpmsolver++",),
+            "algorithm_type": ("dpmsolver++", STOCHASTIC),
             "solver_order": (2,),
             "solver_type": ("midpoint",),
             "final_sigmas_type": ("zero",),
@@ -78,7 +79,7 @@ ONE_STEP = {"DDPMScheduler": KnownScheduler("dmd", ANY_SPACING, {}, CLIPS, ("var
 
 @dataclass(frozen=True)
 class Scheduled:
-    """A noise schedule by name and numbers, what the network predicts, the limit of its clean samples, and a solver and its grid.
+    """A noise schedule by name and numbers, what the network predicts, the limit of its clean samples, a solver, its grid and its noise.
 
     Or why that solver cannot be run. `few` are evaluations and guidance of a network that was distilled to few steps.
     """
@@ -90,6 +91,7 @@ class Scheduled:
     solver: str | None = None
     grid: str | None = None
     few: tuple[int, float] | None = None
+    eta: float = 0.0
     refused: str | None = None
 
 
@@ -113,7 +115,8 @@ def read_scheduler(config: Config, *, words: bool = False) -> Scheduled:
     refused = _refused(said, name, known)
     if known is None or refused:
         return Scheduled(schedule, numbers, prediction, limit, refused=refused)
-    return Scheduled(schedule, numbers, prediction, limit, known.solver, known.grids[_spacing(said, known)], known.few)
+    eta = float(said.get("algorithm_type") == STOCHASTIC)
+    return Scheduled(schedule, numbers, prediction, limit, known.solver, known.grids[_spacing(said, known)], known.few, eta)
 
 
 def _of(names: Mapping[str, Any], said: Config, word: str, default: str, name: str) -> Any:

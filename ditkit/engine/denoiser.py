@@ -50,7 +50,8 @@ def denoiser(
     Guidance is one batched forward [cond; null]. With a plan the null half is carried even where guidance is off, because
     cached outputs must keep their rows. `executions` and `whole` say how to run each evaluation in place of the plan; `graphs` runs the
     plan in place of the eager network; `watch` sees what the eager one does; `asked` are the labels' conditions if they were made before.
-    Where an evaluation is forecast as a whole nothing is launched but the forecast of what the solver reads.
+    Where an evaluation is forecast as a whole nothing is launched but the forecast of what the solver reads; of what it says, or, where the
+    solver adds noise, which turns up in a network's noise or velocity but hardly in its clean sample, of that.
     """
     solver = request.solver
     if executions is None and request.plan:
@@ -66,6 +67,7 @@ def denoiser(
     alone, both = table.rows(labels, guided=False), table.rows(labels, guided=guided)
     unread = model.reading.variance and whole is not None and not solver.draws  # nobody reads the variance: it need not be remembered
     reading = replace(model.reading, variance=False) if unread else model.reading
+    clean = whole is not None and solver.draws > 0 and solver.levels[0].alpha > 0
 
     def evaluate(x: Tensor, evaluation: int) -> Tensor:
         low = x.to(model.dtype)
@@ -77,11 +79,15 @@ def denoiser(
     def read(out: Tensor, x: Tensor) -> Tensor:
         return (out[:, : out.shape[1] // 2] if unread else out).to(x.dtype).contiguous()
 
+    def said(x: Tensor, evaluation: int) -> Tensor:
+        out = read(evaluate(x, evaluation), x)
+        return reading.clean(out, x, solver.levels[evaluation]) if clean else out
+
     def denoise(x: Tensor, evaluation: int) -> Prediction:
-        out = whole(evaluation, lambda: read(evaluate(x, evaluation), x)) if whole else evaluate(x, evaluation)
+        out = whole(evaluation, lambda: said(x, evaluation)) if whole else evaluate(x, evaluation)
         if on_step:
             on_step(len(x))
-        return reading.of(out)
+        return (replace(reading, kind="sample") if clean else reading).of(out)
 
     return denoise
 

@@ -228,7 +228,7 @@ def _same_shapes(known: Params, found: Params) -> bool:
         same_labels = known.label_rows == found.label_rows
         return same_labels and replace(found, classes=known.classes, null_class=known.null_class) == known
     if isinstance(known, PixArtParams) and isinstance(found, PixArtParams):
-        found = replace(found, caption_tokens=known.caption_tokens)
+        found = replace(found, caption_tokens=known.caption_tokens, interpolation=known.interpolation)
         if known.micro_conditions:  # its file's table is never read
-            found = replace(found, input_size=known.input_size, interpolation=known.interpolation)
+            found = replace(found, input_size=known.input_size)
     return known == found

@@ -20,7 +20,8 @@ class Defaults:
     """What `ditkit sample` does when nothing is said.
 
     `guidance` is w in null + w (cond - null), `start` the time a run begins at, `grid` which times it visits, if not those that the
-    solver visits by itself. `refused` says why the solver that came with the weights cannot be run, so that one has to be chosen.
+    solver visits by itself, `eta` the share of noise that it adds. `refused` says why the solver that came with the weights cannot be run,
+    so that one has to be chosen.
     """
 
     solver: str
@@ -28,6 +29,7 @@ class Defaults:
     guidance: float
     start: float = 1.0
     grid: str | None = None
+    eta: float = 0.0
     refused: str | None = None
 
 

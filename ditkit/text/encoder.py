@@ -48,7 +48,7 @@ class EncoderSpec:
 ENCODERS: dict[str, EncoderSpec] = {
     "t5-v1.1-xxl": EncoderSpec(parameters=4_762_310_656, width=4096, tokens=120, hub="PixArt-alpha/PixArt-XL-2-1024-MS"),
     "t5-v1.1-xxl-300": EncoderSpec(4_762_310_656, width=4096, tokens=300, hub="PixArt-alpha/pixart_sigma_sdxlvae_T5_diffusers"),
-    "t5-emoji": EncoderSpec(parameters=528_128, width=128, tokens=32, asset="t5-emoji"),
+    "t5-emoji": EncoderSpec(parameters=528_128, width=128, tokens=32, asset="t5-emoji-128"),
 }
 
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from ditkit.config.schema import ScenesConfig
-from ditkit.data.captioned import COLOURS, Mixture, SceneDraws, captioned, in_pixels
+from ditkit.data.captioned import COLOURS, Mixture, SceneDraws, anywhere, captioned, in_pixels
 from ditkit.data.captions import counted, held_out, words
 from ditkit.data.sprites import Sprites
 from ditkit.models.aspect_bins import bins
@@ -20,7 +20,7 @@ from ditkit.text.vocabulary import PAD
 
 NOUNS: tuple[str, ...] = tuple(json.loads((files("ditkit") / "assets" / "classes" / "emoji.json").read_text(encoding="utf-8")))
 USUAL = Mixture(ScenesConfig().filling, ScenesConfig().white)
-SHAPES = [(shape.height, shape.width) for shape in bins(96)]
+SHAPES = [(shape.height, shape.width) for shape in bins(128)]
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +101,18 @@ def test_a_mixture_of_only_filling_objects_on_white_is_that(sprites: Sprites) ->
     assert named and all(said.endswith("on a white background") for said in named)
 
 
+def test_things_anywhere_are_those_that_were_asked_for_on_white(sprites: Sprites) -> None:
+    for seed in range(20):
+        scene = anywhere(sprites, np.random.default_rng(seed), 96, 128, [3, 5])
+        assert [int(sprites.labels[index]) for index in scene.sprites] in ([3, 5], [3])  # the second finds no room at times
+        outside = np.ones((96, 128), bool)
+        for box in scene.boxes:
+            x0, y0, x1, y1 = (round(edge) for edge in in_pixels(box, 96, 128))
+            outside[y0:y1, x0:x1] = False
+            assert 0.25 * (96 * 128) ** 0.5 < x1 - x0 <= 0.62 * (96 * 128) ** 0.5
+        assert (scene.image[outside] == 255).all()
+
+
 def test_few_classes_make_fewer_objects_rather_than_none(sprites: Sprites) -> None:
     corn = Sprites(sprites.rgba[:1], np.array([0]), ("corn",), ("flat",))
     assert {len(captioned(corn, np.random.default_rng(seed), 96, 96, USUAL).scene.sprites) for seed in range(30)} == {1}
@@ -116,7 +128,7 @@ def test_a_batch_has_one_shape_and_its_rows_do_not_depend_on_each_other(sprites:
         images, tokens = draw(seed, slice(0, 2))
         assert len(images) == len(tokens) == 2 and images.min() >= -1 and images.max() <= 1
         shapes[tuple(images.shape[2:])] += 1
-    assert shapes[96, 96] == max(shapes.values()) and len(shapes) >= 6
+    assert shapes[128, 128] == max(shapes.values()) and len(shapes) >= 6
     whole, part = draw(5, slice(0, 4)), draw(5, slice(1, 3))
     assert all(torch.equal(all_of_it[1:3], some) for all_of_it, some in zip(whole, part, strict=True))
 

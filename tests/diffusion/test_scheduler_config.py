@@ -37,15 +37,16 @@ def test_the_noise_schedule_is_the_schedulers(numbers: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("scheduler", "expected"),
     [
-        (DDIMScheduler(clip_sample=False), ("ddim", "leading")),
-        (DDIMScheduler(clip_sample=False, timestep_spacing="trailing"), ("ddim", "trailing")),
-        (DPMSolverMultistepScheduler(), ("dpm-solver++", "diffusers")),
-        (DPMSolverMultistepScheduler(lower_order_final=False), ("dpm-solver++", "diffusers")),
+        (DDIMScheduler(clip_sample=False), ("ddim", "leading", 0)),
+        (DDIMScheduler(clip_sample=False, timestep_spacing="trailing"), ("ddim", "trailing", 0)),
+        (DPMSolverMultistepScheduler(), ("dpm-solver++", "diffusers", 0)),
+        (DPMSolverMultistepScheduler(lower_order_final=False), ("dpm-solver++", "diffusers", 0)),
+        (DPMSolverMultistepScheduler(algorithm_type="sde-dpmsolver++"), ("dpm-solver++", "diffusers", 1)),
     ],
 )
-def test_solver_and_grid_are_the_schedulers(scheduler: Any, expected: tuple[str, str]) -> None:
+def test_solver_grid_and_noise_are_the_schedulers(scheduler: Any, expected: tuple[str, str, float]) -> None:
     said = read_scheduler(config(scheduler))
-    assert ((said.solver, said.grid), said.few, said.refused) == (expected, None, None)
+    assert ((said.solver, said.grid, said.eta), said.few, said.refused) == (expected, None, None)
 
 
 @pytest.mark.parametrize("spacing", ["leading", "trailing", "linspace"])
@@ -106,8 +107,8 @@ def test_the_kind_of_prediction_is_the_schedulers(theirs: Any, ours: str) -> Non
         ),
         (DPMSolverMultistepScheduler(solver_order=3), "DPMSolverMultistepScheduler with solver_order = 3 is not among ditkit's solvers"),
         (
-            DPMSolverMultistepScheduler(algorithm_type="sde-dpmsolver++"),
-            'DPMSolverMultistepScheduler with algorithm_type = "sde-dpmsolver++" is not among ditkit\'s solvers',
+            DPMSolverMultistepScheduler(solver_type="heun"),
+            'DPMSolverMultistepScheduler with solver_type = "heun" is not among ditkit\'s solvers',
         ),
     ],
 )

@@ -19,13 +19,13 @@ def test_the_shapes_hold_about_as_many_pixels_as_the_square_one(image_size: int)
 
 
 def test_the_shapes_of_the_small_pixart_are_as_large_and_fit_its_patches() -> None:
-    shapes = bins(96)
-    assert list(shapes) == sorted(shapes) and {(96, 96), (64, 144), (144, 64)} <= {shape[1:] for shape in shapes}
+    shapes = bins(128)
+    assert list(shapes) == sorted(shapes) and {(128, 128), (88, 184), (184, 88)} <= {shape[1:] for shape in shapes}
     for aspect, height, width in shapes:
-        assert 0.97 <= height * width / 96**2 <= 1
+        assert 0.97 <= height * width / 128**2 <= 1
         assert height % 8 == width % 8 == 0  # a patch is two latents of four pixels
         assert height / width == near(aspect, within=0.01)
-    assert nearest_bin(100, 230, 96) == (0.44, 64, 144)
+    assert nearest_bin(100, 230, 128) == (0.48, 88, 184)
 
 
 def test_the_published_bins_are_chosen() -> None:
@@ -38,7 +38,7 @@ def test_the_published_bins_are_chosen() -> None:
 
 
 def test_a_size_without_bins_is_refused() -> None:
-    with pytest.raises(RequestError, match="^PixArt was trained on shapes around 96, 256, 512, 1024 and 2048 pixels, not 64$"):
+    with pytest.raises(RequestError, match="^PixArt was trained on shapes around 128, 256, 512, 1024 and 2048 pixels, not 64$"):
         nearest_bin(64, 64, 64)
 
 

@@ -18,9 +18,10 @@ def test_a_pixart_that_was_trained_on_smaller_pictures_draws_things_alone_in_tho
     spec = registry.find("pixart-emoji")
     patch = pixels_per_cell(spec) * spec.params.patch
     smaller = object_sizes(spec)
+    assert spec.object_size
     assert [known.aspect for known in smaller] == [known.aspect for known in sizes(spec)]
     assert next((known.height, known.width) for known in smaller if known.aspect == 1) == (spec.object_size, spec.object_size)
     for own, made in zip(smaller, sizes(spec), strict=True):
         for side, whole in ((own.height, made.height), (own.width, made.width)):
-            assert side % patch == 0 and abs(side - whole * 64 / 96) <= patch / 2
+            assert side % patch == 0 and abs(side - whole * spec.object_size / spec.image_size) <= patch / 2
     assert object_sizes(replace(spec, object_size=None)) == sizes(spec)

@@ -79,6 +79,7 @@ class DPMSolver2Config(SamplerConfig):
 class DPMSolverPPConfig(ShiftedSampler):
     name: str = "dpm-solver++"
     grid: str | None = None  # None is diffusers' for noise schedules and even for flows
+    eta: float = 0.0
 
 
 @dataclass

@@ -56,6 +56,7 @@ class ScenesConfig:
     # share of batches of pictures a quarter to half as large, as things in boxes are, of one object each; for ae-emoji, of several so small
     small: float = 0.0
     nouns: Any = None  # only the first so many, or those of a list; None: all
+    styles: list[str] | None = None  # only drawings in these; None: all
     side: int | None = None  # of square pictures, in pixels; None: all the model's shapes
     pool: int = 0  # how many pictures of every shape are shown again and again, encoded once; 0: every picture is a new one
 

@@ -10,8 +10,7 @@ from torch import Tensor
 from ditkit.diffusion.level import CLEAN, Level
 from ditkit.diffusion.schedule import FlowPath, NoiseSchedule
 from ditkit.diffusion.solvers.grids import GRIDS, continuous
-from ditkit.diffusion.solvers.solver import Denoise, State, respaced_tables
-from ditkit.errors import ScheduleError
+from ditkit.diffusion.solvers.solver import Denoise, State, respaced_tables, with_eta
 
 
 class Update(NamedTuple):
@@ -55,8 +54,6 @@ def ddim(schedule: NoiseSchedule | FlowPath, evaluations: int, *, grid: str = "e
     Those are "even" (respacing "N"), "ddim" (constant stride, "ddimN") or an explicit "10,15,20". `eta` scales the noise of a step: 0 is
     deterministic, 1 as random as DDPM with the smallest variance. The last step ends at x0.
     """
-    if not 0 <= eta <= 1:
-        raise ScheduleError(f"eta is between 0 and 1, not {eta:g}")
     if isinstance(schedule, FlowPath) or grid in GRIDS[1:]:
         visited, levels, _ = continuous(schedule, evaluations, grid, shift)
         times = [schedule.network_time(t) for t in visited]
@@ -65,7 +62,7 @@ def ddim(schedule: NoiseSchedule | FlowPath, evaluations: int, *, grid: str = "e
         times = [float(index + schedule.first_time) for index in reversed(tables.timesteps)]
         levels = [Level.of_abar(float(abar)) for abar in reversed(tables.abar)]
     updates = tuple(_update(here, there, eta) for here, there in pairwise([*levels, CLEAN]))
-    return DDIM(times=tuple(times), levels=tuple(levels), updates=updates)
+    return DDIM(times=tuple(times), levels=tuple(levels), updates=updates, name=with_eta("ddim", eta))
 
 
 def _update(here: Level, there: Level, eta: float) -> Update:

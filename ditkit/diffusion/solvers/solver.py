@@ -51,6 +51,13 @@ class Solver(Protocol):
         ...
 
 
+def with_eta(name: str, eta: float) -> str:
+    """The name of a solver that adds eta of the noise it could, to which no plan fits that was made without; raises `ScheduleError`."""
+    if not 0 <= eta <= 1:
+        raise ScheduleError(f"eta is between 0 and 1, not {eta:g}")
+    return f"{name} with eta {eta:g}" if eta else name
+
+
 class Transfer(NamedTuple):
     """x at the next level = `x` * x + `x0` * x0."""
 

@@ -37,7 +37,7 @@ from ditkit.results.progress import Progress
 from ditkit.results.report import Cell, Report
 from ditkit.tasks.ground import GroundedPictures, extra_cost, phrase_tokens, with_layouts_read
 from ditkit.tasks.shared import build
-from ditkit.tasks.shared.boxes import JUDGE, REAL, Pictures, composed, judge_of, verdicts_on
+from ditkit.tasks.shared.boxes import JUDGE, REAL, Pictures, composed, judge_of, scattered, verdicts_on
 from ditkit.tasks.shared.command_line import command_line
 
 PLAIN = "plain"
@@ -87,14 +87,14 @@ def run(config: BenchConfig, progress: Progress) -> Report:
     progress.start(sum(len(layouts) * len(entry.request.solver.times) for entry in entries), "drawing in turns")
     outcomes = race(entries, progress.advance)
     sets = [_decoded(entry.name, model, outcome, layouts) for entry, outcome in zip(entries, outcomes, strict=True)]
+    drawings = [made(sets[0], sprites, config.seed) for made in (scattered, composed)] if sprites else []
     verdicts: list[list[list[Verdict]]] = []
     if judge:
-        judged = [*sets, *([composed(sets[0], sprites, config.seed)] if sprites else [])]
+        judged = [*sets, *drawings]
         progress.start(sum(each.count for each in judged), "pictures judged")
         verdicts = [verdicts_on(each, judge, progress.advance) for each in judged]
     scores = [_score(place, entries, outcomes, layouts, verdicts) for place in range(len(entries))]
-    if sprites:
-        scores.append(Score(REAL, None, None, {}, None, _success(len(entries), verdicts)))
+    scores += [Score(each.name, None, None, {}, None, _success(place, verdicts)) for place, each in enumerate(drawings, len(entries))]
     return _finish(config, name, scores, sets)
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ditkit.codecs.codec import from_uint8
+from ditkit.data.captioned import anywhere
 from ditkit.data.scenes import Scene, put_into_boxes
 from ditkit.data.sprites import Sprites
 from ditkit.grounding.layout import Layout
@@ -20,6 +21,7 @@ from ditkit.tasks.shared import classes
 
 JUDGE = "judge"
 REAL = "sprites in the boxes"
+ANYWHERE = "sprites anywhere"
 
 
 @dataclass(frozen=True)
@@ -38,15 +40,34 @@ class Pictures:
 def composed(like: Pictures, sprites: Sprites, seed: int) -> Pictures:
     """These drawings put into the boxes of the same layouts, which is what a perfect model could be judged by."""
 
-    def picture(index: int) -> Tensor:
-        layout, rng = like.layouts[index], np.random.default_rng((seed, index))
-        labels = [class_of(text, sprites.class_names) for text in layout.texts]
+    def scene(rng: np.random.Generator, labels: Sequence[int], layout: Layout, height: int, width: int) -> Scene:
         chosen = [int(rng.choice(np.flatnonzero(sprites.labels == label))) for label in labels]
-        height, width = like.picture(index).shape[1:]
-        scene: Scene = put_into_boxes(sprites, rng, chosen, layout.boxes, height, width)
-        return from_uint8(torch.from_numpy(scene.image).movedim(-1, 0))
+        return put_into_boxes(sprites, rng, chosen, layout.boxes, height, width)
 
-    return Pictures(REAL, like.count, picture, like.prompts, like.layouts)
+    return _drawn(REAL, scene, like, sprites, seed)
+
+
+def scattered(like: Pictures, sprites: Sprites, seed: int) -> Pictures:
+    """These drawings somewhere, as training shows them: what a perfect model comes to that is told no boxes."""
+
+    def scene(rng: np.random.Generator, labels: Sequence[int], layout: Layout, height: int, width: int) -> Scene:
+        return anywhere(sprites, rng, height, width, labels)
+
+    return _drawn(ANYWHERE, scene, like, sprites, seed)
+
+
+def _drawn(
+    name: str, scene: Callable[[np.random.Generator, Sequence[int], Layout, int, int], Scene], like: Pictures, sprites: Sprites, seed: int
+) -> Pictures:
+    """The things of the same layouts, put together by `scene` from a generator of the picture's own."""
+
+    def picture(index: int) -> Tensor:
+        layout = like.layouts[index]
+        labels = [class_of(text, sprites.class_names) for text in layout.texts]
+        made = scene(np.random.default_rng((seed, index)), labels, layout, *like.picture(index).shape[1:])
+        return from_uint8(torch.from_numpy(made.image).movedim(-1, 0))
+
+    return Pictures(name, like.count, picture, like.prompts, like.layouts)
 
 
 def judge_of(detector: str, device: torch.device) -> BoxJudge:

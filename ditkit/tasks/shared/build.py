@@ -188,6 +188,7 @@ def _published(sampler: AutoSampler, spec: ModelSpec) -> SamplerConfig:
         raise RequestError(f"{spec.defaults.refused}, and these weights came with it; choose a solver with --solver")
     said: dict[str, Any] = {"start": sampler.start, "edge": sampler.edge}
     said |= {"grid": spec.defaults.grid} if spec.defaults.grid else {}
+    said |= {"eta": spec.defaults.eta} if spec.defaults.eta else {}
     said |= {"shift": sampler.shift} if sampler.shift != 1 else {}
     try:
         return option("sampler", spec.defaults.solver, **said)

@@ -82,4 +82,4 @@ def _defaults(own: Defaults, said: Scheduled) -> Defaults:
     if said.solver is None:
         return replace(own, refused=said.refused)
     steps, guidance = said.few or (own.steps, own.guidance)
-    return Defaults(said.solver, steps, guidance, grid=said.grid)
+    return Defaults(said.solver, steps, guidance, grid=said.grid, eta=said.eta)

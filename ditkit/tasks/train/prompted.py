@@ -12,7 +12,7 @@ from ditkit.config.schema import TrainConfig
 from ditkit.data.captioned import Mixture, SceneDraws
 from ditkit.data.captions import words
 from ditkit.data.images import files_digest
-from ditkit.data.sprites import Sprites, of_classes
+from ditkit.data.sprites import Sprites, of_classes, of_styles
 from ditkit.errors import CheckpointError, ConfigError
 from ditkit.models.aspect_bins import bins
 from ditkit.models.spec import ModelSpec
@@ -51,9 +51,9 @@ def scene_draws(
     if side and side % step:
         raise ConfigError(f"scenes.side={side} is not a multiple of {step}, the pixels along a side of {spec.name}'s tokens")
     shapes = [(side, side)] if side else [(known.height, known.width) for known in bins(spec.image_size)]
-    shown = sprites
+    shown = of_styles(sprites, asked.styles) if asked.styles else sprites
     if asked.nouns:
-        shown = of_classes(sprites, sprites.class_names[: asked.nouns] if isinstance(asked.nouns, int) else asked.nouns)
+        shown = of_classes(shown, shown.class_names[: asked.nouns] if isinstance(asked.nouns, int) else asked.nouns)
     sides = range(spec.image_size // 4 // step * step or step, spec.image_size // 2 + 1, step)
     small = [(height, width) for height in sides for width in sides]
     mixture = Mixture(asked.filling, asked.white, asked.small)
@@ -65,7 +65,7 @@ def scene_draws(
 
 def _pool_folder(config: TrainConfig, codec: Codec, shown: Sprites, progress: Progress) -> Path:
     """Named after all that its pictures come from. A training that finds another one, or none, says that it fills a new one."""
-    known = [files_digest([Path(str(config.data.path))]), codec.name, dict(codec.origin), shown.class_names]
+    known = [files_digest([Path(str(config.data.path))]), codec.name, dict(codec.origin), shown.class_names, shown.styles]
     digest = hashlib.sha256(json.dumps(known).encode()).hexdigest()[:12]
     folder = Path(config.data.cache or config.out) / f"pool-{digest}"
     if (Path(config.out) / STATE).exists() and not folder.exists():

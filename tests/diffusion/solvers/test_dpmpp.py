@@ -1,14 +1,18 @@
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
+from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultistepScheduler
 
 from ditkit.diffusion.level import Level
+from ditkit.diffusion.noise import SampleNoise
 from ditkit.diffusion.prediction import Prediction
 from ditkit.diffusion.schedule import linear
 from ditkit.diffusion.solvers import ddim, dpm_solver_pp
 from ditkit.errors import ScheduleError
-from tests.closeness import assert_close, cancelled, near
-from tests.diffusion.gaussian import flow_error, order, run
+from tests.closeness import assert_close, cancelled, near, spread
+from tests.diffusion.gaussian import Gaussian, flow_error, order, run
 from tests.golden_files import golden, golden_json
 
 TABLES = (5, 10, 14, 15, 20, 25, 50, 100)
@@ -80,7 +84,48 @@ def test_a_constant_prediction_is_reached_from_anywhere() -> None:
         assert_close(end, torch.full((4,), 0.3))
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # what diffusers asks of numpy
+@pytest.mark.parametrize("evaluations", [5, 20])
+def test_with_noise_it_is_the_stochastic_one_of_diffusers(evaluations: int) -> None:
+    """Theirs takes the noise as it goes, and draws some for the last step too, which counts for nothing."""
+    solver, x = dpm_solver_pp(linear(), evaluations, eta=1.0), torch.randn(3, 8, generator=torch.Generator().manual_seed(0))
+    theirs: Any = DPMSolverMultistepScheduler(beta_schedule="linear", beta_start=1e-4, beta_end=0.02, algorithm_type="sde-dpmsolver++")
+    theirs.set_timesteps(evaluations)
+    noise = torch.randn(solver.draws, 3, 8, generator=torch.Generator().manual_seed(1))
+    trajectory = run(solver, lambda x, e: Prediction(torch.sin(x + e)), x, noise)
+    start = float(x.abs().max()) / solver.levels[0].alpha
+    for index, at in enumerate(theirs.timesteps):
+        drawn = noise[index] if index < len(noise) else torch.zeros_like(x)
+        x = theirs.step(torch.sin(x + index), at, x, variance_noise=drawn).prev_sample
+        assert_close(trajectory[index], x, cancelled(solver.levels[-1].sigma ** 2, terms=1000), size=start)
+
+
+@pytest.mark.parametrize("eta", [0.5, 1.0])
+@pytest.mark.parametrize("grid", ["diffusers", "logsnr"])
+def test_whatever_is_drawn_anew_the_samples_are_those_of_the_data(grid: str, eta: float) -> None:
+    """Up to chance, and a hundredth for the steps: with 100 evaluations of the perfect denoiser."""
+    samples, target, solver = 20_000, Gaussian(0.5, 0.6), dpm_solver_pp(linear(), 100, grid=grid, eta=eta)
+    noise = SampleNoise((3,)).draw(1 + solver.draws, (samples,))
+    start = solver.levels[0]
+    x = start.alpha * target.mu + target.deviation(start) * noise[0]
+    end = run(solver, target.denoiser(solver), x, noise[1:])[-1]
+    assert float(end.mean()) == near(target.mu, within=target.std * spread(samples) + 0.01)
+    assert float(end.std()) == near(target.std, within=target.std * spread(2 * samples) + 0.01)
+
+
+def test_a_run_with_noise_says_so_in_its_name_for_no_plan_of_one_without_fits_it() -> None:
+    assert [dpm_solver_pp(linear(), 5, eta=eta).name for eta in (0.0, 0.5)] == ["dpm-solver++", "dpm-solver++ with eta 0.5"]
+    assert [ddim(linear(), 5, eta=eta).name for eta in (0.0, 1.0)] == ["ddim", "ddim with eta 1"]
+
+
+def test_a_step_without_noise_draws_none() -> None:
+    assert [dpm_solver_pp(linear(), 6, eta=eta).draws for eta in (0.0, 0.5)] == [0, 5]
+    assert dpm_solver_pp(linear(), 6, grid="logsnr", eta=0.5).draws == 6
+
+
 def test_what_cannot_be_is_refused_in_words() -> None:
+    with pytest.raises(ScheduleError, match="^eta is between 0 and 1, not 1.5$"):
+        dpm_solver_pp(linear(), 20, eta=1.5)
     with pytest.raises(ScheduleError, match="is 'diffusers', 'pixart', 'logsnr', 'karras' or 'lu', not 'even'"):
         dpm_solver_pp(linear(), 20, grid="even")
     with pytest.raises(ScheduleError, match="dpm-solver\\+\\+ makes at most 999 evaluations on 1000 noise levels, not 1000"):

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from torch import Tensor
 
@@ -16,6 +17,7 @@ from ditkit.results.progress import NoProgress
 from ditkit.results.report import Report
 from ditkit.tasks import bench, ground
 from ditkit.tasks.bench import boxes
+from ditkit.tasks.shared.boxes import ANYWHERE, REAL
 
 CATS = {"text": "cats", "boxes": [[0.5, 0.5, 0.75, 1], [0.75, 0.5, 1, 1]]}
 ONE = {"text": "hot dog", "boxes": [[0.05, 0.1, 0.45, 0.9]]}
@@ -78,6 +80,30 @@ def test_pictures_are_those_of_ditkit_ground(config: BenchConfig, tmp_path: Path
     ground.run(asked, NoProgress())
     for mine, its in zip((4, 5, 6, 7), (0, 5, 2, 7), strict=True):  # layouts in turns here, each with a seed; there all seeds of each
         assert seen[mine].equal(kept[its])
+
+
+def test_real_drawings_anywhere_and_in_the_boxes_say_what_can_be_expected(config: BenchConfig, tmp_path: Path, monkeypatch: Any) -> None:
+    """Black drawings, which lie in the middle of their boxes, or somewhere on white."""
+    seen: list[Tensor] = []
+
+    class Watching(Brightness):
+        def judge(self, picture_3HW: Tensor, labels: Sequence[str], boxes: Sequence[Box]) -> list[Verdict]:
+            seen.append(picture_3HW)
+            return super().judge(picture_3HW, labels, boxes)
+
+    black = np.zeros((2, 64, 64, 4), np.uint8)
+    black[..., 3] = 255
+    names: dict[str, Any] = {"set_names": np.array(["flat"]), "class_names": np.array(["hot dog", "cat"])}
+    np.savez(tmp_path / "black.npz", images=black, labels=np.arange(2), sets=np.zeros(2, int), **names)
+    monkeypatch.setattr(boxes, "judge_of", lambda detector, device: Watching())
+    report = measured(config, detector="owl", rules=["pull"], reference=str(tmp_path / "black.npz"))
+    assert [row[0] for row in report.rows] == ["plain", "pull", ANYWHERE, REAL]
+    anywhere, put = seen[4:6], seen[6:8]
+    height, width = put[1].shape[1:]
+    for across in (0.625, 0.875):  # the middles of its boxes
+        assert (put[1][:, int(0.75 * height), int(across * width)] == -1).all()
+    for picture in anywhere:
+        assert (picture == -1).any() and picture.max() == 1  # on white
 
 
 def test_what_cannot_be_compared_says_why(config: BenchConfig) -> None:

@@ -26,8 +26,8 @@ from tests.closeness import close, near, summed
 
 @pytest.fixture(autouse=True)
 def tiny_pixart(monkeypatch: pytest.MonkeyPatch) -> ModelSpec:
-    params = PixArtParams(width=16, depth=2, heads=2, patch=2, input_size=24, caption_width=128, caption_tokens=32)
-    spec = ModelSpec("tiny-pixart", "pixart", params, "linear", "ae-emoji", 96, 8, Defaults("dpm-solver++", 4, 3.0), text="t5-emoji")
+    params = PixArtParams(width=16, depth=2, heads=2, patch=2, input_size=32, caption_width=128, caption_tokens=32)
+    spec = ModelSpec("tiny-pixart", "pixart", params, "linear", "ae-emoji", 128, 8, Defaults("dpm-solver++", 4, 3.0), text="t5-emoji")
     monkeypatch.setitem(registry.SPECS, spec.name, spec)
     return spec
 
