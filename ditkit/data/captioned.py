@@ -16,7 +16,7 @@ from torch import Tensor
 from ditkit.codecs.codec import from_uint8
 from ditkit.data.captions import ARTICLELESS, COLOURS, all_shown, caption, one
 from ditkit.data.pool import Kind, Pool
-from ditkit.data.scenes import Box, Scene, arrange, background, paste, resized, to_uint8
+from ditkit.data.scenes import Box, Scene, arrange, background, facing, paste, resized, to_uint8
 from ditkit.data.sprites import Sprites
 from ditkit.text.vocabulary import PAD
 
@@ -33,11 +33,13 @@ class Mixture:
     """Which pictures are drawn how often: shares of those of one object that fills the frame, and of those on white.
 
     `small` is the share of batches of one object that fills a frame as small as a box: a patch that is put into one is denoised so.
+    With `mirror` every object is shown the other way round as often as it is drawn.
     """
 
     filling: float
     white: float
     small: float = 0.0
+    mirror: bool = True
 
 
 class Captioned(NamedTuple):
@@ -48,10 +50,10 @@ class Captioned(NamedTuple):
 def captioned(sprites: Sprites, rng: np.random.Generator, height: int, width: int, mixture: Mixture) -> Captioned:
     """A picture and its caption; pairs of nouns that are held out never share one."""
     if rng.random() < mixture.filling:
-        return _filling(sprites, rng, height, width, mixture.white)
+        return _filling(sprites, rng, height, width, mixture)
     labels = _company(sprites, rng, 1 + int(rng.choice(4, p=OBJECTS)))
     canvas, colour = _backdrop(rng, height, width, mixture.white)
-    scene = _arranged(sprites, rng, canvas, labels)
+    scene = _arranged(sprites, rng, canvas, labels, mirror=mixture.mirror)
     nouns = [sprites.class_names[sprites.labels[index]] for index in scene.sprites]
     boxes = [in_pixels(box, height, width) for box in scene.boxes]
     return Captioned(scene, caption(nouns, boxes, rng, min(height, width), colour))
@@ -59,30 +61,30 @@ def captioned(sprites: Sprites, rng: np.random.Generator, height: int, width: in
 
 def anywhere(sprites: Sprites, rng: np.random.Generator, height: int, width: int, labels: Sequence[int]) -> Scene:
     """A scene of these things on white as training shows them: somewhere, in some size."""
-    return _arranged(sprites, rng, np.ones((height, width, 3), np.float32), labels)
+    return _arranged(sprites, rng, np.ones((height, width, 3), np.float32), labels, mirror=True)
 
 
-def _arranged(sprites: Sprites, rng: np.random.Generator, canvas: np.ndarray, labels: Sequence[int]) -> Scene:
+def _arranged(sprites: Sprites, rng: np.random.Generator, canvas: np.ndarray, labels: Sequence[int], *, mirror: bool) -> Scene:
     height, width = canvas.shape[:2]
     unit = (height * width) ** 0.5
     most = min(unit * {1: 0.9, 2: 0.62}.get(len(labels), 0.48), height, width)
-    return arrange(sprites, rng, canvas, [_sprite_of(sprites, rng, label) for label in labels], 0.26 * unit, most)
+    indices = [_sprite_of(sprites, rng, label) for label in labels]
+    return arrange(sprites, rng, canvas, indices, 0.26 * unit, most, mirror=mirror)
 
 
 def in_pixels(box: Box, height: int, width: int) -> Box:
     return box[0] * width, box[1] * height, box[2] * width, box[3] * height
 
 
-def _filling(sprites: Sprites, rng: np.random.Generator, height: int, width: int, white: float) -> Captioned:
+def _filling(sprites: Sprites, rng: np.random.Generator, height: int, width: int, mixture: Mixture) -> Captioned:
     """One object as large as the shorter side allows, at times stretched a little along the longer one."""
-    canvas, _ = _backdrop(rng, height, width, white)
+    canvas, _ = _backdrop(rng, height, width, mixture.white)
     index = _sprite_of(sprites, rng, int(rng.integers(len(sprites.class_names))))
     side = min(height, width) * rng.uniform(0.8, 1.0)
     stretch = rng.uniform(1.0, 1.5) if rng.random() < 0.7 else 1.0
     tall, wide = (int(min(side * (stretch if length > side / 0.8 else 1.0), length)) for length in (height, width))
     top, left = (int((length - own) / 2 * rng.uniform(0.5, 1.5)) for length, own in ((height, tall), (width, wide)))
-    rgba = sprites.rgba[index][:, ::-1] if rng.random() < 0.5 else sprites.rgba[index]
-    paste(canvas, resized(np.ascontiguousarray(rgba), wide, tall), left, top)
+    paste(canvas, resized(facing(sprites, index, rng, mirror=mixture.mirror), wide, tall), left, top)
     box = (left / width, top / height, (left + wide) / width, (top + tall) / height)
     noun = sprites.class_names[sprites.labels[index]]
     return Captioned(Scene(to_uint8(canvas), (index,), (box,)), noun if rng.random() < BARE else one(noun))
@@ -153,7 +155,7 @@ class SceneDraws:
         return Kind(*self.shapes[int(torch.multinomial(self.chances, 1, generator=generator))], filling, white)
 
     def _pictures(self, kind: Kind, seeds: Sequence[int]) -> tuple[Tensor, Tensor]:
-        mixture = Mixture(kind.filling, kind.white)
+        mixture = Mixture(kind.filling, kind.white, mirror=self.mixture.mirror)
         drawn = [captioned(self.sprites, np.random.default_rng(seed), kind.height, kind.width, mixture) for seed in seeds]
         images = from_uint8(torch.from_numpy(np.stack([picture.scene.image for picture in drawn])).movedim(-1, 1))
         return self.encode(images), self.tokens([picture.caption for picture in drawn])

@@ -103,7 +103,22 @@ def compose(
     return arrange(sprites, rng, canvas, indices, 0.22 * short, short * (0.9 if objects == 1 else 0.62 if objects == 2 else 0.48))
 
 
-def arrange(sprites: Sprites, rng: np.random.Generator, canvas: np.ndarray, indices: Iterable[int], least: float, most: float) -> Scene:
+def facing(sprites: Sprites, index: int, rng: np.random.Generator, *, mirror: bool) -> np.ndarray:
+    """The sprite (S, S, 4) as it is drawn, or with `mirror` in half of all cases the other way round; `rng` moves on alike."""
+    rgba = sprites.rgba[index]
+    return np.ascontiguousarray(rgba[:, ::-1]) if rng.random() < 0.5 and mirror else rgba
+
+
+def arrange(
+    sprites: Sprites,
+    rng: np.random.Generator,
+    canvas: np.ndarray,
+    indices: Iterable[int],
+    least: float,
+    most: float,
+    *,
+    mirror: bool = True,
+) -> Scene:
     """Sprites of `least` to `most` pixels drawn on `canvas`, in place, where they overlap little; one that finds no room is left out."""
     height, width = canvas.shape[:2]
     chosen, boxes = [], []
@@ -116,9 +131,7 @@ def arrange(sprites: Sprites, rng: np.random.Generator, canvas: np.ndarray, indi
                 break
         else:
             continue
-        mirrored = rng.random() < 0.5
-        rgba = sprites.rgba[index][:, ::-1] if mirrored else sprites.rgba[index]
-        paste(canvas, resized(np.ascontiguousarray(rgba), side, side), left, top)
+        paste(canvas, resized(facing(sprites, index, rng, mirror=mirror), side, side), left, top)
         chosen.append(index)
         boxes.append(box)
     return Scene(to_uint8(canvas), tuple(chosen), tuple(boxes))

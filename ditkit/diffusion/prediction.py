@@ -1,5 +1,6 @@
 """What a network says about a noisy sample, and what that means for the clean sample, the noise, the velocity and the score."""
 
+import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -18,7 +19,7 @@ class Prediction:
 
     * epsilon: the noise
     * sample: x0, the clean sample
-    * v: alpha * noise - sigma * x0 (Salimans & Ho 2022), where alpha^2 + sigma^2 = 1
+    * v: alpha * noise - sigma * x0 (Salimans & Ho 2022); both shares divided by their length, where alpha^2 + sigma^2 is not 1
     * score: the gradient of the log density, -noise / sigma (Song et al. 2021)
     * velocity: dx/dt of flow time, alpha' x0 + sigma' noise (Ma et al. 2024); reversed: towards the noise
 
@@ -41,7 +42,8 @@ class Prediction:
             case "epsilon":
                 return (x - sigma * value) / alpha
             case "v":
-                return alpha * x - sigma * value
+                length = math.hypot(alpha, sigma)
+                return (alpha / length**2) * x - (sigma / length) * value
             case "sample":
                 return value
             case "score":
@@ -57,7 +59,8 @@ class Prediction:
             case "epsilon":
                 return value
             case "v":
-                return sigma * x + alpha * value
+                length = math.hypot(alpha, sigma)
+                return (sigma / length**2) * x + (alpha / length) * value
             case "sample":
                 return (x - alpha * value) / sigma
             case "score":
@@ -66,6 +69,11 @@ class Prediction:
                 ahead = value if self.kind == "velocity" else -value
                 scale = 1 / (alpha * d_sigma - d_alpha * sigma)
                 return (scale * alpha) * ahead - (scale * d_alpha) * x
+
+    def to_v(self, x: Tensor, level: Level) -> Tensor:
+        """(alpha * noise - sigma * x0) / length, whatever the limit."""
+        length = math.hypot(level.alpha, level.sigma)
+        return (level.alpha / length) * self.to_epsilon(x, level) - (level.sigma / length) * self._x0(x, level)
 
     def to_velocity(self, x: Tensor, level: Level) -> Tensor:
         """dx/dt along the probability-flow ODE in flow time, towards the data."""
@@ -101,8 +109,8 @@ class Reading:
         value, variance = output.chunk(2, dim=1) if self.variance else (output, None)
         return Prediction(value, self.kind, variance, self.limit)
 
-    def clean(self, output: Tensor, x: Tensor, level: Level) -> Tensor:
-        """The output (B, C, ...) of a network that says the clean sample where this one says something else; a variance stays beside it."""
+    def as_v(self, output: Tensor, x: Tensor, level: Level) -> Tensor:
+        """The output (B, C, ...) of a network that says v where this one says something else; a variance stays beside it."""
         said = replace(self, limit=None).of(output)
-        x0 = said.to_x0(x, level)
-        return x0 if said.variance is None else torch.cat([x0, said.variance.to(x0.dtype)], dim=1)
+        v = said.to_v(x, level)
+        return v if said.variance is None else torch.cat([v, said.variance.to(v.dtype)], dim=1)

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from ditkit.cache.execute import PlanRun
 from ditkit.diffusion.guidance import combine
-from ditkit.diffusion.prediction import Prediction
-from ditkit.diffusion.solvers import Denoise
+from ditkit.diffusion.prediction import Kind, Prediction
+from ditkit.diffusion.solvers import Denoise, Solver
 from ditkit.engine.conditioning import ConditioningTable
 from ditkit.engine.conditions import Conditions, conditions
 from ditkit.engine.graphs import GraphedNetwork
@@ -50,8 +50,7 @@ def denoiser(
     Guidance is one batched forward [cond; null]. With a plan the null half is carried even where guidance is off, because
     cached outputs must keep their rows. `executions` and `whole` say how to run each evaluation in place of the plan; `graphs` runs the
     plan in place of the eager network; `watch` sees what the eager one does; `asked` are the labels' conditions if they were made before.
-    Where an evaluation is forecast as a whole nothing is launched but the forecast of what the solver reads; of what it says, or, where the
-    solver adds noise, which turns up in a network's noise or velocity but hardly in its clean sample, of that.
+    Where an evaluation is forecast as a whole nothing is launched but the forecast of what the solver reads.
     """
     solver = request.solver
     if executions is None and request.plan:
@@ -67,7 +66,7 @@ def denoiser(
     alone, both = table.rows(labels, guided=False), table.rows(labels, guided=guided)
     unread = model.reading.variance and whole is not None and not solver.draws  # nobody reads the variance: it need not be remembered
     reading = replace(model.reading, variance=False) if unread else model.reading
-    clean = whole is not None and solver.draws > 0 and solver.levels[0].alpha > 0
+    kind = forecast_kind(model, solver) if whole else reading.kind
 
     def evaluate(x: Tensor, evaluation: int) -> Tensor:
         low = x.to(model.dtype)
@@ -81,15 +80,24 @@ def denoiser(
 
     def said(x: Tensor, evaluation: int) -> Tensor:
         out = read(evaluate(x, evaluation), x)
-        return reading.clean(out, x, solver.levels[evaluation]) if clean else out
+        return out if kind == reading.kind else reading.as_v(out, x, solver.levels[evaluation])
 
     def denoise(x: Tensor, evaluation: int) -> Prediction:
         out = whole(evaluation, lambda: said(x, evaluation)) if whole else evaluate(x, evaluation)
         if on_step:
             on_step(len(x))
-        return (replace(reading, kind="sample") if clean else reading).of(out)
+        return replace(reading, kind=kind).of(out)
 
     return denoise
+
+
+def forecast_kind(model: Model, solver: Solver) -> Kind:
+    """What is remembered of whole evaluations, and forecast: what the network says, or v where the solver adds noise.
+
+    Fresh noise is all in the noise that a network finds in a sample, and where much noise is left hardly in the clean sample. Of its part
+    in v as much goes into either as the level says, which is about what a network would make of it.
+    """
+    return "v" if solver.draws and solver.levels[0].alpha else model.reading.kind
 
 
 def _watched(executions: Callable[[int], Execution] | None, watch: Watch | None) -> Callable[[int], Execution] | None:

@@ -7,6 +7,7 @@ network to solve, so that thousands of choices can be judged.
 Shapes: E evaluations.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -76,7 +77,7 @@ def answer(level: Level, kind: Kind, variance: float) -> float:
         case "sample":
             return x0
         case "v":
-            return alpha * epsilon - sigma * x0
+            return (alpha * epsilon - sigma * x0) / math.hypot(alpha, sigma)
         case "score":
             return -1 / power
         case "velocity" | "reversed velocity":

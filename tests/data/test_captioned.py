@@ -101,6 +101,22 @@ def test_a_mixture_of_only_filling_objects_on_white_is_that(sprites: Sprites) ->
     assert named and all(said.endswith("on a white background") for said in named)
 
 
+def test_things_face_both_ways_or_as_they_are_drawn(sprites: Sprites) -> None:
+    halves = np.zeros((1, 64, 64, 4), np.uint8)
+    halves[..., 3], halves[:, :, :32, 0], halves[:, :, 32:, 2] = 255, 255, 255  # red on the left, blue on the right
+    corn = Sprites(halves, np.array([0]), ("corn",), ("flat",))
+
+    def as_drawn(filling: float, mirror: bool) -> int:
+        mixture, times = Mixture(filling, white=1, mirror=mirror), 0
+        for seed in range(20):
+            red, _, blue = captioned(corn, np.random.default_rng(seed), 64, 64, mixture).scene.image.astype(float).mean(0).T
+            times += int(red.argmin() > blue.argmin())  # on white, red is least where blue is
+        return times
+
+    for filling in (0, 1):
+        assert as_drawn(filling, mirror=False) == 20 and 0 < as_drawn(filling, mirror=True) < 20
+
+
 def test_things_anywhere_are_those_that_were_asked_for_on_white(sprites: Sprites) -> None:
     for seed in range(20):
         scene = anywhere(sprites, np.random.default_rng(seed), 96, 128, [3, 5])

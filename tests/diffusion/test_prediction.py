@@ -8,26 +8,33 @@ from ditkit.diffusion.prediction import Kind, Prediction, Reading
 from tests.closeness import assert_close
 from tests.golden_files import assert_within, golden, golden_manifest
 
-LEVEL = Level(0.6, 0.8, 1.3, -0.9)
+LEVEL, UNEVEN = Level(0.6, 0.8, 1.3, -0.9), Level(0.7, 0.3, 1.0, -1.0)  # of a noise schedule, and of a flow
 X0, EPSILON = torch.randn(2, 3, 4, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).unbind()
-X = LEVEL.alpha * X0 + LEVEL.sigma * EPSILON
-VELOCITY = LEVEL.d_alpha * X0 + LEVEL.d_sigma * EPSILON
-VALUES: dict[Kind, torch.Tensor] = {
-    "epsilon": EPSILON,
-    "sample": X0,
-    "v": LEVEL.alpha * EPSILON - LEVEL.sigma * X0,
-    "score": -EPSILON / LEVEL.sigma,
-    "velocity": VELOCITY,
-    "reversed velocity": -VELOCITY,
-}
-CONVERSIONS = (Prediction.to_x0, Prediction.to_epsilon, Prediction.to_velocity, Prediction.to_score)
+CONVERSIONS = (Prediction.to_x0, Prediction.to_epsilon, Prediction.to_velocity, Prediction.to_score, Prediction.to_v)
+
+
+def said(level: Level) -> dict[Kind, torch.Tensor]:
+    velocity = level.d_alpha * X0 + level.d_sigma * EPSILON
+    return {
+        "epsilon": EPSILON,
+        "sample": X0,
+        "v": (level.alpha * EPSILON - level.sigma * X0) / math.hypot(level.alpha, level.sigma),
+        "score": -EPSILON / level.sigma,
+        "velocity": velocity,
+        "reversed velocity": -velocity,
+    }
+
+
+X, VALUES = LEVEL.alpha * X0 + LEVEL.sigma * EPSILON, said(LEVEL)
+VELOCITY = VALUES["velocity"]
 
 
 @pytest.mark.parametrize("kind", VALUES)
-def test_every_kind_of_prediction_means_the_same_sample_noise_velocity_and_score(kind: Kind) -> None:
-    prediction = Prediction(VALUES[kind], kind)
-    for convert, meant in zip(CONVERSIONS, (X0, EPSILON, VELOCITY, VALUES["score"]), strict=True):
-        assert_close(convert(prediction, X, LEVEL), meant)
+@pytest.mark.parametrize("level", [LEVEL, UNEVEN])
+def test_every_kind_of_prediction_means_the_same_sample_noise_velocity_score_and_v(kind: Kind, level: Level) -> None:
+    values, x = said(level), level.alpha * X0 + level.sigma * EPSILON
+    for convert, meant in zip(CONVERSIONS, ("sample", "epsilon", "velocity", "score", "v"), strict=True):
+        assert_close(convert(Prediction(values[kind], kind), x, level), values[meant])
 
 
 @pytest.mark.parametrize("kind", VALUES)

@@ -93,7 +93,7 @@ def test_a_plan_that_reuses_changes_the_result(model: Model, solver: str) -> Non
 @pytest.mark.parametrize("evaluations", [5, 6])
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_a_whole_evaluation_of_weights_1_0_0_holds_what_the_network_said(model: Model, solver: str, evaluations: int) -> None:
-    """By hand: what the denoiser said an evaluation before, guided, in place of the network; with noise on the way its clean sample."""
+    """By hand: what the denoiser said an evaluation before, guided, in place of the network; with noise on the way v."""
     request = _request(_solver(solver, evaluations), guidance=2.0)
     sites, times = model.backbone.sites, request.solver.times
     rows = tuple((evaluation not in (2, 4),) * len(sites) for evaluation in range(evaluations))
@@ -109,7 +109,7 @@ def test_a_whole_evaluation_of_weights_1_0_0_holds_what_the_network_said(model: 
         level, heard = request.solver.levels[evaluation], denoise(x, evaluation)
         if not request.solver.draws or not request.solver.levels[0].alpha:
             return heard
-        return replace(heard, value=heard.to_x0(x, level), kind="sample")
+        return replace(heard, value=heard.to_v(x, level), kind="v")
 
     state = request.solver.init(noise[1:] if request.solver.draws else None)
     with torch.inference_mode():

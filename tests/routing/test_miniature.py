@@ -43,7 +43,14 @@ def _end(solver: Solver, kind: Kind, variance: float, column: list[tuple[float, 
         level = solver.levels[evaluation]
         x0 = level.alpha * variance / (level.alpha**2 * variance + level.sigma**2) * x
         exact = Prediction(x0, "sample")
-        value = {"epsilon": exact.to_epsilon, "velocity": exact.to_velocity, "score": exact.to_score, "sample": exact.to_x0}[kind](x, level)
+        means = {
+            "epsilon": exact.to_epsilon,
+            "velocity": exact.to_velocity,
+            "score": exact.to_score,
+            "sample": exact.to_x0,
+            "v": exact.to_v,
+        }
+        value = means[kind](x, level)
         if evaluation != loud:
             return Prediction(place(evaluation, lambda: value), kind, torch.zeros_like(x))
         if not column[evaluation]:
@@ -57,7 +64,7 @@ def _end(solver: Solver, kind: Kind, variance: float, column: list[tuple[float, 
 
 
 @pytest.mark.parametrize("solver", ["ddim", "ddpm", "dpm-solver-2", "dpm-solver++"])
-@pytest.mark.parametrize("kind", ["epsilon", "sample", "score"])
+@pytest.mark.parametrize("kind", ["epsilon", "sample", "score", "v"])
 def test_gains_are_what_a_run_under_the_plan_ends_at(solver: str, kind: Kind) -> None:
     made = SOLVERS[solver](linear(), EVALUATIONS)
     gains = Miniature.of(made, kind, 4.0).gains({3: {2: 1.5, 1: -0.5}, 5: {4: 1.0}, 6: {4: 1.25, 2: -0.25}})

@@ -19,7 +19,7 @@ words = json.loads(sys.stdin.readline())
 def say(**what): print(json.dumps(what), file=sys.stderr, flush=True)
 say(label="sampling", done=1, total=2)
 if "bad" in words: sys.exit(print("ditkit: no class named 'bad'", file=sys.stderr) or 2)
-if "long" in words: time.sleep(60)
+for _ in range(6000 if "long" in words else 0): time.sleep(0.01)  # a signal just before a sleep is heard only after it
 print(json.dumps({"notes": words}))
 """
 

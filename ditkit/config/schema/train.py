@@ -69,6 +69,8 @@ class ScenesConfig:
 
     def _check_nouns(self) -> None:
         if isinstance(self.nouns, list) and self.nouns and all(isinstance(noun, str) for noun in self.nouns):
+            if twice := [noun for noun in self.nouns if self.nouns.count(noun) > 1]:
+                raise ConfigError(f"scenes.nouns names {twice[0]} more than once")
             return
         if self.nouns is not None and not isinstance(self.nouns, int):
             raise ConfigError(f"scenes.nouns is a number of nouns or a list of them, as in [cat,ice cream], not {self.nouns!r}")

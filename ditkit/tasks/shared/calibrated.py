@@ -10,6 +10,7 @@ from ditkit.cache.plan import CachePlan, read_plan, write_plan
 from ditkit.config.schema import ForecastCache, SimilarityCache
 from ditkit.diffusion.solvers import Solver
 from ditkit.engine.calibrate import output_changes
+from ditkit.engine.denoiser import forecast_kind
 from ditkit.engine.fit import LEAST, fitted
 from ditkit.engine.model import Model
 from ditkit.engine.request import SamplingRequest
@@ -23,7 +24,7 @@ from ditkit.routing.undisturbed import Undisturbed, undisturbed
 from ditkit.tasks.shared import classes, costs
 from ditkit.tasks.shared.memory import check_room
 
-METHOD = "in miniature, also by residuals"  # plans that an earlier ditkit kept were made in other ways
+METHOD = "in miniature, also by residuals; of v where noise is added"  # plans that an earlier ditkit kept were made in other ways
 CALIBRATION_SEED = 2**40  # far from the seeds of pictures that people ask for
 Calibration = SimilarityCache | ForecastCache
 
@@ -87,7 +88,7 @@ def draft(cache: ForecastCache, model: Model, request: SamplingRequest) -> Cache
 
 def choosing(known: Undisturbed, model: Model, solver: Solver, order: int, variance: float = VARIANCE) -> Judge:
     """Judges which evaluations to forecast, by runs without a plan and a run in miniature."""
-    return judge(known.relative().numpy(), Miniature.of(solver, model.spec.prediction, variance), order)
+    return judge(known.relative().numpy(), Miniature.of(solver, forecast_kind(model, solver), variance), order)
 
 
 def _forecast(cache: ForecastCache, model: Model, trial: SamplingRequest, progress: Progress) -> CachePlan:

@@ -56,7 +56,7 @@ def scene_draws(
         shown = of_classes(shown, shown.class_names[: asked.nouns] if isinstance(asked.nouns, int) else asked.nouns)
     sides = range(spec.image_size // 4 // step * step or step, spec.image_size // 2 + 1, step)
     small = [(height, width) for height in sides for width in sides]
-    mixture = Mixture(asked.filling, asked.white, asked.small)
+    mixture = Mixture(asked.filling, asked.white, asked.small, config.data.mirror)
     folder = _pool_folder(config, codec, shown, progress) if asked.pool else Path()
     return SceneDraws(
         shown, encode, lambda captions: reader.encode(captions, tokens)[0], shapes, mixture, small, pool=asked.pool, folder=folder
@@ -65,9 +65,10 @@ def scene_draws(
 
 def _pool_folder(config: TrainConfig, codec: Codec, shown: Sprites, progress: Progress) -> Path:
     """Named after all that its pictures come from. A training that finds another one, or none, says that it fills a new one."""
-    known = [files_digest([Path(str(config.data.path))]), codec.name, dict(codec.origin), shown.class_names, shown.styles]
+    data = config.data
+    known = [files_digest([Path(str(data.path))]), codec.name, dict(codec.origin), shown.class_names, shown.styles, data.mirror]
     digest = hashlib.sha256(json.dumps(known).encode()).hexdigest()[:12]
-    folder = Path(config.data.cache or config.out) / f"pool-{digest}"
+    folder = Path(data.cache or config.out) / f"pool-{digest}"
     if (Path(config.out) / STATE).exists() and not folder.exists():
         progress.note(f"{folder}, the pool of encoded pictures, is gone, or of another codec or data: its pictures are encoded again")
     return folder

@@ -64,6 +64,8 @@ def test_words_can_be_learned_on_few_and_small_pictures_first_and_all_of_them_ar
         ScenesConfig(filling=1.2)
     with pytest.raises(ConfigError, match=r"scenes\.nouns is a number of nouns or a list of them, as in \[cat,ice cream\], not 'cat'"):
         ScenesConfig(nouns="cat")
+    with pytest.raises(ConfigError, match=r"scenes\.nouns names cat more than once$"):
+        ScenesConfig(nouns=["cat", "dog", "cat"])
     with pytest.raises(
         ConfigError, match=r"scenes\.\* say what a model that reads captions learns from, scenes\.small also ae-emoji; dit-emoji is none"
     ):
