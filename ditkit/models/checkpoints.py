@@ -17,6 +17,7 @@ from torch import Tensor
 from ditkit.errors import CheckpointError, ConfigError
 from ditkit.files.atomic import write_atomically
 from ditkit.files.folders import weight_files
+from ditkit.files.in_use import in_use
 from ditkit.files.sketch import sketch
 from ditkit.files.tensors import State, fingerprint, read_metadata, write_tensors
 from ditkit.files.weights import RANDOM, locate
@@ -145,8 +146,9 @@ def convert(path: Path, out: Path, layout: str = "ditkit", model: str | None = N
         if params.mlp_ratio != PUBLISHED_RATIO:
             raise CheckpointError(f"{path} is a {describe(params)}, and diffusers knows MLPs {PUBLISHED_RATIO:g} times as wide only")
         config = json.dumps(theirs.to_config(params), indent=2) + "\n"
-        write_tensors(out / FILE_NAMES[0], theirs.to_diffusers(checkpoint.state), words)
-        write_atomically(out / "config.json", lambda part: part.write_text(config, encoding="utf-8"))
+        with in_use(out):
+            write_tensors(out / FILE_NAMES[0], theirs.to_diffusers(checkpoint.state), words)
+            write_atomically(out / "config.json", lambda part: part.write_text(config, encoding="utf-8"))
     else:
         spec = registered(params)
         save(checkpoint.state, out, model=model or (spec.name if spec else describe(params)), params=params, **words)

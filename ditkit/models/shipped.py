@@ -61,7 +61,7 @@ SHAPES = ModelSpec(
     image_size=0,
     guided_channels=3,
     # From time 0.7: above it its errors, times 1 / alpha, are all there is. With noise on the way, as pixart-emoji.
-    defaults=Defaults(solver="dpm-solver++", steps=25, guidance=1.0, start=0.7, eta=1.0),
+    defaults=Defaults(solver="dpm-solver++", steps=25, guidance=1.0, start=0.7, eta=1.0, reuse_eta=0.0),
     weights=WeightSource(asset="dit3d-shapes.safetensors", licence="research use only"),
     classes="shapes",
     points=2048,

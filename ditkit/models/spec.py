@@ -20,8 +20,8 @@ class Defaults:
     """What `ditkit sample` does when nothing is said.
 
     `guidance` is w in null + w (cond - null), `start` the time a run begins at, `grid` which times it visits, if not those that the
-    solver visits by itself, `eta` the share of noise that it adds. `refused` says why the solver that came with the weights cannot be run,
-    so that one has to be chosen.
+    solver visits by itself, `eta` the share of noise that it adds, `reuse_eta` that where evaluations are reused, if another: no forecast
+    foresees fresh noise. `refused` says why the solver that came with the weights cannot be run, so that one has to be chosen.
     """
 
     solver: str
@@ -30,6 +30,7 @@ class Defaults:
     start: float = 1.0
     grid: str | None = None
     eta: float = 0.0
+    reuse_eta: float | None = None
     refused: str | None = None
 
 

@@ -51,6 +51,7 @@ def describe(name: str) -> Report:
         "by default": f"{defaults.solver}, {defaults.steps} evaluations, guidance {defaults.guidance:g}"
         + (f", grid {defaults.grid}" if defaults.grid else "")
         + (f", eta {defaults.eta:g}" if defaults.eta else "")
+        + (f" ({defaults.reuse_eta:g} with a plan)" if defaults.reuse_eta is not None else "")
         + (f", from time {defaults.start:g}" if defaults.start < 1 else "")
         + (f" (its paper writes {published:g})" if spec.published_guidance_offset else ""),
         "guided channels": f"{spec.guided_channels} of {spec.params.channels}" if spec.guided_channels < spec.params.channels else "all",

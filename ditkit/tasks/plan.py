@@ -150,7 +150,7 @@ def _router(source: Path, threshold: float | None, model: str | None) -> tuple[C
     if threshold is None:
         threshold = THRESHOLDS[spec.family]
         notes.append(f"computed where the score is above {threshold}, as published for {spec.family}; --threshold says otherwise")
-    solver = build.solver(AutoSampler(), spec, len(routers))
+    solver = build.solver(AutoSampler(), spec, len(routers), reusing=True)
     if spec.family == "dit":
         solver = build.solver(DDIMConfig(), spec, len(routers))
     plan = plan_from_router(routers, spec.family, blank(spec.params).sites, solver.times, threshold, {"file": source.name})
@@ -182,7 +182,7 @@ def _smoothcache(source: Path, model: str | None, steps: int | None) -> CachePla
     if model is None:
         raise ConfigError("a SmoothCache schedule does not say for which model it is; say so with --model")
     spec = registry.find(model)
-    solver = build.solver(AutoSampler(), spec, steps or spec.defaults.steps)
+    solver = build.solver(AutoSampler(), spec, steps or spec.defaults.steps, reusing=True)
     return replace(plan_from_smoothcache(source, blank(spec.params).sites, solver.times), model=model, solver=solver.name)
 
 

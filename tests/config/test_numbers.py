@@ -4,7 +4,7 @@ import pytest
 
 from ditkit.config.compose import compose
 from ditkit.config.numbers import number, whole
-from ditkit.config.schema import Gen3DConfig, SampleConfig, TrainConfig
+from ditkit.config.schema import BenchConfig, Gen3DConfig, SampleConfig, TrainConfig, TrainRouterConfig
 from ditkit.errors import ConfigError
 
 
@@ -49,6 +49,9 @@ def test_seeds_count_up_to_the_last_and_not_beyond() -> None:
         ConfigError, match="^seeds end at 9223372036854775807, and 2 from 9223372036854775807 on go beyond; use a smaller seed$"
     ):
         compose(Gen3DConfig, ["seed=9223372036854775807", "count=2"])
+    for schema, samples in ((BenchConfig, "count=2"), (TrainRouterConfig, "samples=2")):
+        with pytest.raises(ConfigError, match="^seeds end at 9223372036854775807, and 2 from"):
+            compose(schema, ["seed=9223372036854775807", samples])
 
 
 def test_digits_in_texts_are_letters_like_others() -> None:

@@ -71,7 +71,7 @@ def test_changed_data_has_another_digest(tmp_path: Path) -> None:
 
 def test_what_is_no_sprite_sheet_says_why(tmp_path: Path) -> None:
     np.savez(tmp_path / "other.npz", x=np.zeros(3))
-    with pytest.raises(DataError, match="is not a sprite sheet"):
+    with pytest.raises(DataError, match="other.npz is not a sprite sheet: it lacks 'images'$"):
         load_pictures(tmp_path / "other.npz", 64)
     (tmp_path / "broken.npz").write_bytes(b"not a zip")
     with pytest.raises(DataError, match="is not a sprite sheet"):

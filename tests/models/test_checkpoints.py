@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ditkit.errors import CheckpointError, ConfigError, OutputError
 from ditkit.files.sketch import sketch
 from ditkit.files.tensors import read_metadata, read_tensors, write_tensors
-from ditkit.models import registry
+from ditkit.models import checkpoints, registry
 from ditkit.models.blank import blank
 from ditkit.models.checkpoints import convert, fingerprint, load_backbone, load_into, read_checkpoint, read_class_names, save, with_compat
 from ditkit.models.diffusers_layout import to_config, to_diffusers
@@ -194,6 +194,18 @@ def test_what_cannot_be_converted_is_refused_and_nothing_written(tmp_path: Path)
         convert(tmp_path / "w.pt", tmp_path / "out")
     with pytest.raises(ConfigError, match="layout is ditkit or diffusers, not onnx"):
         convert(tmp_path / "w.pt", tmp_path / "out", "onnx")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_diffusers_folder_that_could_not_be_written_is_not_left_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save(tiny("dit").state_dict(), tmp_path / "dit.safetensors", model="tiny", params=DIT)
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(checkpoints, "write_tensors", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        convert(tmp_path / "dit.safetensors", tmp_path / "out", "diffusers")
     assert not (tmp_path / "out").exists()
 
 

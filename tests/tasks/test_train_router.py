@@ -103,6 +103,10 @@ def test_a_plan_of_other_weights_is_no_beginning(tiny: str, weights: str, tmp_pa
     others = replace(config, weights="random", begin=plan, out=str(tmp_path / "other"))
     with pytest.raises(PlanMismatch, match="was made for other weights"):
         train_router.run(others, NoProgress())
+    with pytest.raises(
+        ConfigError, match=r"plan\.json covers 6 evaluations, this training 7; say evaluations=6 or begin with another plan$"
+    ):
+        train_router.run(replace(others, evaluations=7), NoProgress())
     assert not (tmp_path / "other").exists()
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from ditkit.config.checks import check_budget, check_finite, check_folder, check_known, check_least, check_positive, check_seed
+from ditkit.config.checks import check_budget, check_finite, check_folder, check_known, check_least, check_positive, check_seeds
 from ditkit.config.numbers import number
 from ditkit.config.schema.model import ModelConfig, TextConfig
 from ditkit.config.schema.runs import RULE_SETS
@@ -61,7 +61,7 @@ class BenchConfig(ModelConfig):
             check_policy(policy)
         for peer in self.against:
             check_known("engine", peer, PEERS)
-        check_seed(self.seed)
+        check_seeds(self.seed, self.count)
         check_folder(self.out)
 
 

@@ -10,7 +10,7 @@ from ditkit.config.checks import (
     check_least,
     check_part,
     check_positive,
-    check_seed,
+    check_seeds,
 )
 from ditkit.config.schema.model import ModelConfig, TextConfig
 from ditkit.config.schema.samplers import AutoSampler, SamplerConfig
@@ -80,7 +80,7 @@ class TrainRouterConfig(ModelConfig):
         check_known("trial", self.trial, TRIALS)
         if self.trial == "runs" and self.data.path is not None:
             raise ConfigError("whole runs are the model's own and need no data; leave out --data, or say trial=evaluations")
-        check_seed(self.seed)
+        check_seeds(self.seed, self.samples)
         check_folder(self.out)
 
     def _check_forecasts(self) -> None:

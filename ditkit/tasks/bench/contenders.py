@@ -60,7 +60,7 @@ def plain_request(config: BenchConfig, model: Model, prompts: PromptTable | None
     request = SamplingRequest(
         labels=classes.labels((), count, model, prompts),
         seeds=range(config.seed, config.seed + count),
-        solver=build.solver(config.sampler, spec, evaluations or config.steps or spec.defaults.steps),
+        solver=build.solver(config.sampler, spec, evaluations or config.steps or spec.defaults.steps, reusing=True),
         guidance=spec.defaults.guidance if config.guidance is None else config.guidance,
         batch=config.batch,
         prompts=prompts,

@@ -16,6 +16,7 @@ from ditkit.config.schema import (
     AutoSampler,
     DDPMConfig,
     ModelConfig,
+    NoCache,
     RunConfig,
     RuntimeConfig,
     SamplerConfig,
@@ -137,7 +138,7 @@ def request(
         seeds = range(config.seed, config.seed + count)
     steps = of.spec.defaults.steps if config.steps is None else config.steps
     guidance = of.spec.defaults.guidance if config.guidance is None else config.guidance
-    with_solver = solver(config.sampler, of.spec, steps)
+    with_solver = solver(config.sampler, of.spec, steps, reusing=planned is not None or not isinstance(config.cache, NoCache))
     wanted = SamplingRequest(
         labels=classes.labels(config.classes, len(seeds), of, prompts),
         seeds=seeds,
@@ -164,10 +165,13 @@ def check_makes_clouds(spec: ModelSpec) -> None:
         raise RequestError(f"{spec.name} makes pictures; use it with ditkit sample --model {spec.name}")
 
 
-def solver(sampler: SamplerConfig, spec: ModelSpec, evaluations: int) -> Solver:
-    """The solver that is asked for, on the model's schedule; what its configuration has besides are the solver's own options."""
+def solver(sampler: SamplerConfig, spec: ModelSpec, evaluations: int, *, reusing: bool = False) -> Solver:
+    """The solver that is asked for, on the model's schedule; what its configuration has besides are the solver's own options.
+
+    `reusing` tells that it is for a plan, for which a model may have defaults of its own.
+    """
     if isinstance(sampler, AutoSampler):
-        return solver(_published(sampler, spec), spec, evaluations)
+        return solver(_published(sampler, spec, reusing=reusing), spec, evaluations)
     if spec.limit and sampler.name not in BY_CLEAN_SAMPLES:
         raise RequestError(
             f"the scheduler of these weights keeps clean samples within a limit, and {sampler.name} goes by velocities; "
@@ -182,13 +186,14 @@ def solver(sampler: SamplerConfig, spec: ModelSpec, evaluations: int) -> Solver:
     return {**SOLVERS, **ADAPTIVE}[sampler.name](_schedule(sampler, spec), evaluations, **options)
 
 
-def _published(sampler: AutoSampler, spec: ModelSpec) -> SamplerConfig:
+def _published(sampler: AutoSampler, spec: ModelSpec, *, reusing: bool) -> SamplerConfig:
     """The model's own solver and time grid."""
     if spec.defaults.refused:
         raise RequestError(f"{spec.defaults.refused}, and these weights came with it; choose a solver with --solver")
     said: dict[str, Any] = {"start": sampler.start, "edge": sampler.edge}
     said |= {"grid": spec.defaults.grid} if spec.defaults.grid else {}
-    said |= {"eta": spec.defaults.eta} if spec.defaults.eta else {}
+    eta = spec.defaults.reuse_eta if reusing and spec.defaults.reuse_eta is not None else spec.defaults.eta
+    said |= {"eta": eta} if eta else {}
     said |= {"shift": sampler.shift} if sampler.shift != 1 else {}
     try:
         return option("sampler", spec.defaults.solver, **said)

@@ -16,7 +16,7 @@ from ditkit.config.schema import TrainRouterConfig
 from ditkit.diffusion.solvers import Solver
 from ditkit.engine.distributed import World, barrier, join_world
 from ditkit.engine.model import Model
-from ditkit.errors import RequestError
+from ditkit.errors import ConfigError, RequestError
 from ditkit.execution import Site
 from ditkit.files.tensors import read_metadata, read_tensors, write_tensors
 from ditkit.results.heatmap import draw_plan
@@ -58,7 +58,7 @@ def _trained(config: TrainRouterConfig, progress: Progress) -> Report:
     model = build.model(config, progress)
     check_batch(-(-config.batch // world.size), latent_bytes(model.spec), model.device)
     evaluations = model.spec.defaults.steps if config.evaluations is None else config.evaluations
-    solver = build.solver(config.sampler, model.spec, evaluations)
+    solver = build.solver(config.sampler, model.spec, evaluations, reusing=True)
     guidance = model.spec.defaults.guidance if config.guidance is None else config.guidance
     if guidance != 1 and not model.spec.can_be_guided:
         raise RequestError(f"{model.spec.name} was trained without a null class and cannot be guided; use guidance=1")
@@ -89,6 +89,9 @@ def _task(
     router = Router(*size, start=config.start, price=config.price, seed=config.seed, order=config.order)
     if config.begin is not None:
         begin = read_plan(Path(config.begin))
+        if begin.evaluations != len(solver.times):
+            asked = f"say evaluations={begin.evaluations} or begin with another plan"
+            raise ConfigError(f"{config.begin} covers {begin.evaluations} evaluations, this training {len(solver.times)}; {asked}")
         begin.check_fits(model.backbone.sites, solver.times, model=model.spec.name, weights=model.origin.get("sketch"), solver=solver.name)
         router.begin_with(begin, gated, abs(config.start or BEGIN))
     router = router.to(model.device)

@@ -48,7 +48,7 @@ def _request(config: TrainRouterConfig, model: Model, seed: int, progress: Progr
     request = SamplingRequest(
         labels=classes.labels((), config.samples, model, prompts),
         seeds=tuple(range(seed, seed + config.samples)),
-        solver=build.solver(config.sampler, model.spec, config.evaluations or defaults.steps),
+        solver=build.solver(config.sampler, model.spec, config.evaluations or defaults.steps, reusing=True),
         guidance=defaults.guidance if config.guidance is None else config.guidance,
         batch=config.batch,
         prompts=prompts,

@@ -84,7 +84,7 @@ class Search:
             found.append(Stage(name, made_for(plan, self.model, self.request), errors, time.perf_counter() - started))
         with suppress(ScheduleError):
             fewer = self.evaluations - skipped
-            solver = build.solver(self.config.sampler, self.model.spec, fewer)
+            solver = build.solver(self.config.sampler, self.model.spec, fewer, reusing=True)
             errors = self._errors(replace(self.held_out, solver=solver), truth, f"measuring: {fewer} evaluations")
             found.append(Stage(f"{fewer} evaluations, no plan", None, errors, time.perf_counter() - started))
         return found

@@ -31,7 +31,7 @@ MANY = r"1000000000 together take at least 465\.7 GiB of memory, and there are 8
         (
             gen3d,
             Gen3DConfig(points=10**9),
-            r"4 at a time take at least [\d.]+ GiB of memory, and there are 8\.0; use a smaller --batch or --points",
+            r"4 at a time take at least [\d.,]+ GiB of memory, and there are 8\.0; use a smaller --batch or --points",
         ),
         (
             bench,

@@ -13,8 +13,10 @@ from ditkit.config.schema import (
     AutoCache,
     AutoSampler,
     BottomCache,
+    DPMSolverPPConfig,
     EveryCache,
     ForecastCache,
+    NoCache,
     RandomCache,
     SampleConfig,
     SimilarityCache,
@@ -183,9 +185,17 @@ def test_every_shipped_plan_fits_the_model_that_it_names(path: Path) -> None:
     plan = read_plan(path)
     assert plan.model and plan.solver and plan.weights
     model = build.model(SampleConfig(model=plan.model))
-    solver = build.solver(AutoSampler(), model.spec, plan.evaluations)
+    solver = build.solver(AutoSampler(), model.spec, plan.evaluations, reusing=True)
     known = {"model": plan.model, "weights": model.origin["sketch"], "solver": solver.name}
     plan.check_fits(model.backbone.sites, solver.times, **known)
+
+
+def test_clouds_are_made_with_noise_on_the_way_but_for_what_is_forecast() -> None:
+    model = build.model(SampleConfig(model="dit3d-shapes"))
+    names = [build.request(SampleConfig(model="dit3d-shapes", cache=cache), model).solver.name for cache in (NoCache(), AutoCache())]
+    assert names == ["dpm-solver++ with eta 1", "dpm-solver++"]
+    chosen = SampleConfig(model="dit3d-shapes", cache=AutoCache(), sampler=DPMSolverPPConfig(eta=0.5))
+    assert build.request(chosen, model).solver.name == "dpm-solver++ with eta 0.5"
 
 
 def test_every_default_model_has_a_near_lossless_plan_and_one_of_half_the_cost() -> None:
