@@ -74,12 +74,17 @@ def _pool_folder(config: TrainConfig, codec: Codec, shown: Sprites, progress: Pr
     return folder
 
 
-def starting_encoder(spec: ModelSpec, vocabulary: bytes, init: str | None) -> Any:
-    """A fresh encoder, or the one that lies beside the PixArt to start from; raises `CheckpointError` if that one has other words."""
-    name = trained_encoder(spec)
+def starting_encoder(config: TrainConfig, spec: ModelSpec, vocabulary: bytes, progress: Progress) -> Any:
+    """The encoder that lies beside the weights to start from, as training or ditkit itself puts it there, or a fresh one, which is said.
+
+    Raises `CheckpointError` if the one beside has other words.
+    """
+    name, init = trained_encoder(spec), config.init
     encoder = fresh_encoder(name, len(Vocabulary(vocabulary)))
-    beside = [Path(init).parent / folder for folder in (FOLDER, name)] if init else []
+    beside = [Path(init).parent / folder for folder in (FOLDER, str(ENCODERS[name].asset))] if init else []
     folder = next((place for place in beside if place.is_dir()), None)
+    if init and not folder and not (Path(config.out) / STATE).exists():
+        progress.note(f"there is no text encoder beside {init} ({FOLDER}/): a fresh one learns the words from the beginning")
     if folder:
         if (folder / SPIECE).read_bytes() != vocabulary:
             raise CheckpointError(f"{folder} was trained on captions of other words than these sprites'; move it away to start it afresh")

@@ -135,7 +135,7 @@ def _prompted(config: TrainConfig, spec: ModelSpec, where: torch.device, progres
     sprites = load_sprites(str(config.data.path))
     vocabulary = vocabulary_of(sprites)
     backbone = _ready(registry.build(spec), config, where, progress)
-    encoder = starting_encoder(spec, vocabulary, config.init)
+    encoder = starting_encoder(config, spec, vocabulary, progress)
     module = Prompted(backbone, encoder.requires_grad_(not config.lora.rank)).to(where).train()
     draws = scene_draws(config, spec, sprites, vocabulary, _codec(config, spec, where), where, progress)
 

@@ -157,6 +157,26 @@ def test_training_starts_from_a_dit_or_from_both_networks_of_an_earlier_run(spri
         train.run(_config(sprite_sheet, tmp_path / "c", init=str(weights)), NoProgress())
 
 
+def test_the_text_encoder_is_taken_from_where_training_and_ditkit_itself_put_it_and_a_fresh_one_is_said(
+    sprite_sheet: Path, tmp_path: Path
+) -> None:
+    (weights,) = train.run(_config(sprite_sheet, tmp_path / "a"), NoProgress()).files
+    learned = read_tensors(tmp_path / "a" / "text_encoder" / "model.safetensors")
+    shipped = tmp_path / "shipped" / str(ENCODERS["t5-emoji"].asset)
+    shutil.copytree(tmp_path / "a" / "text_encoder", shipped)
+    shutil.copy(weights, shipped.parent)
+    told = Notes()
+    train.run(_config(sprite_sheet, tmp_path / "b", init=str(shipped.parent / weights.name), steps=1, learning_rate=1e-12), told)
+    assert not told.said
+    kept = read_tensors(tmp_path / "b" / "text_encoder" / "model.safetensors")
+    assert all(close(value, kept[key], size=1) for key, value in learned.items())  # as they are stored, in half precision
+
+    shutil.rmtree(shipped)
+    train.run(_config(sprite_sheet, tmp_path / "c", init=str(shipped.parent / weights.name), steps=1), told)
+    (said,) = told.said
+    assert said.startswith("there is no text encoder beside ") and said.endswith("a fresh one learns the words from the beginning")
+
+
 def test_what_cannot_be_trained_is_refused(sprite_sheet: Path, folder_of_pictures: Path, tmp_path: Path) -> None:
     with pytest.raises(
         ConfigError, match=r"^pixart-xl-2-256 reads prompts through t5-v1.1-xxl, which ditkit does not train; train pixart-"
