@@ -35,6 +35,7 @@ from ditkit.tasks.shared.memory import check_batch, latent_bytes
 from ditkit.tasks.shared.prompts import table_for
 from ditkit.tasks.train_router import forecasts
 from ditkit.tasks.train_router.starts import starts_for
+from ditkit.tasks.train_router.use import use_of
 from ditkit.training.trainer import TrainSettings
 
 LEARNED = ("logits", "weights")
@@ -166,8 +167,7 @@ def _finish(
         "reused": f"{plan.reused:.1%} of all branches",
         "multiply-adds": f"{cost.saved:.1%} less",
     }
-    command = "gen3d" if model.spec.points else "sample"
-    notes = [f"use it: ditkit {command} --model {config.model} --steps {plan.evaluations} --plan {plan_file}"]
+    notes = [use_of(config, model.spec, plan.evaluations, plan_file)]
     data = {"step": step, "seconds": seconds, "reused": plan.reused, "kept": 1 - cost.saved, "parameters": logits.numel()}
     return Report(title=f"a plan for {config.model}", facts=facts, files=files, notes=notes, data=data)
 

@@ -23,6 +23,7 @@ from ditkit.tasks.shared import build, classes, costs
 from ditkit.tasks.shared.calibrated import CALIBRATION_SEED
 from ditkit.tasks.shared.prompts import table_for
 from ditkit.tasks.train_router.stages import Search, Stage
+from ditkit.tasks.train_router.use import use_of
 
 HELD_OUT = 2**20  # seeds further on are those of the samples that plans are measured on
 LEAST_SAMPLES = 2
@@ -75,14 +76,13 @@ def _record(stages: Sequence[Stage]) -> list[dict[str, object]]:
 
 def _report(config: TrainRouterConfig, model: Model, stages: Sequence[Stage], best: Stage, kept: float, files: Sequence[Path]) -> Report:
     assert best.plan
-    command = "gen3d" if model.spec.points else "sample"
     facts: dict[str, Cell] = {
         "kept": f"{kept:.3f} of the multiply-adds",
         "forecast": f"{len(best.plan.whole)} of {best.plan.evaluations} evaluations",
         "error": f"{best.mean:.4f}",
     }
     notes = [f"errors are those of {len(best.errors)} samples that no stage has seen: relative L2 of the latents to the run without a plan"]
-    notes.append(f"use it: ditkit {command} --model {config.model} --steps {best.plan.evaluations} --plan {files[0]}")
+    notes.append(use_of(config, model.spec, best.plan.evaluations, files[0]))
     if config.max_error is not None and best.mean > config.max_error:
         notes.append(f"the error came out above {config.max_error:g}; ask for a little less")
     nearer = [stage for stage in stages if not stage.plan and stage.mean < best.mean]

@@ -1,6 +1,7 @@
 """What a bench says is what its contenders did."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,7 @@ def test_the_numbers_the_plot_and_the_page_are_written_with_the_command_that_mak
     assert (tmp_path / "bench" / "pareto.png").read_bytes().startswith(b"\x89PNG")
     page = (tmp_path / "bench" / "report.html").read_text()
     assert "2 evaluations" in page and "every" in page and "http://" not in page.replace("http://www.w3.org", "")
-    program, command, model, *overrides = written["command"].replace("'", "").split()
+    program, command, model, *overrides = shlex.split(written["command"])
     assert (program, command, model) == ("ditkit", "bench", tiny)
     again = compose(BenchConfig, [f"model={model}", *overrides])
     assert (again.steps, again.count, again.policies, again.fewer, again.out) == (

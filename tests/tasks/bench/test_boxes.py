@@ -57,7 +57,7 @@ def test_every_set_of_rules_is_compared_with_plain_sampling(config: BenchConfig)
     assert report.facts["judge"] == "none: cost only" and report.facts["boxes"] == 3
     assert {Path(file).name for file in report.files} == {"bench.json", "report.html"}
     written = json.loads((Path(config.out) / "bench.json").read_text())
-    assert "boxes=" in written["command"] and "rules='[default,pull]'" in written["command"]
+    assert "boxes=" in written["command"] and '"rules=[default,pull]"' in written["command"]
 
 
 def test_pictures_are_those_of_ditkit_ground(config: BenchConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

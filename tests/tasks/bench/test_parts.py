@@ -26,7 +26,7 @@ def test_models_are_timed_side_by_side_by_their_branches(tiny: str, weights: str
     first, second = written["models"]
     assert len(first["whole"]) == len(second["whole"]) == len(second["points"]) == 2 and first["points"] == []
     assert sum(map(min, second["branches"].values())) > 0
-    assert "parts=true" in written["command"] and f"beside='[{tiny3d}]'" in written["command"]
+    assert "parts=true" in written["command"] and f'"beside=[{tiny3d}]"' in written["command"]
 
 
 def test_a_model_that_reads_prompts_needs_some(tiny_pixart: str, tmp_path: Path) -> None:

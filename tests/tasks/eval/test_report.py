@@ -41,7 +41,7 @@ def test_numbers_plots_and_page_are_written_together(tmp_path: Path) -> None:
     report = written(measured(tmp_path), config)
     assert [file.name for file in report.files] == ["metrics.json", "pareto.png", "plan-1.png", "report.html"]
     record = json.loads(report.files[0].read_text())
-    assert record["command"] == f"ditkit eval a b data.path='real images' out={tmp_path / 'out'}"
+    assert record["command"] == f"ditkit eval a b \"data.path='real images'\" out={tmp_path / 'out'}"
     assert record["config"]["targets"] == ["a", "b"] and "torch" in record["versions"]
     page = report.files[-1].read_text()
     for words in ("Scores", "Score against cost", "First samples", "Plan of b", "How it was measured", "The same again", "few samples"):
