@@ -5,7 +5,7 @@ import os
 import sys
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from ditkit.results.printable import one_line
@@ -45,7 +45,7 @@ def progress() -> Progress:
 
 
 def _facts(facts: dict[str, Cell]) -> Table:
-    table = Table.grid(padding=(0, 2))
+    table = Table.grid(Column(overflow="fold"), Column(overflow="fold"), padding=(0, 2))  # a name is no name without its end
     for name, value in facts.items():
         table.add_row(Text(f"  {one_line(name)}", style="dim"), Text(_text(value)))
     return table
@@ -55,7 +55,7 @@ def _table(report: Report) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for index, column in enumerate(report.columns):
         numbers = all(isinstance(row[index], int | float) for row in report.rows)
-        table.add_column(Text(one_line(column)), justify="right" if numbers else "left")
+        table.add_column(Text(one_line(column)), justify="right" if numbers else "left", overflow="fold")
     for row in report.rows:
         table.add_row(*(Text(_text(cell)) for cell in row))
     return table
