@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ditkit.config.schema import BenchConfig, EvalConfig, ReferenceConfig
+from ditkit.config.schema import BenchConfig, EvalConfig, ReferenceConfig, TrainRouterConfig
 from ditkit.errors import OutputError
 from ditkit.files.in_use import in_use
 from ditkit.results.progress import NoProgress
-from ditkit.tasks import bench
+from ditkit.tasks import bench, train_router
 from ditkit.tasks import eval as evaluation
 
 ROOT = Path(__file__).parents[2]
@@ -87,15 +87,16 @@ def test_an_evaluation_that_is_killed_while_it_samples_goes_on_to_the_same_repor
     assert not list((tmp_path / "made").rglob(".*"))
 
 
-@pytest.mark.parametrize("task", [bench, evaluation])
+@pytest.mark.parametrize("task", [bench, evaluation, train_router])
 def test_a_report_is_not_written_where_another_process_writes_one(tmp_path: Path, task: Any) -> None:
     """The folder is asked for before anything is measured, and a folder made in vain goes again."""
     (tmp_path / "samples").mkdir()
     Image.new("RGB", (64, 64)).save(tmp_path / "samples" / "0.png")
     given: dict[str, Any] = {"targets": [str(tmp_path / "samples")], "data": ReferenceConfig(path=str(tmp_path / "samples"))}
-    config = BenchConfig(out=str(tmp_path / "out")) if task is bench else EvalConfig(out=str(tmp_path / "out"), **given)
+    out = str(tmp_path / "out")
+    configs = {bench: BenchConfig(out=out), evaluation: EvalConfig(out=out, **given), train_router: TrainRouterConfig(forecasts=True, out=out)}
     with in_use(tmp_path / "out"), pytest.raises(OutputError) as caught:
-        task.run(config, NoProgress())
+        task.run(configs[task], NoProgress())
     assert str(caught.value) == f"{tmp_path / 'out'} is in use by another process; wait for it, or choose another folder with --out"
     assert not (tmp_path / "out").exists()
 

@@ -47,10 +47,8 @@ def run(config: TrainRouterConfig, progress: Progress) -> Report:
 
     Without scores, for forecasts of whole evaluations, search for the plan instead.
     """
-    if config.forecasts:
-        return forecasts.run(config, progress)
     with at_work(config, _settings(config)):
-        return _trained(config, progress)
+        return forecasts.run(config, progress) if config.forecasts else _trained(config, progress)
 
 
 def _trained(config: TrainRouterConfig, progress: Progress) -> Report:

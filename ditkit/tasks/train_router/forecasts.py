@@ -16,6 +16,7 @@ from ditkit.engine.distributed import World
 from ditkit.engine.model import Model
 from ditkit.engine.request import SamplingRequest
 from ditkit.errors import RequestError
+from ditkit.files.atomic import write_atomically
 from ditkit.results.heatmap import draw_plan
 from ditkit.results.progress import Progress
 from ditkit.results.report import Cell, Report
@@ -66,7 +67,7 @@ def _write(config: TrainRouterConfig, plan: CachePlan, best: Stage, kept: float,
     files = [folder / name for name in ("plan.json", "heatmap.png", "stages.json")]
     write_plan(replace(plan, provenance=provenance, quality=quality), files[0])
     draw_plan(plan, files[1], f"{config.model}, {plan.solver}, {plan.evaluations} evaluations")
-    files[2].write_text(json.dumps(_record(stages)) + "\n", encoding="utf-8")
+    write_atomically(files[2], lambda part: part.write_text(json.dumps(_record(stages)) + "\n", encoding="utf-8"))
     return files
 
 
