@@ -19,6 +19,7 @@ from ditkit.files.in_use import in_use
 from ditkit.results.progress import NoProgress
 from ditkit.tasks import bench, train_router
 from ditkit.tasks import eval as evaluation
+from ditkit.tasks.eval.report import folder_of
 
 ROOT = Path(__file__).parents[2]
 ROUTER = "train-router weights=random samples=2 steps=100000 evaluations=4 --out router"
@@ -94,11 +95,24 @@ def test_a_report_is_not_written_where_another_process_writes_one(tmp_path: Path
     Image.new("RGB", (64, 64)).save(tmp_path / "samples" / "0.png")
     given: dict[str, Any] = {"targets": [str(tmp_path / "samples")], "data": ReferenceConfig(path=str(tmp_path / "samples"))}
     out = str(tmp_path / "out")
-    configs = {bench: BenchConfig(out=out), evaluation: EvalConfig(out=out, **given), train_router: TrainRouterConfig(forecasts=True, out=out)}
+    configs = {
+        bench: BenchConfig(out=out),
+        evaluation: EvalConfig(out=out, **given),
+        train_router: TrainRouterConfig(forecasts=True, out=out),
+    }
     with in_use(tmp_path / "out"), pytest.raises(OutputError) as caught:
         task.run(configs[task], NoProgress())
     assert str(caught.value) == f"{tmp_path / 'out'} is in use by another process; wait for it, or choose another folder with --out"
     assert not (tmp_path / "out").exists()
+
+
+def test_an_evaluation_that_was_told_no_folder_asks_for_its_own_before_it_measures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("samples").mkdir()
+    Image.new("RGB", (64, 64)).save("samples/0.png")
+    config = EvalConfig(targets=["samples"], data=ReferenceConfig(path="samples"))
+    with in_use(folder_of(config)), pytest.raises(OutputError, match=r"^runs/eval-\w+ is in use by another process; "):
+        evaluation.run(config, NoProgress())
 
 
 def _pictures(folder: Path) -> dict[Path, bytes]:

@@ -48,7 +48,7 @@ NOTE = (
 
 def run(config: BenchConfig, progress: Progress) -> Report:
     """Sample every way in turns, compare with the uncached run, write the numbers, the plot and the page."""
-    with reporting_into(config.out):
+    with reporting_into(Path(config.out)):
         return _measured(config, progress)
 
 

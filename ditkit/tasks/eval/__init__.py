@@ -29,7 +29,7 @@ from ditkit.results.report import Report
 from ditkit.shapes.clouds import ALWAYS, ENDINGS, MOST_COLUMNS, PERHAPS
 from ditkit.tasks.eval import adm, boxes, clouds, images
 from ditkit.tasks.eval.boxes import has_boxes
-from ditkit.tasks.eval.report import written
+from ditkit.tasks.eval.report import folder_of, written
 from ditkit.tasks.shared import build, classes
 from ditkit.tasks.shared.report_folder import reporting_into
 
@@ -78,7 +78,7 @@ def run(config: EvalConfig, progress: Progress) -> Report:
     config = replace(config, targets=list(dict.fromkeys(config.targets)))  # each in one row
     kind = _kind(config)
     _check_heard(kind, config)
-    with reporting_into(config.out):
+    with reporting_into(folder_of(config)):
         measured = kind.run(config, progress)
         if not measured.report.rows:  # of other processes than the first
             return measured.report

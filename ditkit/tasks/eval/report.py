@@ -66,7 +66,7 @@ def pictured(pictures: Pictures, score: float | None = None, interval: tuple[flo
 
 def written(measured: Measured, config: EvalConfig) -> Report:
     """Write the numbers, the plots and the page; the report with their files."""
-    folder, report = _folder(config), measured.report
+    folder, report = folder_of(config), measured.report
     numbers, page = folder / "metrics.json", folder / "report.html"
     command = command_line("eval", config, config.targets, ("targets",))
     record = {"command": command, "config": asdict(config), "versions": library_versions(), **report.data}
@@ -82,7 +82,7 @@ def written(measured: Measured, config: EvalConfig) -> Report:
     return replace(report, files=[*report.files, numbers, *plots, page])
 
 
-def _folder(config: EvalConfig) -> Path:
+def folder_of(config: EvalConfig) -> Path:
     """Where the report goes: --out, or the one run that it is about, or a folder named after what was asked."""
     if config.out:
         return Path(config.out)

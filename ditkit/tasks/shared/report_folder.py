@@ -9,8 +9,7 @@ from ditkit.files.in_use import in_use
 
 
 @contextlib.contextmanager
-def reporting_into(folder: str | None) -> Iterator[None]:
-    """Hold it, by torchrun's first process; a report that goes where its samples are is not held. Raises `OutputError` as `in_use`."""
-    mine = folder is not None and os.environ.get("RANK", "0") == "0"
-    with in_use(Path(str(folder))) if mine else contextlib.nullcontext():
+def reporting_into(folder: Path) -> Iterator[None]:
+    """Hold it, by torchrun's first process. Raises `OutputError` as `in_use`, before anything is measured in vain."""
+    with in_use(folder) if os.environ.get("RANK", "0") == "0" else contextlib.nullcontext():
         yield
