@@ -14,7 +14,7 @@ from ditkit.engine.denoiser import forecast_kind
 from ditkit.engine.fit import LEAST, fitted
 from ditkit.engine.model import Model
 from ditkit.engine.request import SamplingRequest
-from ditkit.errors import PlanMismatch
+from ditkit.errors import OutputError, PlanMismatch
 from ditkit.files.cache import cache_folder, digest
 from ditkit.results.progress import Progress
 from ditkit.routing.gates import spare_evaluations
@@ -30,7 +30,7 @@ Calibration = SimilarityCache | ForecastCache
 
 
 def calibrated(cache: Calibration, model: Model, request: SamplingRequest, progress: Progress, title: str) -> CachePlan:
-    """The plan, from the cache folder if it was made before; made now it is put there, and the file is named."""
+    """The plan, from the cache folder if it was made before; made now it is put there if it can be, and the file is named."""
     trial = calibration_request(cache.samples, model, request)
     file = _file(cache, model, trial)
     if found := _known(file, model, request):
@@ -44,8 +44,7 @@ def calibrated(cache: Calibration, model: Model, request: SamplingRequest, progr
             plan = _forecast(cache, model, trial, progress)
     plan = made_for(plan, model, request, samples=cache.samples)
     if file is not None:
-        write_plan(plan, file)
-        progress.note(f"the plan is kept in {file}")
+        progress.note(_kept(plan, file))
     return plan
 
 
@@ -142,13 +141,22 @@ def _file(cache: Calibration, model: Model, trial: SamplingRequest) -> Path | No
     return cache_folder() / "plans" / f"{model.spec.name}-{cache.name}-{digest(facts)}.json"
 
 
+def _kept(plan: CachePlan, file: Path) -> str:
+    """Write it, and say so; a cache that cannot be written costs the next run its time, and this one nothing."""
+    try:
+        write_plan(plan, file)
+    except OutputError as error:
+        return f"{error}; the plan is used, but not kept: DITKIT_CACHE=FOLDER says where it could be"
+    return f"the plan is kept in {file}"
+
+
 def _known(file: Path | None, model: Model, request: SamplingRequest) -> CachePlan | None:
-    """A plan that is there and fits; one that is damaged is made again."""
-    if file is None or not file.exists():
+    """A plan that is there and fits; one that is damaged, or that we may not see, is made again."""
+    if file is None:
         return None
     try:
         plan = read_plan(file)
         replace(request, plan=plan).check_fits(model)
-    except PlanMismatch:
+    except (PlanMismatch, OSError):
         return None
     return plan

@@ -180,6 +180,15 @@ def test_auto_says_so_when_it_has_to_calibrate(tiny: str, weights: str, tmp_path
         with_estimated_plan(bare, SimilarityCache(threshold=0.1), model)
 
 
+def test_a_plan_that_cannot_be_kept_is_used_all_the_same(tiny: str, weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "home").touch()
+    monkeypatch.setenv("DITKIT_CACHE", str(tmp_path / "home" / "cache"))
+    model, titles = build.model(config := SampleConfig(model=tiny, weights=weights, steps=6, count=2)), Titles()
+    planned = with_plan(build.request(config, model), ForecastCache(budget=0.5, samples=2), model, titles)
+    assert planned.plan is not None and planned.plan.whole
+    assert len(titles.notes) == 1 and titles.notes[0].endswith("the plan is used, but not kept: DITKIT_CACHE=FOLDER says where it could be")
+
+
 @pytest.mark.parametrize("path", sorted(plans.SHIPPED.glob("*.json")), ids=lambda path: path.stem)
 def test_every_shipped_plan_fits_the_model_that_it_names(path: Path) -> None:
     plan = read_plan(path)
