@@ -59,9 +59,12 @@ def _is_alive(process: int) -> bool:
 
 
 def check_folder_free(path: Path) -> None:
-    """Raise `OutputError` if a file stands where a folder is to be."""
-    if (file := next((place for place in (path, *path.parents) if place.is_file()), None)) is not None:
-        raise OutputError(f"{file} is a file, not a folder; choose another with --out")
+    """Raise `OutputError` if a file stands where a folder is to be, or a link to nothing."""
+    for place in (path, *path.parents):  # by `os.path`, to which what we may not look at is not there
+        if os.path.isfile(place):
+            raise OutputError(f"{place} is a file, not a folder; choose another with --out")
+        if os.path.islink(place) and not os.path.exists(place):
+            raise OutputError(f"{place} is a link to {os.readlink(place)}, which is not there; make it, or choose another with --out")
 
 
 def read_json(path: Path, kind: str, error: type[DitkitError]) -> Any:

@@ -55,6 +55,20 @@ def test_what_a_killed_writer_left_is_removed_and_nothing_else(tmp_path: Path, m
     ]
 
 
+def test_a_link_to_nothing_is_called_that(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("gone")
+    for path in (tmp_path / "link", tmp_path / "link" / "deeper"):
+        with pytest.raises(OutputError, match=r"/link is a link to gone, which is not there; make it, or choose another with --out$"):
+            write_atomically(path / "b.txt", lambda part: part.write_text("new"))
+
+
+@pytest.mark.skipif(getattr(os, "geteuid", lambda: 0)() == 0, reason="root may look at everything")
+def test_a_place_that_we_may_not_look_at_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "closed").mkdir(mode=0)
+    with pytest.raises(OutputError, match=r"^cannot write .*b.txt: Permission denied$"):
+        write_atomically(tmp_path / "closed" / "deeper" / "b.txt", lambda part: part.write_text("new"))
+
+
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match=r"file is a file, not a folder; choose another with --out$"):
