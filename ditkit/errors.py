@@ -10,6 +10,7 @@
   * ScheduleError: a noise schedule or time grid that cannot be
   * OutputError: a folder or file that cannot be written
   * MissingDependency: a library, or a file of the system, that is not installed
+  * ProcessLost: another process of torchrun's that is gone
 
 Anything else that escapes is a bug, shown with its traceback and exit code 1, except what the system lacks: memory, room.
 """
@@ -64,6 +65,10 @@ class OutputError(DitkitError):
 
 
 class MissingDependency(DitkitError):
+    pass
+
+
+class ProcessLost(DitkitError):
     pass
 
 

@@ -1,9 +1,10 @@
 """Which of `torchrun`'s processes this one is, and the exchanges that training makes between them."""
 
 import atexit
+import contextlib
 import importlib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
@@ -12,7 +13,11 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from ditkit.errors import ProcessLost
+
 PATIENCE = timedelta(days=7)  # a process may wait while another encodes a large data set; torchrun itself notices one that died
+
+BROKEN = "gloo/transport"  # in what gloo says of a connection, as a plain RuntimeError; nccl's errors are `DistError`
 
 T = TypeVar("T")
 
@@ -50,14 +55,16 @@ def join_world(device: torch.device) -> World:
 def barrier(world: World) -> None:
     """Wait until every process is here."""
     if world.size > 1:
-        dist.barrier()
+        with _together():
+            dist.barrier()
 
 
 def gather(value: T, world: World) -> list[T]:
     """Every process's value, by rank, on every process."""
     values = [value] * world.size
     if world.size > 1:
-        dist.all_gather_object(values, value)
+        with _together():
+            dist.all_gather_object(values, value)
     return values
 
 
@@ -68,7 +75,8 @@ def sum_gradients(parameters: Iterable[torch.nn.Parameter], world: World) -> Non
     owners = [parameter for parameter in parameters if parameter.requires_grad]
     gradients: list[Tensor] = [torch.zeros_like(p) if p.grad is None else p.grad for p in owners]
     flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
-    dist.all_reduce(flat)
+    with _together():
+        dist.all_reduce(flat)
     for parameter, gradient in zip(owners, flat.split([g.numel() for g in gradients]), strict=True):
         parameter.grad = gradient.view_as(parameter)
 
@@ -78,5 +86,18 @@ def averaged(values: Mapping[str, Tensor], world: World) -> dict[str, Tensor]:
     if world.size == 1:
         return dict(values)
     means = torch.stack([value.detach().float() for value in values.values()]) / world.size
-    dist.all_reduce(means)
+    with _together():
+        dist.all_reduce(means)
     return dict(zip(values, means.unbind(), strict=True))
+
+
+@contextlib.contextmanager
+def _together() -> Iterator[None]:
+    """An exchange; raises `ProcessLost` if another process ended before it."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not isinstance(error, dist.DistError) and BROKEN not in str(error):
+            raise
+        lost = "another of torchrun's processes is gone, and none goes on alone; the same command goes on from what is saved"
+        raise ProcessLost(lost) from error
