@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
 
     Raises `OutputError` where the folder cannot be written or is full.
     """
+    check_expanded(path)
     part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")  # some writers go by the ending
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -58,8 +60,27 @@ def _is_alive(process: int) -> bool:
     return True
 
 
+def check_writable(file: Path) -> None:
+    """Raise `OutputError` where `write_atomically` could not put this file, before work is done for it."""
+    check_expanded(file)
+    check_folder_free(file.parent)
+    if os.path.isdir(file):
+        raise OutputError(f"{file} is a folder, not a file; choose another name with --out")
+    try:
+        tempfile.TemporaryFile(dir=next(place for place in file.parents if os.path.isdir(place))).close()
+    except OSError as error:
+        raise OutputError(f"cannot write {file}: {error.strerror or error}") from error
+
+
+def check_expanded(path: Path) -> None:
+    """Raise `OutputError` for a path that begins with ~, as `--out=~/x` leaves it: it would be a folder of that name."""
+    if path.parts[:1] == ("~",):
+        raise OutputError(f"{path} begins with ~, which nobody has replaced by your home folder; write {Path('$HOME', *path.parts[1:])}")
+
+
 def check_folder_free(path: Path) -> None:
-    """Raise `OutputError` if a file stands where a folder is to be, or a link to nothing."""
+    """Raise `OutputError` if a file stands where a folder is to be, or a link to nothing, or as `check_expanded`."""
+    check_expanded(path)
     for place in (path, *path.parents):  # by `os.path`, to which what we may not look at is not there
         if os.path.isfile(place):
             raise OutputError(f"{place} is a file, not a folder; choose another with --out")

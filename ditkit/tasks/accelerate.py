@@ -10,6 +10,7 @@ from ditkit.cache.words import in_words
 from ditkit.config.schema import AccelerateConfig
 from ditkit.config.schema.accelerate import PipelineConfig
 from ditkit.errors import RequestError
+from ditkit.files.atomic import check_writable
 from ditkit.pipelines.accelerate import accelerate
 from ditkit.pipelines.calibrate import LEAST, calibrate, shares
 from ditkit.results.folder import library_versions
@@ -25,6 +26,8 @@ def run(config: AccelerateConfig, progress: Progress) -> Report:
     """Calibrate on the first prompts, compare on the last ones, write the plan and a page beside it."""
     prompts = [*config.prompts, *(read_prompts(config.prompt_file) if config.prompt_file else [])]
     fitted, held_out = divided(prompts, config.measured)
+    target = Path(config.out)
+    check_writable(target)
     pipe = pipeline_runs.load(config.pipeline, config.revision, config.runtime)
     more = arguments(config.ask)
     progress.start(sum(map(len, shares(len(fitted)))), "runs of the calibration")
@@ -40,7 +43,6 @@ def run(config: AccelerateConfig, progress: Progress) -> Report:
         **more,
     )
     plan = replace(plan, provenance={**plan.provenance, "pipeline": config.pipeline, "steps": config.steps})
-    target = Path(config.out)
     write_plan(plan, target)
     share = f"{pipeline_runs.kept(plan):.2f} of its calls"
     facts: dict[str, Cell] = {"pipeline": plan.model, "scheduler": plan.solver, "evaluations": plan.evaluations, "kept": share}

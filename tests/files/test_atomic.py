@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from ditkit.errors import OutputError
-from ditkit.files.atomic import read_json, remove_parts, write_atomically
+from ditkit.files.atomic import check_folder_free, check_writable, read_json, remove_parts, write_atomically
 
 
 def test_the_folder_is_made_and_nothing_else_is_left(tmp_path: Path) -> None:
@@ -53,6 +53,26 @@ def test_what_a_killed_writer_left_is_removed_and_nothing_else(tmp_path: Path, m
         ".hidden.part",
         "images/3.12.part.png",
     ]
+
+
+def test_a_path_that_the_shell_left_as_it_was_makes_no_folder_of_that_name(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for check in (check_writable, check_folder_free, lambda path: write_atomically(path, lambda part: part.write_text("new"))):
+        with pytest.raises(OutputError) as caught:
+            check(Path("~/runs/b.txt"))
+        assert str(caught.value) == "~/runs/b.txt begins with ~, which nobody has replaced by your home folder; write $HOME/runs/b.txt"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_could_not_be_written_is_found_before_the_work(tmp_path: Path) -> None:
+    check_writable(tmp_path / "a" / "b.txt")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "a").mkdir()
+    with pytest.raises(OutputError, match="/a is a folder, not a file; choose another name with --out$"):
+        check_writable(tmp_path / "a")
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="/file is a file, not a folder; choose another with --out$"):
+        check_writable(tmp_path / "file" / "b.txt")
 
 
 def test_a_link_to_nothing_is_called_that(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from ditkit.cache.plan import read_plan
 from ditkit.config.schema import AccelerateConfig, BenchConfig, RuntimeConfig
 from ditkit.config.schema.accelerate import PipelineConfig
-from ditkit.errors import RequestError
+from ditkit.errors import OutputError, RequestError
 from ditkit.results.progress import NoProgress
 from ditkit.tasks import accelerate, bench, plan
 from tests.pipelines.tiny import tiny
@@ -71,6 +71,12 @@ def test_what_cannot_be_done_is_said_before_anything_is_written(pipeline: str) -
     with pytest.raises(RequestError, match="is a pipeline; say what it is asked for: --prompts FILE"):
         bench.run(BenchConfig(pipeline), NoProgress())
     assert not Path("plan.json").exists() and not Path("runs").exists()
+
+
+def test_a_plan_that_could_not_be_written_is_not_calibrated(pipeline: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accelerate, "calibrate", None)  # nothing that could be called
+    with pytest.raises(OutputError, match="^classes.txt is a file, not a folder; choose another with --out$"):
+        accelerate.run(asked(pipeline, out="classes.txt/plan.json"), NoProgress())
 
 
 def test_classes_that_the_pipelines_network_has_not_are_refused(tmp_path: Path, pipeline: str) -> None:

@@ -9,6 +9,7 @@ from ditkit.data.adm import write_adm
 from ditkit.data.picture_sets import arrays_in
 from ditkit.engine.distributed import join_world
 from ditkit.errors import ConfigError, DataError, RequestError
+from ditkit.files.atomic import check_writable
 from ditkit.metrics.features import my_batches, see
 from ditkit.metrics.frechet import Moments
 from ditkit.metrics.vision import find_network
@@ -34,6 +35,7 @@ def check(config: EvalConfig) -> None:
     sources = [Path(source) for source in (*config.targets, config.data.path) if source is not None]
     if any(file.resolve() == source.resolve() for source in sources):
         raise ConfigError(f"--save-npz {file} would take the place of what it is made from; choose another name")
+    check_writable(file)
 
 
 def save_samples(config: EvalConfig) -> Path:

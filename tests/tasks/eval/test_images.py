@@ -377,6 +377,7 @@ def test_what_cannot_be_saved_is_refused_before_anything_is_measured(made: Path,
             "--save-npz writes one set of pictures, and there are 2 targets; name one",
         ),
         ({"save_npz": "a.zip"}, "--save-npz takes the name of an .npz file, not 'a.zip'"),
+        ({"save_npz": "~/a.npz"}, "~/a.npz begins with ~, which nobody has replaced by your home folder; write $HOME/a.npz"),
         ({"save_npz": str(real)}, f"--save-npz {real} would take the place of what it is made from; choose another name"),
     ):
         with pytest.raises(DitkitError) as caught:
