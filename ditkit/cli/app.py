@@ -16,7 +16,7 @@ from typer.core import TyperGroup
 
 from ditkit import __version__
 from ditkit.cli import accelerate, bench, doctor, eval, gen3d, ground, models, plan, process, sample, train, train_router, ui
-from ditkit.cli.words import check_readable
+from ditkit.cli.words import Command, check_readable
 from ditkit.engine import signals
 from ditkit.errors import DitkitError, is_out_of_memory
 from ditkit.results.printable import one_line
@@ -80,16 +80,16 @@ def _root(
         typer.echo(ctx.get_help())
 
 
-app.command("sample", short_help="Draw images with a model.")(sample.sample)
-app.command("ground", short_help="Draw images with things in boxes.")(ground.ground)
-app.command("gen3d", short_help="Make point clouds, meshes and pictures of them.")(gen3d.gen3d)
-app.command("train", short_help="Train a model, or go on training it.")(train.train)
-app.command("train-router", short_help="Learn which branches of a model may be reused.")(train_router.train_router)
-app.command("bench", short_help="Measure what plans, fewer steps and other engines gain and lose.")(bench.bench)
-app.command("accelerate", short_help="Make a plan for any diffusers pipeline.")(accelerate.accelerate)
-app.command("eval", short_help="Measure what was made.")(eval.evaluate)
-app.command("ui", short_help="Serve a page to this machine: draw boxes, turn shapes, look at runs.")(ui.ui)
-app.command("doctor", short_help="Say what is installed and what is missing.")(doctor.doctor)
+app.command("sample", cls=Command, short_help="Draw images with a model.")(sample.sample)
+app.command("ground", cls=Command, short_help="Draw images with things in boxes.")(ground.ground)
+app.command("gen3d", cls=Command, short_help="Make point clouds, meshes and pictures of them.")(gen3d.gen3d)
+app.command("train", cls=Command, short_help="Train a model, or go on training it.")(train.train)
+app.command("train-router", cls=Command, short_help="Learn which branches of a model may be reused.")(train_router.train_router)
+app.command("bench", cls=Command, short_help="Measure what plans, fewer steps and other engines gain and lose.")(bench.bench)
+app.command("accelerate", cls=Command, short_help="Make a plan for any diffusers pipeline.")(accelerate.accelerate)
+app.command("eval", cls=Command, short_help="Measure what was made.")(eval.evaluate)
+app.command("ui", cls=Command, short_help="Serve a page to this machine: draw boxes, turn shapes, look at runs.")(ui.ui)
+app.command("doctor", cls=Command, short_help="Say what is installed and what is missing.")(doctor.doctor)
 app.add_typer(plan.app, name="plan", short_help="Look at a cache plan, import one, compare two.")
 app.add_typer(models.app, name="models", short_help="List models, describe one, convert weights.")
 

@@ -8,6 +8,7 @@ from typer.core import TyperGroup
 
 from ditkit.cli import completion
 from ditkit.cli.options import Json
+from ditkit.cli.words import Command
 
 
 class Layout(StrEnum):
@@ -41,7 +42,7 @@ def _listing(ctx: typer.Context, as_json: Json = False) -> None:
         show(task.listing(), as_json)
 
 
-@app.command("show", hidden=True)
+@app.command("show", cls=Command, hidden=True)
 def describe(
     ctx: typer.Context, name: Annotated[str, typer.Argument(metavar="NAME", autocompletion=completion.models)], as_json: Json = False
 ) -> None:
@@ -52,7 +53,7 @@ def describe(
     show(task.describe(name), as_json or _json_before(ctx))
 
 
-@app.command()
+@app.command(cls=Command)
 def convert(
     ctx: typer.Context,
     file: Annotated[str, typer.Argument(metavar="FILE", help="Weights in any known layout: a file or a diffusers folder.")],

@@ -7,12 +7,13 @@ import typer
 from ditkit.cli import completion
 from ditkit.cli.numbers import finite_number, whole_number
 from ditkit.cli.options import Json
+from ditkit.cli.words import Command
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Look at a cache plan, import one, compare two.")
 Plan = Annotated[str, typer.Argument(metavar="PLAN", help="A plan file.")]
 
 
-@app.command("show")
+@app.command("show", cls=Command)
 def show_plan(
     file: Plan,
     png: Annotated[str | None, typer.Option(metavar="FILE", help="Draw the heatmap into this file.")] = None,
@@ -25,7 +26,7 @@ def show_plan(
     show(task.show(file, png), as_json)
 
 
-@app.command("import")
+@app.command("import", cls=Command)
 def import_plan(
     source: Annotated[
         str, typer.Argument(metavar="ROUTER", help="A router published with Learning-to-Cache (.pt, .pth), or SmoothCache's JSON.")
@@ -46,7 +47,7 @@ def import_plan(
     show(task.import_plan(source, out, threshold=threshold, model=model, steps=steps), as_json)
 
 
-@app.command("diff")
+@app.command("diff", cls=Command)
 def diff_plans(first: Plan, second: Plan, as_json: Json = False) -> None:
     """Say where two plans differ."""
     from ditkit.cli.console import show
@@ -55,7 +56,7 @@ def diff_plans(first: Plan, second: Plan, as_json: Json = False) -> None:
     show(task.diff(first, second), as_json)
 
 
-@app.command("export")
+@app.command("export", cls=Command)
 def export_plan(
     file: Plan,
     to: Annotated[str, typer.Option(metavar="LIBRARY", help="For whom: cache-dit.")],
