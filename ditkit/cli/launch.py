@@ -19,7 +19,12 @@ ASIDE = ("--cfg", "--json", "--dry-run")  # say what to do with a configuration,
 
 
 def typed(context: typer.Context) -> tuple[dict[str, Value], list[str]]:
-    """The command's flags by their names, arguments in capitals, and its overrides; a first word with an equals sign is one of these."""
+    """The command's flags by their names, arguments in capitals, and its overrides; a first word with an equals sign is one of these.
+
+    Raises `ConfigError` for a configuration that is asked for as JSON.
+    """
+    if context.params.get("cfg") and context.params.get("as_json"):
+        raise ConfigError("--cfg prints YAML; leave out --json")
     flags: dict[str, Value] = {}
     words: list[str] = []
     for parameter in context.command.params:

@@ -39,3 +39,10 @@ def test_an_option_that_names_nothing_is_not_taken_for_one_that_was_left_out(
     result = ditkit_command(*words)
     assert result.stderr == f"ditkit: {name} is empty; say which, or leave it out\n" and asked.calls == []
     assert ditkit_command("sample", "--model", "pixart-emoji", "--prompt", "", "--negative", "").exit_code == 0
+
+
+@pytest.mark.parametrize("words", ["sample", "bench uvit-emoji", "eval --generate model=dit-emoji"])
+def test_a_configuration_is_no_json(ditkit_command: Callable[..., Result], asked, words: str) -> None:
+    result = ditkit_command(*words.split(), "--cfg", "--json")
+    assert (result.exit_code, result.stdout, result.stderr) == (2, "", "ditkit: --cfg prints YAML; leave out --json\n")
+    assert asked.calls == []
