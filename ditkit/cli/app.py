@@ -22,6 +22,7 @@ from ditkit.errors import DitkitError, is_out_of_memory
 from ditkit.results.printable import one_line
 
 INTERRUPTED = signals.Stopped(signal.SIGINT)
+LEFT = 128 + 13  # as of SIGPIPE, which Python ignores and Windows has not
 LONGEST = 200  # letters of a path that a message repeats
 
 
@@ -50,9 +51,15 @@ class OneLineErrors(TyperGroup):
         sys.exit(code)
 
     def invoke(self, ctx: Any) -> Any:
-        """Flush before returning, so that a reader who has left (`ditkit models | head -1`) is noticed where it is handled."""
-        result = super().invoke(ctx)
-        sys.stdout.flush()
+        """Flush before returning, so that a reader who has left (`ditkit models | head -1`) is noticed here, and nothing said of it."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError as error:
+            if error.filename != process.STDOUT:
+                raise
+            process.drop_stdout()
+            raise typer.Exit(LEFT) from error
         return result
 
 

@@ -126,5 +126,5 @@ def test_a_reader_that_leaves_early_is_no_error():
     assert process.stdout is not None and process.stderr is not None
     process.stdout.close()
     assert process.stderr.read() == b""
-    process.wait()
+    assert process.wait() == 141, "as if ended by SIGPIPE"
     process.stderr.close()
