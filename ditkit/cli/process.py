@@ -32,6 +32,8 @@ def open_streams() -> None:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, mode)  # takes the lowest number that is free, which is this one
+    if os.environ.get("COLUMNS") == "0":  # a terminal that does not know its width; rich would show nothing at all
+        del os.environ["COLUMNS"]
     encoding = sys.stdout.encoding if sys.stdout else "utf-8"
     below = io.BufferedWriter(_Stdout(1, "w", closefd=False))
     sys.stdout = io.TextIOWrapper(below, encoding, "backslashreplace", line_buffering=os.isatty(1))

@@ -1,5 +1,6 @@
 """What a process of ditkit does with its streams, its signals and its folder: each test starts one."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -39,6 +40,18 @@ def test_a_closed_stdout_is_one_line_and_takes_no_file_s_place(tmp_path: Path) -
 def test_a_stderr_that_takes_nothing_changes_no_exit_code(tmp_path: Path) -> None:
     assert shell(f"{DITKIT} sample --stpes 2>&-", tmp_path) == (2, "")
     assert shell(f"{DITKIT} models 2>&-", tmp_path)[0] == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="no terminal to be had")
+def test_a_terminal_that_does_not_know_its_width_is_written_to(tmp_path: Path) -> None:
+    ours, theirs = os.openpty()
+    words, blind = [sys.executable, "-m", "ditkit", "models", "dit-emoji"], environment(COLUMNS="0", TERM="xterm")
+    with subprocess.Popen(words, cwd=tmp_path, env=blind, stdout=theirs), os.fdopen(ours, "rb", buffering=0) as terminal:
+        os.close(theirs)
+        assert b"dit-emoji" in terminal.readline()
+        with contextlib.suppress(OSError):  # how Linux says that nobody is at the other end any more
+            while terminal.read(4096):
+                pass
 
 
 def test_a_folder_that_is_gone_is_one_line(tmp_path: Path) -> None:
