@@ -90,6 +90,12 @@ def test_a_step_that_was_logged_twice_counts_as_it_was_done_last(tmp_path: Path)
     assert read_log(tmp_path) == {20: {"loss": 0.6}, 40: {"loss": 0.4}}
 
 
+@pytest.mark.parametrize("left", [b"\0" * 64, b"\xff\xfe\x80\n", b'{"step": 40, "lo'], ids=["zeros", "no text", "half a line"])
+def test_what_a_system_that_went_down_left_in_a_log_is_no_line_of_it(tmp_path: Path, left: bytes) -> None:
+    (tmp_path / "log.jsonl").write_bytes(b'{"step": 20, "loss": 0.5}\n' + left)
+    assert read_log(tmp_path) == {20: {"loss": 0.5}}
+
+
 def test_other_values_are_not_learned_by_the_same_scores(tiny: str, weights: str, tmp_path: Path) -> None:
     train_router.run(_config(tiny, weights, tmp_path / "router"), NoProgress())
     with pytest.raises(CheckpointError, match=r"was trained with price=0\.0001; say the same"):

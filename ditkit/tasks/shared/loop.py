@@ -13,7 +13,7 @@ from ditkit.engine.distributed import World
 from ditkit.errors import ConfigError, OutputError
 from ditkit.files.atomic import append_line, remove_parts, write_atomically
 from ditkit.files.in_use import in_use
-from ditkit.files.text import read_text
+from ditkit.files.regular import check_regular
 from ditkit.results.folder import has_manifest
 from ditkit.results.progress import Progress
 from ditkit.training.trainer import EXTENDABLE, StepReport, Task, TrainSettings, check_resumable, train
@@ -67,10 +67,12 @@ def run_steps(
 
 
 def read_log(folder: Path) -> dict[int, dict[str, float]]:
-    """What was logged, by step, as far as lines are whole."""
+    """What was logged, by step, as far as lines are whole: a system that went down leaves any bytes at the end of a file."""
     file = folder / LOG
+    check_regular(file, OutputError)
+    text = file.read_bytes().decode("utf-8", "replace") if file.exists() else ""
     entries: dict[int, dict[str, float]] = {}
-    for line in read_text(file, "log", OutputError).splitlines() if file.exists() else []:
+    for line in text.splitlines():
         with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
             entry = json.loads(line)
             entries[entry.pop("step")] = entry
