@@ -23,7 +23,8 @@ def within_budget(logits_GS: Tensor, evaluations: int, sites: Sites, costs: Mapp
     """Compute the highest-scored cells until `budget`, the share of the run's multiply-adds that may be spent, is used up."""
     least = float(kept_share(torch.zeros_like(logits_GS), evaluations, sites, costs))
     if budget < least:
-        raise ConfigError(f"a budget of {budget:g} cannot be met: with these gates at least {least:.3f} is computed; raise the period")
+        way = "raise the budget or the period"
+        raise ConfigError(f"a budget of {budget:g} cannot be met: with these gates at least {least:.3f} is computed; {way}")
     gated = torch.tensor([float(costs[site]) for site in sites], dtype=torch.float64)
     left = (budget - least) * evaluations * sum(costs.values()) * (1 + 1e-9)
     order = logits_GS.flatten().argsort(descending=True, stable=True)

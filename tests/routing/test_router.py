@@ -56,7 +56,7 @@ def test_a_budget_is_met_and_used_up_by_the_highest_scores(budget: float) -> Non
 
 
 def test_a_budget_below_what_is_never_gated_is_refused() -> None:
-    with pytest.raises(ConfigError, match="a budget of 0.3 cannot be met: with these gates at least 0.531 is computed; raise the period"):
+    with pytest.raises(ConfigError, match="a budget of 0.3 cannot be met: with these gates at least 0.531 is computed; raise the budget"):
         within_budget(torch.zeros(3, 4), 6, SITES, COSTS, 0.3)
 
 

@@ -25,7 +25,7 @@ class BenchConfig(ModelConfig):
     text: TextConfig = field(default_factory=TextConfig)
     plans: list[str] = field(default_factory=list)  # files; none: those that ditkit ships for this run
     policies: list[str] = field(default_factory=lambda: ["similarity", "every", "random", "top", "bottom"])  # or NAME:BUDGET
-    budget: float | None = None  # of the policies; None is that of the first plan, or 0.7 if there is none
+    budget: float | None = None  # of the policies; None: of the first plan that only holds, else of the first, else 0.7
     fewer: list[int] = field(default_factory=list)  # evaluations of the baselines; none: those that cost as much as the budget
     converged: int = 10  # times the evaluations of the run that errors are also measured to; 0: only to the uncached run
     boxes: str | None = None  # compare sets of rules for these layouts instead, as `ditkit ground` reads them

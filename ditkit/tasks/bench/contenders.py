@@ -5,16 +5,20 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+import torch
+
+from ditkit.cache.budget import kept_share
 from ditkit.cache.cost import trajectory_cost
 from ditkit.cache.forecast import MOST
 from ditkit.cache.plan import CachePlan, read_plan
-from ditkit.config.schema import BenchConfig, ForecastCache, option
+from ditkit.config.schema import BenchConfig, BudgetCache, ForecastCache, option
 from ditkit.engine.conditions import PromptTable
 from ditkit.engine.model import Model
 from ditkit.engine.race import Contender
 from ditkit.engine.request import SamplingRequest
 from ditkit.errors import RequestError, ScheduleError
 from ditkit.results.progress import Progress
+from ditkit.routing.gates import gates
 from ditkit.routing.l2p import learned
 from ditkit.tasks.bench.peers import DBCache, as_backbone
 from ditkit.tasks.shared import build, classes
@@ -39,13 +43,19 @@ def contenders(config: BenchConfig, model: Model, progress: Progress) -> list[Co
     """All of them, the uncached run first. Whatever cannot be run is refused here, before anything is sampled."""
     plain = plain_request(config, model, table_for(config, model, progress))
     plans = _plans(config, model, plain)
-    budget = config.budget or (share(model, plans[0][1]) if plans else DEFAULT_BUDGET)
+    budget = config.budget or _budget(model, [request for _, request in plans])
     entries = [Contender(UNCACHED, UNCACHED, model, plain)]
     entries += [Contender(name, _group(plan), model, plan, leads=True) for name, plan in plans]
     entries += [replace(_policy(words, budget, model, plain, progress), leads=not plans) for words in config.policies]
     entries += _cheaper(config, model, plain, budget)
     entries += [entry for name in config.against for entry in _rivals(name, config, model, plain, budget)]
     return _renamed(entries)
+
+
+def _budget(model: Model, planned: Sequence[SamplingRequest]) -> float:
+    """What the first plan keeps that only holds, as the rules without a budget do; if all forecast, the first one."""
+    holding = [request for request in planned if request.plan and not (request.plan.whole or request.plan.forecast)]
+    return next((share(model, request) for request in [*holding, *planned]), DEFAULT_BUDGET)
 
 
 def share(model: Model, request: SamplingRequest) -> float:
@@ -99,7 +109,20 @@ def _policy(words: str, budget: float, model: Model, plain: SamplingRequest, pro
     if name == "l2p":
         return Contender(name, name, model, replace(plain, plan=_l2p(share, model, plain, progress)))
     cache = option("cache", name, budget=share)
+    if isinstance(cache, BudgetCache):
+        cache = replace(cache, period=_period(share, model, plain))
     return Contender(name, name, model, with_plan(plain, cache, model, progress))
+
+
+def _period(budget: float, model: Model, plain: SamplingRequest) -> int:
+    """The shortest one with which a rule can keep so little: the more evaluations it may reuse branches at, the less is computed."""
+    sites, costs, evaluations = model.backbone.sites, model.backbone.multiply_adds(), len(plain.solver.times)
+
+    def least(period: int) -> float:
+        gated = len(gates(plain.solver, period))
+        return float(kept_share(torch.zeros(gated, len(sites)), evaluations, sites, costs))
+
+    return next((period for period in range(2, evaluations) if least(period) <= budget), max(2, evaluations))
 
 
 def _l2p(budget: float, model: Model, plain: SamplingRequest, progress: Progress) -> CachePlan:

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from ditkit.errors import ConfigError, PlanMismatch, RequestError, ScheduleError
 from ditkit.models import checkpoints, registry
 from ditkit.results.progress import NoProgress
 from ditkit.tasks import bench
+from ditkit.tasks.bench.contenders import contenders, share
+from ditkit.tasks.shared import build
 from tests.closeness import evaluated, near, tolerance
 from tests.models.tiny import drawn
 
@@ -117,6 +120,22 @@ def test_without_a_plan_the_baselines_cost_the_default_budget(tiny: str, weights
     kept = {score["name"]: score["kept"] for score in report.data["scores"]}
     assert kept["7 evaluations"] == near(0.7)
     assert 0.6 < kept["top"] <= 0.7
+
+
+def test_where_plans_ship_the_rules_cost_what_the_one_does_that_only_holds() -> None:
+    config = BenchConfig(model="uvit-emoji", steps=20, count=2, policies=["random", "top", "bottom"], fewer=[5])
+    entries = contenders(config, build.model(config, NoProgress()), NoProgress())
+    kept = {entry.name: share(entry.model, entry.request) for entry in entries if entry.request.plan}
+    assert {"forecast 0.50", "l2c", "random", "top", "bottom"} <= kept.keys()
+    assert all(kept["l2c"] - 0.01 < kept[rule] <= kept["l2c"] for rule in config.policies)
+
+
+def test_for_a_small_budget_a_rule_reuses_branches_at_more_evaluations(tiny: str, weights: str) -> None:
+    config = BenchConfig(model=tiny, weights=weights, steps=10, count=2, policies=["random:0.4", "top:0.4", "bottom:0.4"], fewer=[5])
+    entries = contenders(config, build.model(config, NoProgress()), NoProgress())
+    assert all(0.3 < share(entry.model, entry.request) <= 0.4 for entry in entries if entry.request.plan)
+    with pytest.raises(ConfigError, match=r"^a budget of 0.01 cannot be met: .*; raise the budget or the period$"):
+        contenders(replace(config, policies=["random:0.01"]), entries[0].model, NoProgress())
 
 
 def test_fewer_evaluations_that_the_time_grid_cannot_have_take_no_part(weights: str, tiny: str, tmp_path: Path) -> None:
