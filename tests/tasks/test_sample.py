@@ -56,6 +56,10 @@ def test_a_solver_that_chooses_its_times_is_reported_by_the_evaluations_it_made(
     assert report.data["evaluations"] == counted.made / 2 and 8 <= counted.made / 2 < 500
     assert report.facts["evaluations"] == f"{counted.made / 2:.0f} of at most 500, on average"
     assert sample.run(asked, NoProgress()).facts["evaluations"] == "at most 500"  # nothing was made
+    line = "^dopri5 chooses its times as it goes: no plan fits it; choose another --solver, or cache=none$"
+    for cache in (AutoCache(), EveryCache(), ForecastCache()):
+        with pytest.raises(PlanMismatch, match=line):
+            sample.estimate(replace(asked, cache=cache))
 
 
 def test_a_rerun_makes_only_what_is_missing_and_makes_it_the_same(config: SampleConfig) -> None:

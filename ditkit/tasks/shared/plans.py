@@ -45,14 +45,19 @@ def with_plan(
     """The request with the plan that `cache` asks for, unless it has one already. Every process of `world` gets the first one's."""
     if request.plan is not None:
         return request
+    _check_times(request, cache)
     planned = replace(request, plan=_plan(cache, model, request, progress or NoProgress(), world or World()))
     planned.check_fits(model)
     return planned
 
 
-def _plan(cache: CacheConfig, model: Model, request: SamplingRequest, progress: Progress, world: World) -> CachePlan | None:
+def _check_times(request: SamplingRequest, cache: CacheConfig) -> None:
+    """Raise `PlanMismatch` for a plan that is to be made for evaluations of which nobody knows when they are."""
     if not request.solver.times and not isinstance(cache, NoCache):
         raise PlanMismatch(f"{request.solver.name} chooses its times as it goes: no plan fits it; choose another --solver, or cache=none")
+
+
+def _plan(cache: CacheConfig, model: Model, request: SamplingRequest, progress: Progress, world: World) -> CachePlan | None:
     title = "calibrating a plan"
     if isinstance(cache, AutoCache):
         if found := best_shipped(model, request, cache.budget):
@@ -74,13 +79,15 @@ def with_estimated_plan(request: SamplingRequest, cache: CacheConfig, model: Mod
 
     Raises `RequestError` where a threshold and not a budget decides.
     """
+    _check_times(request, cache)
     if request.plan is None and isinstance(cache, AutoCache) and not best_shipped(model, request, cache.budget):
         cache = _in_place_of(cache)
     if request.plan is None and isinstance(cache, ForecastCache):
         return replace(request, plan=estimated(cache, model, request))
     if isinstance(cache, SimilarityCache):
         if cache.threshold is not None:
-            raise RequestError("what a threshold reuses is known only once the plan is calibrated; for an estimate say cache.budget")
+            way = "for an estimate say cache.budget in place of cache.threshold"
+            raise RequestError(f"what a threshold reuses is known only once the plan is calibrated; {way}")
         cache = EveryCache(budget=cache.budget)
     return with_plan(request, cache, model)
 

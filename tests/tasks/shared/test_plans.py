@@ -176,7 +176,7 @@ def test_auto_says_so_when_it_has_to_calibrate(tiny: str, weights: str, tmp_path
     assert planned.plan.model == tiny and planned.plan.weights == model.origin["sketch"]
     estimated = with_estimated_plan(bare, AutoCache(), model)
     assert estimated.plan is not None and abs(share(model, estimated) - 0.7) <= 0.5 / 8
-    with pytest.raises(RequestError, match="known only once the plan is calibrated; for an estimate say cache.budget"):
+    with pytest.raises(RequestError, match="once the plan is calibrated; for an estimate say cache.budget in place of cache.threshold$"):
         with_estimated_plan(bare, SimilarityCache(threshold=0.1), model)
 
 
