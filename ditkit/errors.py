@@ -16,7 +16,7 @@ Anything else that escapes is a bug, shown with its traceback and exit code 1, e
 """
 
 from collections.abc import Iterable
-from difflib import get_close_matches
+from difflib import SequenceMatcher, get_close_matches
 from os.path import commonprefix
 
 
@@ -28,10 +28,15 @@ class UnknownName(DitkitError):
     """A name that is in no list: `UnknownName("model", "dit-xl-3", SPECS)` suggests the nearest one."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
-        names = sorted(known)
-        near = get_close_matches(name, names, n=8, cutoff=0.5)
-        begins_alike = {other: len(commonprefix([name, other])) for other in near}  # noqa: RUF071 (letters, not folders)
-        nearest = min(near, key=lambda other: (-begins_alike[other], other), default=None)
+        names, typed = sorted(known), name.lower()
+
+        def distance(other: str) -> tuple[int, float, str]:
+            """Whatever begins alike is near, and then whatever is alike."""
+            begins_alike = len(commonprefix([typed, other.lower()]))  # noqa: RUF071 (letters, not folders)
+            return -begins_alike, -SequenceMatcher(None, other.lower(), typed).ratio(), other
+
+        near = get_close_matches(typed, {other.lower() for other in names}, n=max(1, len(names)), cutoff=0.5)
+        nearest = min((other for other in names if other.lower() in near), key=distance, default=None)
         hint = f"did you mean '{nearest}'?" if nearest else f"known: {', '.join(names[:8])}{', ...' if len(names) > 8 else ''}"
         super().__init__(f"no {kind} named '{name}'; {hint}")
 

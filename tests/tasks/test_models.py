@@ -25,9 +25,13 @@ def test_published_scales_are_translated() -> None:
     assert models.describe("uvit-h-2-256").facts["by default"] == "dpm-solver-2, 50 evaluations, guidance 1.4 (its paper writes 0.4)"
 
 
-def test_an_unknown_model_is_named_with_its_neighbour() -> None:
-    with pytest.raises(UnknownName, match="no model named 'dit-emojy'; did you mean 'dit-emoji'"):
-        models.describe("dit-emojy")
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [("dit-emojy", "dit-emoji"), ("dit-xl-3", "dit-xl-2-256"), ("DiT-XL/2", "dit-xl-2-256"), ("dit-xl-2-1024", "dit-xl-2-512")],
+)
+def test_an_unknown_model_is_named_with_its_neighbour(name: str, nearest: str) -> None:
+    with pytest.raises(UnknownName, match=f"^no model named '{name}'; did you mean '{nearest}'\\?$"):
+        models.describe(name)
 
 
 def test_conversion_never_overwrites_a_file(weights: str, tmp_path: Path) -> None:
