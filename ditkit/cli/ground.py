@@ -31,6 +31,7 @@ def ground(
     guidance: options.Guidance = None,
     fast: Annotated[bool, typer.Option("--fast", help="Pull once a step, by the first half of the blocks: the rules named fast.")] = False,
     cache: options.Cache = False,
+    budget: options.Budget = None,
     plan: options.Plan = None,
     batch: options.Batch = None,
     out: options.Out = None,

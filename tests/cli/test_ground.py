@@ -25,6 +25,7 @@ def test_without_words_it_draws_the_shipped_example(ditkit_command, asked):
         ),
         (["--prompt", "a dog", "--size", "72x128"], GroundConfig(prompt="a dog", height=72, width=128)),
         (["--fast", "--cache", "--steps", "20"], GroundConfig(rules=RulesConfig("fast"), cache=AutoCache(), steps=20)),
+        (["--cache", "--budget", "0.5"], GroundConfig(cache=AutoCache(budget=0.5))),
         (["rules.name=published", "rules.pulls=0"], GroundConfig(rules=RulesConfig("published", pulls=0))),
         (["--plan", "p.json", "recompute=true", "frames=5"], GroundConfig(cache=FileCache(path="p.json"), recompute=True, frames=5)),
         (["--from", "runs/a", "--out", "runs/b"], GroundConfig(source="runs/a", out="runs/b")),
