@@ -49,7 +49,7 @@ class GroundedPictures:
 
     def check(self, config: GroundConfig, spec: ModelSpec) -> None:
         if spec.family != "pixart" or not spec.text:
-            raise RequestError(f"{spec.name} cannot be grounded, which takes a PixArt; use --model pixart-emoji")
+            raise RequestError(f"{spec.name} cannot be grounded, which takes a PixArt, as pixart-emoji")
         if config.classes:
             raise RequestError(f"{spec.name} has no classes, it reads prompts; use --prompt in place of classes")
         if config.negative is not None and config.guidance == 1:

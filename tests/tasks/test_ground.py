@@ -198,7 +198,7 @@ def test_what_cannot_be_drawn_is_one_line(config: GroundConfig, tmp_path: Path) 
     beyond = replace(config, boxes=None, layouts=json.dumps({**WIDE, "width": 3000}))
     here = f"the prompt '{PROMPT}'"
     for asked, words in (
-        (replace(config, model="dit-emoji"), "dit-emoji cannot be grounded, which takes a PixArt; use --model pixart-emoji"),
+        (replace(config, model="dit-emoji"), "dit-emoji cannot be grounded, which takes a PixArt, as pixart-emoji"),
         (replace(said, boxes=config.boxes), "--boxes and --prompt both say what to draw; give one of them"),
         (
             replace(config, boxes=None, box=["dog: 0,0,1,1"]),

@@ -73,7 +73,7 @@ def test_more_steps_go_on_from_the_saved_scores(tiny: str, weights: str, tmp_pat
         ({"trial": "whole"}, "no trial named 'whole'; known: evaluations, runs"),
         (
             {"trial": "runs", "data": DataConfig(path="pictures")},
-            "whole runs are the model's own and need no data; leave out --data, or say trial=evaluations",
+            "whole runs are the model's own and need no data; leave out --data, or say recipe=fast",
         ),
         ({"learning_rate": 0.0}, "learning_rate must be more than 0, not 0"),
     ],

@@ -79,7 +79,7 @@ class TrainRouterConfig(ModelConfig):
         check_known("penalty", self.penalty, PENALTIES)
         check_known("trial", self.trial, TRIALS)
         if self.trial == "runs" and self.data.path is not None:
-            raise ConfigError("whole runs are the model's own and need no data; leave out --data, or say trial=evaluations")
+            raise ConfigError("whole runs are the model's own and need no data; leave out --data, or say recipe=fast")
         check_seeds(self.seed, self.samples)
         check_folder(self.out)
 

@@ -116,7 +116,7 @@ def test_what_cannot_be_compared_says_why(config: BenchConfig) -> None:
     Path(str(config.boxes)).write_text(json.dumps([LAYOUTS[0], {"prompt": "a cat", "phrases": [{**ONE, "text": "a"}]}]))
     with pytest.raises(DataError, match="^no class is known that 'a' ends with"):
         measured(config, reference=None, detector="judge", count=2)
-    with pytest.raises(RequestError, match="^dit-emoji cannot be grounded, which takes a PixArt"):
+    with pytest.raises(RequestError, match="^dit-emoji cannot be grounded, which takes a PixArt, as pixart-emoji$"):
         measured(BenchConfig(boxes="held-out"))
     with pytest.raises(UnknownName, match="^no set of rules named 'fats'; did you mean 'fast'\\?$"):
         BenchConfig(rules=["fats"])
