@@ -144,9 +144,17 @@ def _explain(error: Exception, command: str, settings: Sequence[str]) -> str:
     if found := re.match(r"Could not override '([^']+)'", text):
         return _unknown(found[1], command, settings)
     if found := re.match(r"Ambiguous value for argument '([^=']+)=(.*)'\n", text):
-        return f"{found[1]} has several values; write a list as {found[1]}=[{found[2]}], a text with commas as \"{found[1]}='{found[2]}'\""
+        return _of_several(found[1], found[2], command, settings)
     cause = error if isinstance(error, OmegaConfBaseException) else error.__cause__
     return _explain_value(cause, command, settings) if isinstance(cause, OmegaConfBaseException) else _first_line(text)
+
+
+def _of_several(key: str, values: str, command: str, settings: Sequence[str]) -> str:
+    """How several values are written for an option that takes one: one after the other is what Hydra would try."""
+    node = _merged(command, [setting for setting in settings if setting.partition("=")[0] in _groups(command)])
+    if isinstance(OmegaConf.select(node, key, throw_on_missing=False), ListConfig):
+        return f"{key} has several values; write a list as {key}=[{values}]"
+    return f"{key} takes one value, not several; a text with commas is written as \"{key}='{values}'\""
 
 
 def _explain_value(error: OmegaConfBaseException, command: str, settings: Sequence[str]) -> str:
@@ -157,6 +165,8 @@ def _explain_value(error: OmegaConfBaseException, command: str, settings: Sequen
         return f"{key} must be {KINDS.get(found[2], found[2])}, not '{_cut(found[1])}'"
     if found := re.match(r"Value '(.*)' is not a valid bool", text):
         return f"{key} must be true or false, not '{found[1]}'"
+    if re.match(r"Cannot convert '\w+' to string", text):
+        return f"{key} is one text, as in \"{key}='a,b'\", and no list"
     if re.match(r"Invalid value assigned: \w+ is not a ListConfig", text):
         return f"{key} takes a list, as in {key}=[{error.value}]"
     if "missing mandatory value" in text:

@@ -63,7 +63,9 @@ def test_what_cfg_prints_says_which_option_was_chosen():
         ("cat", "cannot read 'cat'; an option is set by key=value, as in steps=20"),
         ("~steps", "cannot read '~steps'; an option is set by key=value, as in steps=20"),
         ("weights=a=b", "cannot read 'weights=a=b'; put a value with special characters in quotes: \"weights='a=b'\""),
-        ("steps=1,2", "steps has several values; write a list as steps=[1,2], a text with commas as \"steps='1,2'\""),
+        ("steps=1,2", "steps takes one value, not several; a text with commas is written as \"steps='1,2'\""),
+        ("classes=cat,dog", "classes has several values; write a list as classes=[cat,dog]"),
+        ("out=[a,b]", "out is one text, as in \"out='a,b'\", and no list"),
         ("steps=abc", "steps must be a whole number, not 'abc'"),
         ("steps=2.5", "steps must be a whole number, not '2.5'"),
         ("guidance=lots", "guidance must be a number, not 'lots'"),
@@ -77,6 +79,15 @@ def test_a_wrong_override_is_one_line_that_helps(override: str, line: str):
     with pytest.raises(DitkitError) as caught:
         compose(SampleConfig, [override])
     assert str(caught.value) == line
+
+
+def test_what_is_said_of_several_values_is_so_when_it_is_done():
+    with pytest.raises(DitkitError) as caught:
+        compose(SampleConfig, ["sampler=ddim", "sampler.grid=10,15,20"])
+    way = "sampler.grid='10,15,20'"
+    assert str(caught.value) == f'sampler.grid takes one value, not several; a text with commas is written as "{way}"'
+    assert getattr(compose(SampleConfig, ["sampler=ddim", way]).sampler, "grid") == "10,15,20"  # noqa: B009 (of one solver)
+    assert compose(SampleConfig, ["classes=[cat,dog]"]).classes == ["cat", "dog"]
 
 
 def test_a_misspelt_key_is_compared_with_those_of_the_chosen_option():
