@@ -65,6 +65,9 @@ def from_flags(flags: Mapping[str, Value], overrides: Sequence[str]) -> list[str
             raise ConfigError(f"{key} is said twice: {said[key]} and {shown}")
         said[key] = shown
         result.append(setting)
+    for instead in ("max_error", "speed_up"):  # of `ditkit train-router`
+        if instead in said and said.get("budget", "").lower() not in ("", "budget=null"):
+            raise ConfigError(f"{said[instead]} stands in place of a budget; leave out {said['budget']}")
     if "source" in said and (more := [shown for key, shown in said.items() if key not in KEPT_FROM]):
         raise ConfigError(f"{said['source']} repeats a run as it was; leave out {', '.join(dict.fromkeys(more))} (only --out can differ)")
     return result

@@ -42,6 +42,8 @@ def test_a_model_to_train_is_its_preset_or_the_bare_model():
         ({"--cache": True, "--plan": "p.json"}, [], "cache is said twice: --cache and --plan p.json"),
         ({"--cache": True}, ["cache=every"], "cache is said twice: --cache and cache=every"),
         ({"--plan": "p.json"}, ["cache.path=q"], "cache.path is said twice: --plan p.json and cache.path=q"),
+        ({"--max-error": "0.02", "--budget": "0.5"}, [], "--max-error 0.02 stands in place of a budget; leave out --budget 0.5"),
+        ({"--speed-up": "2"}, ["budget=0.5"], "--speed-up 2 stands in place of a budget; leave out budget=0.5"),
         ({"RECIPE": "dit-emoji"}, ["preset=judge"], "preset is said twice: dit-emoji and preset=judge"),
         (
             {"--from": "m.json", "--plan": "p", "--out": "new"},
