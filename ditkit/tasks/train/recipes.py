@@ -43,6 +43,7 @@ from ditkit.training.trainer import Task
 from ditkit.training.transfer import merged, start_from, train_lightly
 
 ALONE = "ae-emoji", "judge"  # what is trained here and is no diffusion transformer
+OF_NOISE = "flow", "min_snr", "noisy_weight", "levels", "start", "label_dropout"  # options of training that only a denoiser has
 PICTURE_BYTES = 4 * 3 * 64**2  # of a sprite, as these learn from it
 
 
@@ -85,6 +86,9 @@ def _check_heard(config: TrainConfig) -> None:
         raise ConfigError(f"transfer=decoder trains the decoder of ae-emoji; {config.model} has none")
     if config.model in ALONE and (config.transfer == "diffit" or config.lora.rank or config.weights_key):
         raise ConfigError(f"transfer=diffit, lora.* and weights_key= are for diffusion transformers; {config.model} is none")
+    unset = TrainConfig()
+    if config.model in ALONE and (said := [name for name in OF_NOISE if getattr(config, name) != getattr(unset, name)]):
+        raise ConfigError(f"leave out {', '.join(said)}: a diffusion transformer learns from noise, and {config.model} is none")
     if config.data.background != DataConfig().background and not _sees_pictures(config.model):
         raise ConfigError(f"data.background is for pictures to train a denoiser on; {config.model} has none")
     if config.classes is not None and (words or config.model in ALONE):

@@ -81,6 +81,8 @@ def test_what_an_autoencoder_or_a_judge_would_not_hear_is_refused(tiny: str, spr
         ("ae-emoji", {"init": weights, "weights_key": "ema"}, "are for diffusion transformers; ae-emoji is none"),
         ("ae-emoji", {"scenes": ScenesConfig(white=0.5)}, "scenes.small also ae-emoji; ae-emoji is none"),
         ("judge", {"scenes": ScenesConfig(small=0.5)}, "scenes.small also ae-emoji; judge is none"),
+        ("judge", {"flow": FlowConfig(deviation=1.0), "min_snr": 5.0}, "^leave out flow, min_snr: .*, and judge is none"),
+        ("ae-emoji", {"levels": "weighted"}, "^leave out levels: a diffusion transformer learns from noise, and ae-emoji is none"),
         ("judge", {"init": weights}, "the judge always starts afresh"),
     ):
         with pytest.raises(ConfigError, match=f"{words}$"):
