@@ -97,7 +97,7 @@ app.command("accelerate", cls=Command, short_help="Make a plan for any diffusers
 app.command("eval", cls=Command, short_help="Measure what was made.")(eval.evaluate)
 app.command("ui", cls=Command, short_help="Serve a page to this machine: draw boxes, turn shapes, look at runs.")(ui.ui)
 app.command("doctor", cls=Command, short_help="Say what is installed and what is missing.")(doctor.doctor)
-app.add_typer(plan.app, name="plan", short_help="Look at a cache plan, import one, compare two.")
+app.add_typer(plan.app, name="plan", short_help="Look at a cache plan, import or export one, compare two.")
 app.add_typer(models.app, name="models", short_help="List models, describe one, convert weights.")
 
 

@@ -8,13 +8,19 @@ from ditkit.cli import completion, options
 from ditkit.cli.launch import launch, typed
 from ditkit.errors import ConfigError
 
+POLICY_HELP = (
+    "A rule to measure: similarity, every, random, top, bottom, forecast or l2p, as in every:0.5; may be repeated. Without, the first five."
+)
 EVERY = "all"  # in place of a model: those that a GPU's report is about
 TRAINING = ("--data", "--batch", "--seed", "--out")  # what can be said of a training step beside its model and overrides
 
 
 def bench(
     context: typer.Context,
-    model: Annotated[str | None, typer.Argument(metavar="MODEL", help="Of which model.", autocompletion=completion.models)] = None,
+    model: Annotated[
+        str | None,
+        typer.Argument(metavar="MODEL", help="Of which model; or a diffusers pipeline's folder.", autocompletion=completion.models),
+    ] = None,
     overrides: options.Overrides = None,
     steps: options.Steps = None,
     solver: options.Solver = None,
@@ -23,15 +29,14 @@ def bench(
     plans: Annotated[
         list[str] | None, typer.Option("--plan", metavar="FILE", help="A plan to measure; may be repeated. Without, the shipped ones.")
     ] = None,
-    policies: Annotated[
-        list[str] | None, typer.Option("--policy", metavar="NAME[:BUDGET]", help="A rule to measure; may be repeated. Without, all.")
-    ] = None,
+    policies: Annotated[list[str] | None, typer.Option("--policy", metavar="NAME[:BUDGET]", help=POLICY_HELP)] = None,
     budget: options.Budget = None,
     fewer: Annotated[
         list[str] | None, typer.Option(metavar="N", help="A baseline of that many evaluations; may be repeated. Without, equal cost.")
     ] = None,
     against: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="On the same weights: diffusers, cache-dit, or dpm-solver++ with fewer steps.")
+        list[str] | None,
+        typer.Option(metavar="NAME", help="On the same weights: diffusers, cache-dit, or fewer steps of dpm-solver++; may be repeated."),
     ] = None,
     boxes: Annotated[
         str | None, typer.Option(metavar="FILE", help="Compare ways to enforce the boxes of these layouts: a file, or `held-out`.")
@@ -44,7 +49,7 @@ def bench(
         bool, typer.Option("--gpu-report", help="Measure what a GPU makes of the large models, or of MODEL, in every mode; eight minutes.")
     ] = False,
     train: Annotated[
-        bool, typer.Option("--train", help="With --parts: of a training step, in all else as `ditkit train` is asked for it.")
+        bool, typer.Option("--train", help="With --parts: time those of a training step, asked for in the words of `ditkit train`.")
     ] = False,
     data: Annotated[str | None, typer.Option(metavar="PATH", help="With --train: what to learn from.")] = None,
     beside: Annotated[
@@ -53,7 +58,7 @@ def bench(
     reference: Annotated[
         str | None, typer.Option(metavar="PATH", help="Real pictures, for the Frechet distance to them; drawings to put into boxes.")
     ] = None,
-    count: options.Count = None,
+    count: Annotated[str | None, typer.Option(metavar="N", help="How many each way; 64 if not given, or one of each layout.")] = None,
     batch: options.Batch = None,
     seed: options.Seed = None,
     out: options.Out = None,

@@ -18,7 +18,7 @@ def evaluate(
         list[str] | None,
         typer.Argument(
             metavar="RUN|KEY=VALUE",
-            help="Run folders, folders or files of samples, and anything else that --cfg shows; or `judge`, or a codec by name.",
+            help="Run folders, folders or files of samples; anything else that --cfg shows. Or `judge`, or ae-emoji: how good it is.",
             show_default=False,
         ),
     ] = None,
@@ -28,10 +28,11 @@ def evaluate(
         typer.Option("--category", metavar="NAME", help="Of clouds: only these; may be repeated.", autocompletion=completion.categories),
     ] = None,
     distances: Annotated[
-        list[str] | None, typer.Option("--distance", metavar="NAME", help="Between clouds: cd, emd-exact, ...; may be repeated.")
+        list[str] | None,
+        typer.Option("--distance", metavar="NAME", help="Between clouds: cd (Chamfer), emd-exact, emd-annealed, ...; may be repeated."),
     ] = None,
     real: Annotated[
-        bool, typer.Option("--real", help="Measure real ones in place of samples as well: training shapes, or sprites put into the boxes.")
+        bool, typer.Option("--real", help="Measure real ones in place of samples too: training shapes, or drawings put into the boxes.")
     ] = False,
     generate: Annotated[
         bool, typer.Option("--generate", help="Sample first, as KEY=VALUE says (model=dit-emoji count=1110), or go on with it.")
@@ -41,7 +42,9 @@ def evaluate(
         str | None,
         typer.Option(metavar="FILE", help="Write the pictures, or without a RUN those of --data and their moments, for ADM's evaluator."),
     ] = None,
-    out: options.Out = None,
+    out: Annotated[
+        str | None, typer.Option(metavar="FOLDER", help="Where to write the report; beside the samples of a single run if not given.")
+    ] = None,
     cfg: options.Cfg = False,
     as_json: options.Json = False,
 ) -> None:

@@ -24,7 +24,7 @@ def gen3d(
             "--category", metavar="NAME", help="What to make, by name or number; may be repeated.", autocompletion=completion.categories
         ),
     ] = None,
-    count: options.Count = None,
+    count: Annotated[str | None, typer.Option(metavar="N", help="How many; 4 if not given.")] = None,
     points: Annotated[str | None, typer.Option(metavar="N", help="Points of a cloud; the model's own number if not given.")] = None,
     seed: options.Seed = None,
     steps: options.Steps = None,

@@ -25,11 +25,11 @@ def ground(
         str | None, typer.Option(metavar="NAME", help="Which model; `ditkit models` lists them.", autocompletion=completion.prompted)
     ] = None,
     negative: options.Negative = None,
-    count: options.Count = None,
+    count: Annotated[str | None, typer.Option(metavar="N", help="How many of each layout; 1 if not given.")] = None,
     seed: options.Seed = None,
     steps: options.Steps = None,
     guidance: options.Guidance = None,
-    fast: Annotated[bool, typer.Option("--fast", help="Pull once a step, by the first half of the blocks: the rules named fast.")] = False,
+    fast: Annotated[bool, typer.Option("--fast", help="Pull once a step and not up to three times: rules.name=fast.")] = False,
     cache: options.Cache = False,
     budget: options.Budget = None,
     plan: options.Plan = None,

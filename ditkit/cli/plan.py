@@ -9,7 +9,7 @@ from ditkit.cli.numbers import finite_number, whole_number
 from ditkit.cli.options import Json
 from ditkit.cli.words import Command
 
-app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Look at a cache plan, import one, compare two.")
+app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Look at a cache plan, import or export one, compare two.")
 Plan = Annotated[str, typer.Argument(metavar="PLAN", help="A plan file.")]
 
 
@@ -36,7 +36,10 @@ def import_plan(
         float | None,
         typer.Option(metavar="X", parser=finite_number, help="Compute where the router's score is above this; as published if not given."),
     ] = None,
-    model: Annotated[str | None, typer.Option(metavar="NAME", help="Whose it is.", autocompletion=completion.models)] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="For which model, where the file does not tell.", autocompletion=completion.models),
+    ] = None,
     steps: Annotated[int | None, typer.Option(metavar="N", parser=whole_number, help="SmoothCache only: for how many evaluations.")] = None,
     as_json: Json = False,
 ) -> None:

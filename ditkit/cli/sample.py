@@ -25,7 +25,7 @@ def sample(
     prompts: options.Prompts = None,
     negative: options.Negative = None,
     size: options.Size = None,
-    count: options.Count = None,
+    count: Annotated[str | None, typer.Option(metavar="N", help="How many; 16 if not given. Of prompts, how many of each: 1.")] = None,
     seed: options.Seed = None,
     steps: options.Steps = None,
     solver: options.Solver = None,

@@ -16,9 +16,12 @@ def train_router(
     solver: options.Solver = None,
     budget: options.Budget = None,
     max_error: Annotated[
-        str | None, typer.Option(metavar="X", help="Of recipe=forecast, in place of a budget: as little as ends that near, as 0.02.")
+        str | None,
+        typer.Option(metavar="X", help="With recipe=forecast, in place of --budget: the most error, as 0.02."),
     ] = None,
-    speed_up: Annotated[str | None, typer.Option(metavar="X", help="Of recipe=forecast, in place of a budget: so much faster.")] = None,
+    speed_up: Annotated[
+        str | None, typer.Option(metavar="X", help="With recipe=forecast, in place of --budget: times as fast, as 2.")
+    ] = None,
     prompts: options.Prompts = None,
     data: Annotated[
         str | None, typer.Option(metavar="PATH", help="Images per class, or an .npz; without, the model's own trajectories.")

@@ -10,6 +10,8 @@ import pytest
 import ditkit
 import ditkit.tasks
 from ditkit.config.folder import options
+from ditkit.config.schema import BenchConfig
+from ditkit.config.schema.bench import POLICIES
 from ditkit.engine.signals import Stopped
 from ditkit.errors import CheckpointError
 
@@ -128,3 +130,10 @@ def test_a_reader_that_leaves_early_is_no_error():
     assert process.stderr.read() == b""
     assert process.wait() == 141, "as if ended by SIGPIPE"
     process.stderr.close()
+
+
+def test_the_help_of_bench_names_every_policy_and_those_that_run_unasked(ditkit_command):
+    text = " ".join(ditkit_command("bench", "--help").stdout.split())
+    assert all(name in text for name in POLICIES) and "Without, the first five." in text
+    first = text.partition("A rule to measure: ")[2].split(", ")[:5]
+    assert first == BenchConfig().policies
