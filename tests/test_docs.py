@@ -109,6 +109,31 @@ def test_every_command_is_understood(line: str) -> None:
         _parse(get_command(app), words)
 
 
+SHOWN = [
+    (page, lines[-1].removeprefix("$ "), shown.rstrip().split("\n"))
+    for page in PAGES
+    for commands, shown in re.findall(
+        r"^```console\n((?:(?!^```).)*)^```\n\n```text\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
+    if re.search("--dry-run|ditkit models|ditkit plan show", (lines := commands.rstrip().split("\n"))[-1])
+]
+
+
+@pytest.mark.parametrize(("page", "line", "shown"), SHOWN, ids=lambda value: value if isinstance(value, str) else "")
+def test_what_costs_nothing_prints_what_the_page_shows(page: Path, line: str, shown: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(DOCS.parent.parent)
+    words = re.sub(r" --png \S+", "", line).split()[1:]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.output
+    rest = iter(text.rstrip() for text in result.stdout.splitlines())
+    for text in shown:
+        assert "..." in text.split() or any(text.rstrip() == other for other in rest), f"{page.name}: {text}"
+
+
+def test_the_pages_show_what_costs_nothing() -> None:
+    assert {page.name for page, _, _ in SHOWN} == {"ground.md", "models.md", "plan.md", "sample.md"}
+
+
 def _parse(command: Any, words: list[str], parent: Any = None) -> None:
     """Read the words as the command line does, without running anything; raises what it would complain of."""
     context = command.make_context(command.name, list(words), parent=parent)
