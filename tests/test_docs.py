@@ -98,7 +98,14 @@ COMMANDS = [
 ]
 
 
-@pytest.mark.parametrize("line", [line for line in COMMANDS if " pip " not in f" {line}"])
+BESIDE_TABLES = [
+    " ".join(line.replace("...", "").split())
+    for page in PAGES
+    for line in re.findall(rf"(?<!\S)\(?`(ditkit (?:{'|'.join(CONFIGURED)}) [^`]*\s[^`]+)`", page.read_text(encoding="utf-8"))
+]
+
+
+@pytest.mark.parametrize("line", list(dict.fromkeys([*(line for line in COMMANDS if " pip " not in f" {line}"), *BESIDE_TABLES])))
 def test_every_command_is_understood(line: str) -> None:
     words = shlex.split(line, comments=True)
     words = words[words.index("ditkit") + 1 :]

@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from ditkit.cli.app import app
+from ditkit.config.schema import COMMANDS as CONFIGURED
 from tests.pipelines.tiny import tiny
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
@@ -59,7 +60,7 @@ def test_the_python_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize("words", commands(), ids=" ".join)
 def test_commands_for_other_machines_are_understood(words: list[str]) -> None:
     words = words[words.index("ditkit") + 1 :]
-    if words[0] in ("sample", "train"):
+    if words[0] in CONFIGURED:
         words += ["--cfg"]
     else:
         words = [words[0], "--help"]
