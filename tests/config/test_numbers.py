@@ -1,5 +1,7 @@
 """Numbers as people type them."""
 
+from typing import Any
+
 import pytest
 
 from ditkit.config.compose import compose
@@ -49,7 +51,8 @@ def test_seeds_count_up_to_the_last_and_not_beyond() -> None:
         ConfigError, match="^seeds end at 9223372036854775807, and 2 from 9223372036854775807 on go beyond; use a smaller seed$"
     ):
         compose(Gen3DConfig, ["seed=9223372036854775807", "count=2"])
-    for schema, samples in ((BenchConfig, "count=2"), (TrainRouterConfig, "samples=2")):
+    others: list[tuple[Any, str]] = [(BenchConfig, "count=2"), (TrainRouterConfig, "samples=2")]
+    for schema, samples in others:
         with pytest.raises(ConfigError, match="^seeds end at 9223372036854775807, and 2 from"):
             compose(schema, ["seed=9223372036854775807", samples])
 
