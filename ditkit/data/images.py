@@ -114,7 +114,7 @@ def load_pictures(path: str | Path, side: int, background: str = WHITE, note: No
     What is left out, and what is done to pictures beside scaling and cropping, is said in a `note`, once.
     """
     root, note = Path(path), once(note)
-    if root.suffix.lower() == ".npz":
+    if root.suffix.lower() == ".npz" and root.exists():
         return SpritePictures(load_sprites(root), side, background, (root,))
     if not root.is_dir():
         raise DataError(f"no data at {root}: give a folder with one subfolder of images per class, or an .npz sprite sheet")

@@ -28,7 +28,9 @@ class Sprites:
 
 
 def load_sprites(path: str | Path) -> Sprites:
-    """Read a sprite sheet: an .npz with `images`, `labels`, `class_names`, `sets` and `set_names`."""
+    """Read a sprite sheet: an .npz with `images`, `labels`, `class_names`, `sets` and `set_names`. Raises `DataError`."""
+    if not Path(path).exists():
+        raise DataError(f"no data at {path}: give an .npz sprite sheet")
     check_arrays(Path(path), DataError)
     try:
         with np.load(path, allow_pickle=False) as file:

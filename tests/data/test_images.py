@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from ditkit.data.images import SpritePictures, centre_crop, files_digest, load_pictures, variants
-from ditkit.data.sprites import Sprites
+from ditkit.data.sprites import Sprites, load_sprites
 from ditkit.errors import DataError
 
 
@@ -67,6 +67,16 @@ def test_changed_data_has_another_digest(tmp_path: Path) -> None:
     assert files_digest(load_pictures(path, 4).files) == before
     (path / "ant" / "1.png").write_bytes(b"new")
     assert files_digest(load_pictures(path, 4).files) != before
+
+
+def test_a_sprite_sheet_that_is_not_there_is_called_that(tmp_path: Path) -> None:
+    absent = tmp_path / "absent.npz"
+    with pytest.raises(DataError) as caught:
+        load_pictures(absent, 16)
+    assert str(caught.value) == f"no data at {absent}: give a folder with one subfolder of images per class, or an .npz sprite sheet"
+    with pytest.raises(DataError) as caught:
+        load_sprites(absent)
+    assert str(caught.value) == f"no data at {absent}: give an .npz sprite sheet"
 
 
 def test_what_is_no_sprite_sheet_says_why(tmp_path: Path) -> None:

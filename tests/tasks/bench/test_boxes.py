@@ -111,7 +111,7 @@ def test_what_cannot_be_compared_says_why(config: BenchConfig) -> None:
         measured(config, count=1)
     with pytest.raises(RequestError, match="^drawings of sprites.npz are put into boxes for a judge; say which with detector=FOLDER$"):
         measured(config, reference="sprites.npz")
-    with pytest.raises(DataError, match="^sprites.npz is not a sprite sheet"):
+    with pytest.raises(DataError, match="^no data at sprites.npz: give an .npz sprite sheet$"):
         measured(config, reference="sprites.npz", detector="judge")
     Path(str(config.boxes)).write_text(json.dumps([LAYOUTS[0], {"prompt": "a cat", "phrases": [{**ONE, "text": "a"}]}]))
     with pytest.raises(DataError, match="^no class is known that 'a' ends with"):
