@@ -73,8 +73,9 @@ def sample(
 ) -> "list[Image]":
     """One picture per seed (by default seed 0, 1, ... for each class or prompt), as PIL images.
 
-    Classes, by name or number, or prompts are taken in turn; `steps` counts network evaluations; `cache="auto"` reuses branches, by
-    `plan` if one is given. A picture depends on its class or prompt and its seed only, never on its batch.
+    Classes, by name or number, or prompts are taken in turn; `steps` counts network evaluations; `cache="auto"` forecasts some of
+    them by the best plan known, or by `plan` if one is given. A picture depends on its class or prompt and its seed only, never on
+    its batch.
 
     A model that reads prompts is guided away from the `negative` one, draws pictures of any `size` (height, width), and has its text
     encoder loaded, from the folder `text` if given, in each call anew, so give all prompts at once.
