@@ -40,7 +40,7 @@ def fitted(spec: ModelSpec, checkpoint: Checkpoint, path: Path) -> ModelSpec:
     twin = registered(params)
     if twin:
         has = differences(params, spec.params)
-        raise CheckpointError(f"{path} does not fit {describe(spec.params)}: it has {has}; use --model {twin.name}")
+        raise CheckpointError(f"{path} does not fit {describe(spec.params)}: it has {has}; use the model {twin.name}")
     return replace(
         spec,
         params=params,
@@ -54,7 +54,7 @@ def undecided(spec: ModelSpec, checkpoint: Checkpoint, path: Path) -> str | None
     if spec.family not in KIN or checkpoint.kin:
         return None
     mine, other = (FAMILY_NAMES[family] for family in (spec.family, *(kin for kin in KIN if kin != spec.family)))
-    return f"nothing in {path.name} tells a {mine} from a {other}: it is run as a {mine}, for --model {spec.name} says so"
+    return f"nothing in {path.name} tells a {mine} from a {other}: it is run as a {mine}, as {spec.name} is"
 
 
 def _check_kin(spec: ModelSpec, checkpoint: Checkpoint, path: Path) -> None:
@@ -67,7 +67,7 @@ def _check_kin(spec: ModelSpec, checkpoint: Checkpoint, path: Path) -> None:
         return
     found, meant = FAMILY_NAMES[tells.family], FAMILY_NAMES[spec.family]
     twin = next((name for name in SPECS if name == spec.name.replace(spec.family, tells.family, 1)), None)
-    hint = f"use --model {twin}" if twin else f"choose a {found} with --model"
+    hint = f"use the model {twin}" if twin else f"choose a {found}"
     raise CheckpointError(f"{path} is a {found} ({tells.reason}), {spec.name} is a {meant}: they differ in what they predict; {hint}")
 
 
@@ -77,14 +77,14 @@ def _check_projectors(spec: ModelSpec, checkpoint: Checkpoint, path: Path) -> No
         return
     projected = any(name.startswith(PROJECTORS) for name in checkpoint.state)
     if projected and PROJECTORS not in spec.drops:
-        raise CheckpointError(f"{path} was trained with REPA, its time runs against {spec.name}'s; use --model {spec.name}-repa")
+        raise CheckpointError(f"{path} was trained with REPA, its time runs against {spec.name}'s; use the model {spec.name}-repa")
     stated, own = checkpoint.params, spec.params
     if isinstance(stated, SiTParams) and isinstance(own, SiTParams) and stated.clock != own.clock:
         raise CheckpointError(f"{path} was trained with time running towards {stated.clock}, {spec.name}'s runs towards {own.clock}")
     shown = identify(checkpoint.state)
     if PROJECTORS in spec.drops and not projected and isinstance(shown, DiTParams) and shown.learn_sigma:
         plain = spec.name.removesuffix("-repa")
-        raise CheckpointError(f"{path} has a final layer for a variance too, which REPA's have not; use --model {plain}")
+        raise CheckpointError(f"{path} has a final layer for a variance too, which REPA's have not; use the model {plain}")
 
 
 def news(spec: ModelSpec, params: Params) -> str | None:
@@ -116,7 +116,7 @@ def _check_pipeline(spec: ModelSpec, checkpoint: Checkpoint, path: Path) -> None
     reason = "" if checkpoint.pipeline else " by its numbers"
     source = f"from a {wanted}" if wanted else "from no pipeline of diffusers"
     others = [name for name, known in SPECS.items() if _kind(_pipeline_of(known) or "") == _kind(given)]
-    hint = f"use --model {_alike(spec, others)}" if others else "ditkit has no model of that kind"
+    hint = f"use the model {_alike(spec, others)}" if others else "ditkit has no model of that kind"
     raise CheckpointError(f"{path} is a {given}{reason}; {spec.name} is read {source}; {hint}")
 
 

@@ -104,5 +104,5 @@ def _instead(wanted: Params, state: Mapping[str, Tensor]) -> str:
     if describe(found) == describe(wanted):
         return f"; the file has {differences(found, wanted)}"
     spec = registered(found)
-    hint = f"; use --model {spec.name}" if spec else ""
+    hint = f"; use the model {spec.name}" if spec else ""
     return f"; this is a {title(found)} checkpoint{f' (input {found.input_size})' if found.input_size else ''}{hint}"

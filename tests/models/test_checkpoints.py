@@ -128,18 +128,18 @@ def test_a_checkpoint_of_another_model_says_which() -> None:
     message = str(caught.value)
     assert message.startswith("DiT-B-4.pt does not fit DiT-XL/2 at 256 px: 160 missing (blocks.12.adaLN_modulation.1.bias, ")
     assert re.search(r"; 132 misshapen \(blocks\.0\.adaLN_modulation\.1\.bias \(4608,\) instead of \(6912,\), ", message)
-    assert message.endswith("; this is a DiT-B/4 checkpoint (input 32); use --model dit-b-4-256")
+    assert message.endswith("; this is a DiT-B/4 checkpoint (input 32); use the model dit-b-4-256")
     assert "\n" not in message
 
 
 def test_the_same_network_at_another_resolution_is_told_apart() -> None:
     backbone = blank(find("dit-xl-2-256").params)
-    with pytest.raises(CheckpointError, match=r"1 misshapen \(pos_embed .*use --model dit-xl-2-512$"):
+    with pytest.raises(CheckpointError, match=r"1 misshapen \(pos_embed .*use the model dit-xl-2-512$"):
         load_into(backbone, empty("dit-xl-2-512"))
 
 
 def test_weights_of_the_other_family_and_of_an_autoencoder_are_recognised() -> None:
-    with pytest.raises(CheckpointError, match=r"this is a U-ViT-H/2 checkpoint \(input 32\); use --model uvit-h-2-256$"):
+    with pytest.raises(CheckpointError, match=r"this is a U-ViT-H/2 checkpoint \(input 32\); use the model uvit-h-2-256$"):
         load_into(fresh("dit"), empty("uvit-h-2-256"))
     with pytest.raises(CheckpointError, match=r"this is an autoencoder: give it as codec\.path=PATH$"):
         load_into(fresh("dit"), {"decoder.conv_in.weight": torch.ones(1)})

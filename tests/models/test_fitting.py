@@ -62,7 +62,7 @@ def test_of_another_size_a_network_runs_under_the_named_models_defaults_and_that
 def test_a_registered_model_of_just_these_numbers_is_named(tmp_path: Path) -> None:
     torch.save(NETWORKS["dit"](find("dit-s-8-256").params).state_dict(), tmp_path / "w.pt")
     with pytest.raises(
-        CheckpointError, match=r"w\.pt does not fit DiT-S/8 at 512 px: it has input size 32 instead of 64; use --model dit-s-8-256$"
+        CheckpointError, match=r"w\.pt does not fit DiT-S/8 at 512 px: it has input size 32 instead of 64; use the model dit-s-8-256$"
     ):
         load_backbone(find("dit-s-8-512"), str(tmp_path / "w.pt"))
 

@@ -58,7 +58,7 @@ def untrained_variance(state: State) -> State:
 )
 def test_a_sit_under_a_dits_name_is_refused(content: Any, file: str, reason: str, tmp_path: Path) -> None:
     torch.save(content(), tmp_path / file)
-    with pytest.raises(CheckpointError, match=f"is a SiT .*{reason}.*, dit-tiny is a DiT: .* use --model sit-tiny"):
+    with pytest.raises(CheckpointError, match=f"is a SiT .*{reason}.*, dit-tiny is a DiT: .* use the model sit-tiny"):
         load("dit-tiny", tmp_path / file)
 
 
@@ -71,7 +71,7 @@ def test_a_sit_under_a_dits_name_is_refused(content: Any, file: str, reason: str
 )
 def test_a_dit_under_a_sits_name_is_refused(content: Any, file: str, tmp_path: Path) -> None:
     torch.save(content(), tmp_path / file)
-    with pytest.raises(CheckpointError, match="is a DiT .*, sit-tiny is a SiT: they differ in what they predict; use --model dit-tiny"):
+    with pytest.raises(CheckpointError, match="is a DiT .*, sit-tiny is a SiT: they differ in what they predict; use the model dit-tiny"):
         load("sit-tiny", tmp_path / file)
 
 
@@ -86,7 +86,7 @@ def test_ditkits_own_files_say_what_they_are(tmp_path: Path) -> None:
 def test_where_nothing_tells_the_user_does_and_is_told_so(name: str, other: str, tmp_path: Path) -> None:
     torch.save(sit_state(), tmp_path / "w.pt")
     (note,) = load(name, tmp_path / "w.pt").notes
-    assert f"from a {other}: it is run as a" in note and note.endswith(f"for --model {name} says so")
+    assert f"from a {other}: it is run as a" in note and note.endswith(f"as {name} is")
 
 
 def test_the_file_decides_whether_there_is_a_half_that_is_dropped(tmp_path: Path) -> None:
@@ -111,10 +111,10 @@ def test_repas_projectors_are_dropped_and_later_blocks_are_blocks(tmp_path: Path
 
 def test_repas_weights_under_a_plain_sits_name_and_the_reverse_are_refused(tmp_path: Path) -> None:
     torch.save({**sit_state(learn_sigma=False), "projectors.0.0.weight": torch.ones(2, 2)}, tmp_path / "repa.pt")
-    with pytest.raises(CheckpointError, match="was trained with REPA, .*; use --model sit-tiny-repa"):
+    with pytest.raises(CheckpointError, match="was trained with REPA, .*; use the model sit-tiny-repa"):
         load("sit-tiny", tmp_path / "repa.pt")
     torch.save(sit_state(), tmp_path / "sit.pt")
-    with pytest.raises(CheckpointError, match="has a final layer for a variance too, which REPA's have not; use --model sit-tiny"):
+    with pytest.raises(CheckpointError, match="has a final layer for a variance too, which REPA's have not; use the model sit-tiny"):
         load("sit-tiny-repa", tmp_path / "sit.pt")
 
 

@@ -353,12 +353,12 @@ def test_what_diffusers_leaves_out_of_its_configuration_follows_from_the_size() 
 def test_weights_of_another_size_say_which_model_they_are_for() -> None:
     of_512 = blank(find("pixart-xl-2-512").params).state_dict()
     with pytest.raises(
-        CheckpointError, match=r"does not fit PixArt-XL/2 at 256 px: 1 misshapen \(pos_embed .*; use --model pixart-xl-2-512$"
+        CheckpointError, match=r"does not fit PixArt-XL/2 at 256 px: 1 misshapen \(pos_embed .*; use the model pixart-xl-2-512$"
     ):
         load_into(blank(find("pixart-xl-2-256").params), of_512)
-    with pytest.raises(CheckpointError, match=r"8 missing \(ar_embedder\.mlp\.0\.bias, .*; use --model pixart-xl-2-512$"):
+    with pytest.raises(CheckpointError, match=r"8 missing \(ar_embedder\.mlp\.0\.bias, .*; use the model pixart-xl-2-512$"):
         load_into(blank(find("pixart-xl-2-1024-ms").params), of_512)
-    with pytest.raises(CheckpointError, match=r"this is a PixArt-XL/2 checkpoint \(input 32\); use --model pixart-xl-2-256$"):
+    with pytest.raises(CheckpointError, match=r"this is a PixArt-XL/2 checkpoint \(input 32\); use the model pixart-xl-2-256$"):
         load_into(blank(find("dit-xl-2-256").params), blank(find("pixart-xl-2-256").params).state_dict())
 
 
