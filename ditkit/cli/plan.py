@@ -38,7 +38,7 @@ def import_plan(
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="For which model, where the file does not tell.", autocompletion=completion.models),
+        typer.Option(metavar="NAME", help="For which model; as the file tells if not given.", autocompletion=completion.models),
     ] = None,
     steps: Annotated[int | None, typer.Option(metavar="N", parser=whole_number, help="SmoothCache only: for how many evaluations.")] = None,
     as_json: Json = False,
