@@ -1,17 +1,33 @@
 """`ditkit bench`: what is gained and what is lost by plans, fewer steps and other engines."""
 
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
 
 from ditkit.cli import completion, options
 from ditkit.cli.launch import launch, typed
+from ditkit.cli.overrides import Value
 from ditkit.errors import ConfigError
 
 POLICY_HELP = (
     "A rule to measure: similarity, every, random, top, bottom, forecast or l2p, as in every:0.5; may be repeated. Without, the first five."
 )
 EVERY = "all"  # in place of a model: those that a GPU's report is about
+RUNS = "whole runs"
+MEASURED = {  # in place of those
+    "--parts": "the parts of an evaluation",
+    "--gpu-report": "a GPU's report",
+    "--boxes": "ways to enforce boxes",
+}
+HEARD = {  # what a flag says something of, where that is not everything
+    **dict.fromkeys(("--plan", "--policy", "--budget", "--fewer", "--against"), (RUNS,)),
+    **dict.fromkeys(("--reference", "--count"), (RUNS, MEASURED["--boxes"])),
+    **{flag: (what,) for flag, what in MEASURED.items()},
+    "--rules": (MEASURED["--boxes"],),
+    "--beside": (MEASURED["--parts"],),
+    "--prompts": (RUNS, MEASURED["--parts"], MEASURED["--gpu-report"]),
+}
 TRAINING = ("--data", "--batch", "--seed", "--out")  # what can be said of a training step beside its model and overrides
 
 
@@ -73,7 +89,16 @@ def bench(
     if data is not None:
         raise ConfigError("--data is what a training step learns from: say --train too")
     flags, _ = typed(context)
+    check_heard(flags)
     launch(context, {**flags, "MODEL": EVERY} if gpu_report and flags["MODEL"] is None else None)
+
+
+def check_heard(flags: Mapping[str, Value]) -> None:
+    """Raise `ConfigError` for a flag that would be ignored, as it says nothing of what is to be measured."""
+    given = {flag for flag, value in flags.items() if value not in (None, False, [])}
+    what = next((MEASURED[flag] for flag in MEASURED if flag in given), RUNS)
+    if other := sorted(flag for flag in given if what not in HEARD.get(flag, (what,))):
+        raise ConfigError(f"{', '.join(other)} says nothing of {what}, but of {' and '.join(HEARD[other[0]])}; leave it out")
 
 
 def launch_training(context: typer.Context) -> None:

@@ -43,9 +43,19 @@ def test_a_training_step_is_asked_for_as_ditkit_train_is(ditkit_command, asked):
     [
         (["--train"], "--train times the parts of a training step: say --parts too"),
         (["--parts", "--train", "--steps", "3"], "--steps says nothing of a training step; leave it out"),
+        (["--rules", "fast"], "--rules says nothing of whole runs, but of ways to enforce boxes; leave it out"),
+        (["--beside", "dit-emoji"], "--beside says nothing of whole runs, but of the parts of an evaluation; leave it out"),
+        (
+            ["--boxes", "held-out", "--policy", "every", "--fewer", "5"],
+            "--fewer, --policy says nothing of ways to enforce boxes, but of whole runs; leave it out",
+        ),
+        (
+            ["--parts", "--boxes", "held-out"],
+            "--boxes says nothing of the parts of an evaluation, but of ways to enforce boxes; leave it out",
+        ),
         (["--parts", "--data", "d.npz"], "--data is what a training step learns from: say --train too"),
     ],
 )
-def test_what_says_nothing_of_a_training_step_is_refused(ditkit_command, asked, words: list[str], complaint: str):
+def test_what_says_nothing_of_what_is_measured_is_refused(ditkit_command, asked, words: list[str], complaint: str):
     result = ditkit_command("bench", "pixart-emoji", *words)
     assert result.exit_code == 2 and result.stderr == f"ditkit: {complaint}\n" and asked.calls == []
