@@ -80,7 +80,7 @@ PIXART_EMOJI = ModelSpec(
     guided_channels=8,
     # From time 0.75 (above, abar < 0.004 tells it next to nothing) and even in log-SNR: the grounded half then decides most of a picture.
     # With noise on the way, which covers up what so small a network errs at early steps.
-    defaults=Defaults(solver="dpm-solver++", steps=20, guidance=3.0, start=0.75, grid="logsnr", eta=0.5),
+    defaults=Defaults(solver="dpm-solver++", steps=20, guidance=2.0, start=0.75, grid="logsnr", eta=0.5),
     weights=WeightSource(asset="pixart-emoji-128.safetensors", licence="Apache-2.0"),
     object_size=64,
     text="t5-emoji",
