@@ -11,10 +11,11 @@ from ditkit.models import checkpoints, registry
 from ditkit.models.blank import blank
 from ditkit.models.identify import describe as describe_params
 from ditkit.models.spec import ModelSpec
-from ditkit.results.report import Report
+from ditkit.results.report import Cell, Report
 from ditkit.tasks.shared import classes
 
 INDEX = ASSETS.parent / "index.json"
+HELPERS = {"ae-emoji": "ae-emoji.safetensors", "judge": "judge-emoji.safetensors"}  # shipped weights that sample nothing by themselves
 
 
 def listing() -> Report:
@@ -29,6 +30,8 @@ def listing() -> Report:
 
 def describe(name: str) -> Report:
     """One model: its sizes, how it was published, what it costs, and what its weights were made from."""
+    if name in HELPERS:
+        return Report(title=name, facts=_shown(card := model_card(HELPERS[name])), data={"card": card})
     spec = registry.find(name)
     backbone = blank(spec.params)
     names = classes.class_names(spec)
@@ -37,7 +40,7 @@ def describe(name: str) -> Report:
     where = _where(spec.weights)
     if spec.weights.page:
         where = f"published at {spec.weights.page}; download them and give --weights FILE"
-    facts = {
+    facts: dict[str, Cell] = {
         "family": spec.family,
         "sizes": ", ".join(f"{key} {value}" for key, value in asdict(spec.params).items() if key in ("width", "depth", "heads", "patch")),
         "latent": " x ".join(map(str, spec.sample_shape)),
@@ -59,8 +62,11 @@ def describe(name: str) -> Report:
         "licence": spec.weights.licence,
     }
     card = model_card(spec.weights.asset)
-    facts |= {key.replace("_", " "): value if isinstance(value, str | int | float) else json.dumps(value) for key, value in card.items()}
-    return Report(title=name, facts=facts, data={"params": asdict(spec.params), "card": card})
+    return Report(title=name, facts=facts | _shown(card), data={"params": asdict(spec.params), "card": card})
+
+
+def _shown(card: dict[str, Any]) -> dict[str, Cell]:
+    return {key.replace("_", " "): value if isinstance(value, str | int | float) else json.dumps(value) for key, value in card.items()}
 
 
 def convert(source: str, out: str, layout: str, model: str | None = None, weights_key: str | None = None) -> Report:

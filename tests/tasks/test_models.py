@@ -21,6 +21,12 @@ def test_a_model_is_described(name: str) -> None:
     assert facts["classes"] and facts["licence"] and "G multiply-adds" in str(facts["one evaluation"])
 
 
+def test_the_autoencoder_and_the_judge_that_ship_are_described_by_their_cards() -> None:
+    for name in models.HELPERS:
+        facts = models.describe(name).facts
+        assert facts["licence"] and str(facts["command"]).startswith(f"ditkit train {name} "), name
+
+
 def test_published_scales_are_translated() -> None:
     assert models.describe("uvit-h-2-256").facts["by default"] == "dpm-solver-2, 50 evaluations, guidance 1.4 (its paper writes 0.4)"
 
