@@ -87,9 +87,8 @@ def find_encoder(name: str, path: str | None = None, revision: str | None = None
     if path is None:
         return _shipped(str(spec.asset))
     if not Path(path).is_dir():
-        raise CheckpointError(
-            f"{OPTION}={path}: no such folder; give one with text_encoder/ and tokenizer/, or leave it out to fetch {name}"
-        )
+        way = f"use the {name} that ships" if spec.asset else f"fetch {name}"
+        raise CheckpointError(f"{OPTION}={path}: no such folder; give one with text_encoder/ and tokenizer/, or leave it out to {way}")
     return _files_in(Path(path), f"file:{path}")
 
 

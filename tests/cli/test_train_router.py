@@ -11,7 +11,7 @@ import pytest
         (["--prompts", "a.txt", "text.path=t5"], {"prompt_file": "a.txt"}),
         (["--budget", "0.6", "--steps", "9", "period=3"], {"budget": 0.6, "steps": 9, "period": 3}),
         (["recipe=forecast", "--max-error", "0.02"], {"forecasts": True, "max_error": 0.02, "speed_up": None}),
-        (["recipe=forecast", "--speed-up", "2"], {"forecasts": True, "speed_up": 2.0, "max_error": None}),
+        (["recipe=forecast", "--speed-up", "2"], {"forecasts": True, "speed_up": 2.0, "out": "runs/forecast-dit-emoji"}),
         (["recipe=paper"], {"learning_rate": 1e-3, "start": None, "budget": None, "threshold": 0.1, "penalty": "branches"}),
     ],
 )

@@ -181,6 +181,8 @@ def test_files_that_are_not_there_are_one_clear_line(folder: Path, tmp_path: Pat
     gone = tmp_path / "gone"
     end = "no such folder; give one with text_encoder/ and tokenizer/, or leave it out to fetch t5-v1.1-xxl"
     refused(gone, f"text.path={gone}: {end}")
+    with pytest.raises(CheckpointError, match="or leave it out to use the t5-emoji that ships$"):
+        find_encoder("t5-emoji", str(gone))
     (folder / "tokenizer" / "spiece.model").rename(folder / "elsewhere")
     refused(folder, f"{folder} has no T5 vocabulary: put spiece.model or tokenizer.json into it or into its tokenizer/")
     (folder / "elsewhere").rename(folder / "spiece.model")

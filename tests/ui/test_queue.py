@@ -14,7 +14,8 @@ from ditkit.ui.job import Job
 from ditkit.ui.queue import MOST_WAITING, Queue
 
 PRETENDER = """
-import json, os, signal, sys, time
+import json, signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell takes it away from what it runs in the background
 words = json.loads(sys.stdin.readline())
 def say(**what): print(json.dumps(what), file=sys.stderr, flush=True)
 say(label="sampling", done=1, total=2)
